@@ -1,0 +1,77 @@
+#include "base/array.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <new>
+
+namespace pare {
+namespace {
+
+size_t bytes_of(Type type, int64_t count) { return (size_t(count) * size_t(type_bits(type)) + 7) / 8; }
+
+std::shared_ptr<std::byte> allocate(size_t size) {
+  const size_t rounded = (size + 63) / 64 * 64 + 64;  // slack, so that vector loads may run past the end
+  auto* memory = static_cast<std::byte*>(::operator new(rounded, std::align_val_t(64)));
+  std::memset(memory, 0, rounded);
+  return {memory, [](std::byte* p) { ::operator delete(p, std::align_val_t(64)); }};
+}
+
+}  // namespace
+
+int64_t count_of(const Dims& dims, const std::string& where) {
+  int64_t count = 1;
+  for (int64_t extent : dims) {
+    if (extent < 0) throw Error(where, fmt::format("extent {} is negative", extent));
+    if (__builtin_mul_overflow(count, extent, &count) || count > (int64_t(1) << 46))
+      throw Error(where, "the product of the extents " + dims_text(dims) + " is absurdly large");
+  }
+  return count;
+}
+
+std::string dims_text(const Dims& dims) {
+  if (dims.empty()) return "scalar";
+  std::string text;
+  for (int64_t extent : dims) text += (text.empty() ? "" : "x") + (extent < 0 ? "?" : std::to_string(extent));
+  return text;
+}
+
+Array::Array(Type type, Dims dims) : type_(type), dims_(std::move(dims)) {
+  count_ = count_of(dims_);
+  size_ = type == Type::string ? size_t(count_) * 4 : bytes_of(type, count_);
+  auto memory = allocate(size_);
+  bytes_ = memory.get();
+  owner_ = std::move(memory);
+  mutable_ = true;
+}
+
+Array::Array(Type type, Dims dims, std::shared_ptr<const void> owner, const std::byte* bytes, size_t size)
+    : type_(type), dims_(std::move(dims)), size_(size), owner_(std::move(owner)), bytes_(bytes) {
+  count_ = count_of(dims_);
+  if (type != Type::string) PARE_CHECK(size == bytes_of(type, count_));
+}
+
+std::byte* Array::mutable_bytes() {
+  if (!mutable_ || owner_.use_count() != 1) {
+    auto memory = allocate(size_);
+    if (size_ > 0) std::memcpy(memory.get(), bytes_, size_);
+    bytes_ = memory.get();
+    owner_ = std::move(memory);
+    mutable_ = true;
+  }
+  return const_cast<std::byte*>(bytes_);
+}
+
+Array Array::reshaped(Dims dims) const {
+  Array result = *this;
+  PARE_CHECK(count_of(dims) == count_);
+  result.dims_ = std::move(dims);
+  return result;
+}
+
+bool Array::same_as(const Array& other) const {
+  return type_ == other.type_ && dims_ == other.dims_ && size_ == other.size_ &&
+         (size_ == 0 || std::memcmp(bytes_, other.bytes_, size_) == 0);
+}
+
+}  // namespace pare

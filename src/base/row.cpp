@@ -1,0 +1,330 @@
+#include "base/row.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace pare {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// ---- writing
+
+Json finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+Json counted(int64_t value) {
+  return value > 0 ? Json(value) : Json(nullptr);
+}
+Json worded(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(valid_utf8(text));
+}
+
+template <class T, class Write>
+Json present(const std::optional<T>& value, Write write) {
+  return value ? Json(write(*value)) : Json(nullptr);
+}
+
+Json texts(const std::vector<std::string>& list) {
+  Json out = Json::array();
+  for (const std::string& text : list) out.push_back(valid_utf8(text));
+  return out;
+}
+
+Json metric_json(const MetricValue& metric) {
+  return {{"name", valid_utf8(metric.name)}, {"value", finite(metric.value)},
+          {"low", finite(metric.low)},       {"high", finite(metric.high)},
+          {"count", metric.count},           {"higher_is_better", metric.higher_is_better}};
+}
+
+Json paired_json(const PairedTest& paired) {
+  return {{"difference", finite(paired.difference)},
+          {"low", finite(paired.low)},
+          {"high", finite(paired.high)},
+          {"better", paired.better},
+          {"worse", paired.worse},
+          {"p_value", finite(paired.p_value)}};
+}
+
+Json latency_json(const Latency& latency) {
+  return {{"median_ms", finite(latency.median_ms)},
+          {"p95_ms", finite(latency.p95_ms)},
+          {"ratio", finite(latency.ratio)},
+          {"ratio_low", finite(latency.ratio_low)},
+          {"ratio_high", finite(latency.ratio_high)},
+          {"threads", latency.threads},
+          {"batch", latency.batch},
+          {"runs", latency.runs}};
+}
+
+Json throughput_json(const Throughput& throughput) {
+  return {{"prompt_tokens_per_s", finite(throughput.prompt_tokens_per_s)},
+          {"generate_tokens_per_s", finite(throughput.generate_tokens_per_s)}};
+}
+
+Json layer_json(const LayerRow& layer) {
+  return {{"name", valid_utf8(layer.name)},
+          {"op", valid_utf8(layer.op)},
+          {"implementation", valid_utf8(layer.implementation)},
+          {"note", worded(layer.note)},
+          {"milliseconds", finite(layer.milliseconds)},
+          {"baseline_ms", finite(layer.baseline_ms)},
+          {"sqnr_db", finite(layer.sqnr_db)},
+          {"weight_bytes", layer.weight_bytes},
+          {"baseline_weight_bytes", layer.baseline_weight_bytes},
+          {"macs", layer.macs}};
+}
+
+// ---- reading
+
+// One JSON object and the path that leads to it, for messages.
+class Object {
+ public:
+  // `prefix` goes before a key: "rows.json: " for a document, "rows.json: rows[2]." below it.
+  Object(const Json& json, const std::string& where, std::string prefix) : json_(json), prefix_(std::move(prefix)) {
+    if (!json.is_object()) refuse(where, json, "an object {…}");
+  }
+
+  std::string path(const char* key) const { return prefix_ + key; }
+
+  const Json& required(const char* key) const {
+    const auto found = json_.find(key);
+    if (found == json_.end()) throw Error(path(key), "the key is missing", "write null where there is no value");
+    return *found;
+  }
+  // Extensions may be missing; null and missing mean the same.
+  const Json* optional(const char* key) const {
+    const auto found = json_.find(key);
+    return found == json_.end() || found->is_null() ? nullptr : &*found;
+  }
+  const Json* nullable(const char* key) const {
+    const Json& value = required(key);
+    return value.is_null() ? nullptr : &value;
+  }
+
+  std::string text(const char* key) const { return text_of(required(key), path(key)); }
+  std::string text_or_null(const char* key) const {
+    const Json* value = nullable(key);
+    return value ? text_of(*value, path(key)) : "";
+  }
+  std::string optional_text(const char* key) const {
+    const Json* value = optional(key);
+    return value ? text_of(*value, path(key)) : "";
+  }
+  double number(const char* key) const { return number(required(key), path(key)); }
+  // null stands for a number that is not finite.
+  double number_or(const char* key, double otherwise) const {
+    const Json* value = nullable(key);
+    return value ? number(*value, path(key)) : otherwise;
+  }
+  int64_t count(const char* key, int64_t most = std::numeric_limits<int64_t>::max()) const {
+    return count(required(key), path(key), most);
+  }
+  int small_count(const char* key) const { return int(count(key, std::numeric_limits<int>::max())); }
+  int64_t count_or_zero(const char* key) const { return nullable(key) ? count(key) : 0; }
+  bool truth(const char* key) const {
+    const Json& value = required(key);
+    if (!value.is_boolean()) refuse(path(key), value, "true or false");
+    return value.get<bool>();
+  }
+
+  // read(element, its path) for every element of an array that may be missing.
+  template <class T, class Read>
+  std::vector<T> list(const char* key, Read read) const {
+    std::vector<T> out;
+    const Json* array = optional(key);
+    if (!array) return out;
+    if (!array->is_array()) refuse(path(key), *array, "an array […]");
+    for (size_t i = 0; i < array->size(); ++i) out.push_back(read((*array)[i], fmt::format("{}[{}]", path(key), i)));
+    return out;
+  }
+
+  static std::string text_of(const Json& value, const std::string& where) {
+    if (!value.is_string()) refuse(where, value, "a text");
+    return value.get<std::string>();
+  }
+
+ private:
+  static double number(const Json& value, const std::string& where) {
+    if (!value.is_number()) refuse(where, value, "a number");
+    return value.get<double>();
+  }
+  static int64_t count(const Json& value, const std::string& where, int64_t most) {
+    const bool fits = value.is_number_integer() && (value.is_number_unsigned() || value.get<int64_t>() >= 0) &&
+                      value.get<uint64_t>() <= uint64_t(most);
+    if (!fits) refuse(where, value, fmt::format("a whole number from 0 to {}", most));
+    return value.get<int64_t>();
+  }
+  [[noreturn]] static void refuse(const std::string& where, const Json& value, const std::string& expected) {
+    std::string found = value.is_structured() ? std::string(value.type_name())
+                                              : value.dump(-1, ' ', true, Json::error_handler_t::replace);
+    if (found.size() > 60) found = found.substr(0, 57) + "...";
+    throw Error(where, fmt::format("found {}, expected {}", found, expected));
+  }
+
+  const Json& json_;
+  std::string prefix_;
+};
+
+Object object_at(const Json& json, const std::string& where) {
+  return Object(json, where, where + ".");
+}
+
+MetricValue read_metric(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  return {object.text("name"),
+          object.number_or("value", not_a_number),
+          object.number_or("low", not_a_number),
+          object.number_or("high", not_a_number),
+          object.count("count"),
+          object.truth("higher_is_better")};
+}
+
+PairedTest read_paired(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  return {object.number_or("difference", not_a_number),
+          object.number_or("low", not_a_number),
+          object.number_or("high", not_a_number),
+          object.count("better"),
+          object.count("worse"),
+          object.number_or("p_value", not_a_number)};
+}
+
+Latency read_latency(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  return {object.number("median_ms"),
+          object.number("p95_ms"),
+          object.number_or("ratio", not_a_number),
+          object.number_or("ratio_low", not_a_number),
+          object.number_or("ratio_high", not_a_number),
+          object.small_count("threads"),
+          object.small_count("batch"),
+          object.small_count("runs")};
+}
+
+Throughput read_throughput(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  return {object.number_or("prompt_tokens_per_s", not_a_number),
+          object.number_or("generate_tokens_per_s", not_a_number)};
+}
+
+LayerRow read_layer(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  LayerRow layer;
+  layer.name = object.text("name");
+  layer.op = object.text("op");
+  layer.implementation = object.text("implementation");
+  layer.note = object.text_or_null("note");
+  layer.milliseconds = object.number_or("milliseconds", not_a_number);
+  layer.baseline_ms = object.number_or("baseline_ms", not_a_number);
+  layer.sqnr_db = object.number_or("sqnr_db", infinity);
+  layer.weight_bytes = object.count("weight_bytes");
+  layer.baseline_weight_bytes = object.count("baseline_weight_bytes");
+  layer.macs = object.count("macs");
+  return layer;
+}
+
+template <class T, class Read>
+std::optional<T> read_present(const Json* json, const std::string& where, Read read) {
+  if (!json) return std::nullopt;
+  return read(*json, where);
+}
+
+}  // namespace
+
+std::string valid_utf8(const std::string& text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x80) continue;
+    return Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
+  }
+  return text;
+}
+
+Json to_json(const Row& row) {
+  Json layers = Json::array(), more_metrics = Json::array();
+  for (const LayerRow& layer : row.layers) layers.push_back(layer_json(layer));
+  for (const MetricValue& metric : row.more_metrics) more_metrics.push_back(metric_json(metric));
+  const Json weights = {{"count", row.weight_count}, {"nonzero", row.weight_nonzero}};
+  return {{"model", valid_utf8(row.model)},
+          {"name", worded(row.name)},
+          {"recipe", valid_utf8(row.recipe)},
+          {"format", valid_utf8(row.format)},
+          {"size_bytes", counted(row.size_bytes)},
+          {"weights", row.weight_count > 0 ? weights : Json(nullptr)},
+          {"macs", counted(row.macs)},
+          {"metric", present(row.metric, metric_json)},
+          {"more_metrics", std::move(more_metrics)},
+          {"paired", present(row.paired, paired_json)},
+          {"latency", present(row.latency, latency_json)},
+          {"throughput", present(row.throughput, throughput_json)},
+          {"peak_memory_bytes", counted(row.peak_memory_bytes)},
+          {"energy_joules", present(row.energy_joules, finite)},
+          {"energy_note", worded(row.energy_note)},
+          {"compress_seconds", present(row.compress_seconds, finite)},
+          {"shapes", texts(row.shapes)},
+          {"layers", std::move(layers)},
+          {"notes", texts(row.notes)},
+          {"error", worded(row.error)}};
+}
+
+Json to_json(const Table& table) {
+  Json rows = Json::array();
+  for (const Row& row : table.rows) rows.push_back(to_json(row));
+  return {{"machine", table.machine.is_null() ? Json::object() : table.machine},
+          {"title", valid_utf8(table.title)},
+          {"data", valid_utf8(table.data)},
+          {"recommendation", valid_utf8(table.recommendation)},
+          {"rows", std::move(rows)}};
+}
+
+Row row_from_json(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  Row row;
+  row.model = object.text("model");
+  row.name = object.optional_text("name");
+  row.recipe = object.text("recipe");
+  row.format = object.text("format");
+  row.size_bytes = object.count_or_zero("size_bytes");
+  if (const Json* weights = object.nullable("weights")) {
+    const Object counts = object_at(*weights, object.path("weights"));
+    row.weight_count = counts.count("count");
+    row.weight_nonzero = counts.count("nonzero", row.weight_count);
+  }
+  row.macs = object.count_or_zero("macs");
+  row.metric = read_present<MetricValue>(object.nullable("metric"), object.path("metric"), read_metric);
+  row.more_metrics = object.list<MetricValue>("more_metrics", read_metric);
+  row.paired = read_present<PairedTest>(object.optional("paired"), object.path("paired"), read_paired);
+  row.latency = read_present<Latency>(object.nullable("latency"), object.path("latency"), read_latency);
+  row.throughput = read_present<Throughput>(object.optional("throughput"), object.path("throughput"), read_throughput);
+  row.peak_memory_bytes = object.count_or_zero("peak_memory_bytes");
+  if (object.nullable("energy_joules")) row.energy_joules = object.number("energy_joules");
+  row.energy_note = object.text_or_null("energy_note");
+  if (object.nullable("compress_seconds")) row.compress_seconds = object.number("compress_seconds");
+  row.shapes = object.list<std::string>("shapes", Object::text_of);
+  row.layers = object.list<LayerRow>("layers", read_layer);
+  row.notes = object.list<std::string>("notes", Object::text_of);
+  row.error = object.text_or_null("error");
+  return row;
+}
+
+Table table_from_json(const Json& json, const std::string& where) {
+  const Object object(json, where, where + ": ");
+  Table table;
+  table.machine = object.required("machine");
+  object_at(table.machine, object.path("machine"));
+  table.title = object.optional_text("title");
+  table.data = object.optional_text("data");
+  table.recommendation = object.optional_text("recommendation");
+  if (object.required("rows").is_null()) throw Error(object.path("rows"), "found null, expected an array […]");
+  table.rows = object.list<Row>("rows", row_from_json);
+  return table;
+}
+
+}  // namespace pare
