@@ -1,0 +1,337 @@
+#include <cstring>
+
+#include "graph/ops/ops.h"
+
+namespace pare {
+namespace {
+
+// Operators that move elements without looking at them work on the bytes, for every type of whole bytes.
+size_t element_size(const Forward& f, const Array& x) {
+  if (type_bits(x.type()) % 8 != 0 || x.type() == Type::string)
+    throw Error(f.node.where(), "elements of type " + std::string(type_text(x.type())) + " cannot be moved one by one");
+  return size_t(type_bits(x.type()) / 8);
+}
+
+// y[i] = x[offset(i)] where offsets follow `strides` over `out` from `start`.
+Array gather_strided(const Forward& f, const Array& x, const Dims& out, const Dims& strides, int64_t start = 0) {
+  const size_t size = element_size(f, x);
+  Array y(x.type(), out);
+  std::byte* to = y.mutable_bytes();
+  for_each_index(out, strides, [&](int64_t i, int64_t at) { std::memcpy(to + size_t(i) * size, x.bytes() + size_t(start + at) * size, size); });
+  return y;
+}
+
+std::vector<int64_t> permutation(const Node& node, size_t rank) {
+  std::vector<int64_t> perm = node.integers("perm");
+  if (perm.empty())
+    for (size_t i = rank; i-- > 0;) perm.push_back(int64_t(i));
+  std::vector<char> seen(rank, 0);
+  bool right = perm.size() == rank;
+  for (size_t i = 0; right && i < rank; ++i) right = perm[i] >= 0 && perm[i] < int64_t(rank) && !seen[size_t(perm[i])]++;
+  if (!right) throw Error(node.where(), "perm is no permutation of " + std::to_string(rank) + " axes");
+  return perm;
+}
+void infer_transpose(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape* x = in.shape(0);
+  if (x == nullptr) return;
+  Shape out;
+  for (int64_t axis : permutation(in.node(), x->size())) out.push_back((*x)[size_t(axis)]);
+  in.set(0, in.type(0), out);
+}
+void forward_transpose(Forward& f) {
+  const Array& x = f.in(0);
+  const Dims own = strides_of(x.dims());
+  Dims out, strides;
+  for (int64_t axis : permutation(f.node, x.dims().size())) {
+    out.push_back(x.dim(int(axis)));
+    strides.push_back(own[size_t(axis)]);
+  }
+  f.outputs[0] = gather_strided(f, x, out, strides);
+}
+
+void infer_concat(Inference& in) {
+  in.set_type(0, in.type(0));
+  Shape out;
+  for (size_t i = 0; i < in.inputs(); ++i) {
+    const Shape* x = in.shape(i);
+    if (x == nullptr) return;
+    const auto axis = size_t(normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where()));
+    if (i == 0) { out = *x; continue; }
+    if (x->size() != out.size()) in.fail("inputs have different ranks");
+    for (size_t k = 0; k < out.size(); ++k) {
+      if (k == axis) out[k] = out[k].known() && (*x)[k].known() ? Dim{out[k].value + (*x)[k].value, ""} : Dim{};
+      else if (!out[k].known()) out[k] = (*x)[k];
+      else if ((*x)[k].known() && (*x)[k].value != out[k].value) in.fail("inputs differ in axis " + std::to_string(k));
+    }
+  }
+  in.set(0, in.type(0), out);
+}
+void forward_concat(Forward& f) {
+  const auto axis = size_t(normal_axis(f.node.integer("axis", 0), f.in(0).rank(), f.node.where()));
+  Dims out = f.in(0).dims();
+  out[axis] = 0;
+  for (const Array& x : f.inputs) out[axis] += x.dims().at(axis);
+  Array y(f.in(0).type(), out);
+  const size_t size = element_size(f, y);
+  int64_t outer = 1, inner = 1;
+  for (size_t i = 0; i < axis; ++i) outer *= out[i];
+  for (size_t i = axis + 1; i < out.size(); ++i) inner *= out[i];
+  std::byte* to = y.mutable_bytes();
+  for (int64_t o = 0; o < outer; ++o)
+    for (const Array& x : f.inputs) {
+      const size_t bytes = size_t(x.dims()[axis] * inner) * size;
+      if (bytes > 0) std::memcpy(to, x.bytes() + size_t(o) * bytes, bytes);
+      to += bytes;
+    }
+  f.outputs[0] = y;
+}
+
+std::vector<int64_t> split_sizes(const Node& node, int64_t extent, std::optional<std::vector<int64_t>> given) {
+  std::vector<int64_t> sizes = given ? *given : node.integers("split");
+  if (sizes.empty()) {
+    const int64_t parts = node.integer("num_outputs", int64_t(node.outputs.size())), chunk = (extent + parts - 1) / parts;
+    for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<int64_t>(extent - i * chunk, 0, chunk));
+  }
+  int64_t sum = 0;
+  for (int64_t s : sizes) sum += s;
+  if (sum != extent || sizes.size() != node.outputs.size()) throw Error(node.where(), "the parts do not add up to the extent " + std::to_string(extent));
+  return sizes;
+}
+void infer_split(Inference& in) {
+  for (size_t i = 0; i < in.node().outputs.size(); ++i) in.set_type(i, in.type(0));
+  const Shape* x = in.shape(0);
+  if (x == nullptr || (in.has(1) && !in.integers(1))) return;
+  const auto axis = size_t(normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where()));
+  if (!(*x)[axis].known()) return;
+  const auto sizes = split_sizes(in.node(), (*x)[axis].value, in.integers(1));
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    Shape out = *x;
+    out[axis] = {sizes[i], ""};
+    in.set(i, in.type(0), out);
+  }
+}
+void forward_split(Forward& f) {
+  const Array& x = f.in(0);
+  const auto axis = size_t(normal_axis(f.node.integer("axis", 0), x.rank(), f.node.where()));
+  std::optional<std::vector<int64_t>> given;
+  if (f.has(1)) given = f.in(1).to_integers();
+  const Dims strides = strides_of(x.dims());
+  int64_t start = 0;
+  const auto sizes = split_sizes(f.node, x.dims()[axis], given);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    Dims out = x.dims();
+    out[axis] = sizes[i];
+    f.outputs[i] = gather_strided(f, x, out, strides, start * strides[axis]);
+    start += sizes[i];
+  }
+}
+
+struct Cut {
+  int64_t start = 0, step = 1, extent = 0;
+};
+// One Cut per axis of x, by ONNX's clamping rules for negative and overlong bounds.
+std::vector<Cut> cuts_of(const Node& node, const Dims& dims, const std::vector<int64_t>& starts, const std::vector<int64_t>& ends,
+                         std::vector<int64_t> axes, const std::vector<int64_t>& steps) {
+  std::vector<Cut> cuts;
+  for (int64_t extent : dims) cuts.push_back({0, 1, extent});
+  if (axes.empty())
+    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(int64_t(i));
+  if (ends.size() != starts.size() || axes.size() != starts.size() || (!steps.empty() && steps.size() != starts.size()))
+    throw Error(node.where(), "starts, ends, axes and steps differ in length");
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const auto axis = size_t(normal_axis(axes[i], int64_t(dims.size()), node.where()));
+    const int64_t n = dims[axis], step = steps.empty() ? 1 : steps[i];
+    if (step == 0) throw Error(node.where(), "a step is 0");
+    auto bound = [&](int64_t at, int64_t least, int64_t most) { return std::clamp(at < 0 ? std::max(at, -n - 1) + n : at, least, most); };
+    const int64_t first = step > 0 ? bound(starts[i], 0, n) : bound(starts[i], 0, n - 1);
+    const int64_t last = step > 0 ? bound(ends[i], 0, n) : (ends[i] < -n ? -1 : bound(ends[i], -1, n - 1));
+    const int64_t length = step > 0 ? (last - first + step - 1) / step : (first - last - step - 1) / -step;
+    cuts[axis] = {first, step, std::max<int64_t>(0, length)};
+  }
+  return cuts;
+}
+void infer_slice(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape* x = in.shape(0);
+  const auto starts = in.integers(1), ends = in.integers(2);
+  if (x == nullptr) return;
+  if (!starts || !ends || (in.has(3) && !in.integers(3)) || (in.has(4) && !in.integers(4))) return in.set(0, in.type(0), Shape(x->size()));
+  Dims dims;
+  for (const Dim& dim : *x) dims.push_back(dim.known() ? dim.value : 0);
+  const auto axes = in.integers(3).value_or(std::vector<int64_t>());
+  const auto cuts = cuts_of(in.node(), dims, *starts, *ends, axes, in.integers(4).value_or(std::vector<int64_t>()));
+  Shape out = *x;
+  for (size_t i = 0; i < starts->size(); ++i) {
+    const auto axis = size_t(normal_axis(axes.empty() ? int64_t(i) : axes[i], int64_t(x->size()), in.node().where()));
+    out[axis] = (*x)[axis].known() ? Dim{cuts[axis].extent, ""} : Dim{};
+  }
+  in.set(0, in.type(0), out);
+}
+void forward_slice(Forward& f) {
+  const Array& x = f.in(0);
+  const auto axes = f.has(3) ? f.in(3).to_integers() : std::vector<int64_t>(), steps = f.has(4) ? f.in(4).to_integers() : std::vector<int64_t>();
+  const auto cuts = cuts_of(f.node, x.dims(), f.in(1).to_integers(), f.in(2).to_integers(), axes, steps);
+  const Dims own = strides_of(x.dims());
+  Dims out, strides;
+  int64_t start = 0;
+  for (size_t i = 0; i < cuts.size(); ++i) {
+    out.push_back(cuts[i].extent);
+    strides.push_back(own[i] * cuts[i].step);
+    start += own[i] * cuts[i].start;
+  }
+  f.outputs[0] = gather_strided(f, x, out, strides, start);
+}
+
+void infer_gather(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape *x = in.shape(0), *at = in.shape(1);
+  if (x == nullptr || at == nullptr) return;
+  const auto axis = normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where());
+  Shape out(x->begin(), x->begin() + axis);
+  out.insert(out.end(), at->begin(), at->end());
+  out.insert(out.end(), x->begin() + axis + 1, x->end());
+  in.set(0, in.type(0), out);
+}
+void forward_gather(Forward& f) {
+  const Array& x = f.in(0);
+  const int axis = int(normal_axis(f.node.integer("axis", 0), x.rank(), f.node.where()));
+  const std::vector<int64_t> indices = f.in(1).to_integers();
+  Dims out(x.dims().begin(), x.dims().begin() + axis);
+  out.insert(out.end(), f.in(1).dims().begin(), f.in(1).dims().end());
+  out.insert(out.end(), x.dims().begin() + axis + 1, x.dims().end());
+  Array y(x.type(), out);
+  int64_t outer = 1, inner = 1;
+  for (int i = 0; i < axis; ++i) outer *= x.dim(i);
+  for (int i = axis + 1; i < x.rank(); ++i) inner *= x.dim(i);
+  const size_t bytes = size_t(inner) * element_size(f, x);
+  std::byte* to = y.mutable_bytes();
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t index : indices) {
+      const int64_t at = index < 0 ? index + x.dim(axis) : index;
+      if (at < 0 || at >= x.dim(axis)) throw Error(f.node.where(), "index " + std::to_string(index) + " is outside extent " + std::to_string(x.dim(axis)));
+      std::memcpy(to, x.bytes() + size_t(o * x.dim(axis) + at) * bytes, bytes);
+      to += bytes;
+    }
+  f.outputs[0] = y;
+}
+
+void infer_pad(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape* x = in.shape(0);
+  const auto pads = in.has(1) ? in.integers(1) : std::optional(in.node().integers("pads"));
+  if (x == nullptr || !pads) return;
+  if (in.has(3) || pads->size() != 2 * x->size()) return in.set(0, in.type(0), Shape(x->size()));
+  Shape out = *x;
+  for (size_t i = 0; i < x->size(); ++i)
+    if (out[i].known()) out[i].value += (*pads)[i] + (*pads)[i + x->size()];
+    else if ((*pads)[i] != 0 || (*pads)[i + x->size()] != 0) out[i] = {};
+  in.set(0, in.type(0), out);
+}
+void forward_pad(Forward& f) {
+  const Array& x = f.in(0);
+  const auto rank = x.dims().size();
+  const std::vector<int64_t> given = f.has(1) ? f.in(1).to_integers() : f.node.integers("pads");
+  std::vector<int64_t> axes = f.has(3) ? f.in(3).to_integers() : std::vector<int64_t>(), before(rank, 0), after(rank, 0);
+  if (axes.empty())
+    for (size_t i = 0; i < rank; ++i) axes.push_back(int64_t(i));
+  if (given.size() != 2 * axes.size()) throw Error(f.node.where(), "has " + std::to_string(given.size()) + " pads for " + std::to_string(axes.size()) + " axes");
+  Dims out = x.dims();
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = size_t(normal_axis(axes[i], int64_t(rank), f.node.where()));
+    before[axis] = given[i];
+    out[axis] += given[i] + given[i + axes.size()];
+  }
+  const std::string mode = f.node.text("mode", "constant");
+  const size_t size = element_size(f, x);
+  Array y(x.type(), out);
+  std::byte* to = y.mutable_bytes();
+  const Dims strides = strides_of(x.dims()), out_strides = strides_of(out);
+  for (int64_t i = 0; i < y.count(); ++i) {
+    int64_t offset = 0;
+    bool inside = true;
+    for (size_t axis = 0; axis < rank; ++axis) {
+      const int64_t n = x.dims()[axis];
+      int64_t at = i / out_strides[axis] % out[axis] - before[axis];
+      if (mode == "edge") at = std::clamp<int64_t>(at, 0, n - 1);
+      else if (mode == "wrap") at = (at % n + n) % n;
+      else if (mode == "reflect" && n > 1) { const int64_t period = 2 * (n - 1); at = (at % period + period) % period; at = std::min(at, period - at); }
+      inside &= at >= 0 && at < n;
+      offset += at * strides[axis];
+    }
+    if (inside) std::memcpy(to + size_t(i) * size, x.bytes() + size_t(offset) * size, size);
+    else if (f.has(2)) std::memcpy(to + size_t(i) * size, f.in(2).bytes(), size);
+  }
+  f.outputs[0] = y;
+}
+
+void infer_expand(Inference& in) {
+  in.set_type(0, in.type(0));
+  const auto wanted = in.integers(1);
+  if (in.shape(0) == nullptr || !wanted) return;
+  const Shape other = shape_of(*wanted);
+  if (auto shape = broadcast_shapes(in.shape(0), &other, in.node().where())) in.set(0, in.type(0), *shape);
+}
+void forward_expand(Forward& f) {
+  const Dims out = broadcast(f.in(0).dims(), f.in(1).to_integers(), f.node.where());
+  f.outputs[0] = gather_strided(f, f.in(0), out, broadcast_strides(f.in(0).dims(), out));
+}
+
+void infer_tile(Inference& in) {
+  in.set_type(0, in.type(0));
+  const auto repeats = in.integers(1);
+  const Shape* x = in.shape(0);
+  if (x == nullptr || !repeats || repeats->size() != x->size()) return;
+  Shape out = *x;
+  for (size_t i = 0; i < out.size(); ++i)
+    if (out[i].known()) out[i].value *= (*repeats)[i];
+  in.set(0, in.type(0), out);
+}
+void forward_tile(Forward& f) {
+  const std::vector<int64_t> repeats = f.in(1).to_integers();
+  const Array& x = f.in(0);
+  if (repeats.size() != x.dims().size()) throw Error(f.node.where(), "has " + std::to_string(repeats.size()) + " repeats for rank " + std::to_string(x.rank()));
+  // Each axis becomes a pair (repeat with stride 0, extent), then the pairs merge.
+  const Dims own = strides_of(x.dims());
+  Dims pairs, strides, out;
+  for (size_t i = 0; i < repeats.size(); ++i) {
+    pairs.insert(pairs.end(), {repeats[i], x.dims()[i]});
+    strides.insert(strides.end(), {0, own[i]});
+    out.push_back(repeats[i] * x.dims()[i]);
+  }
+  f.outputs[0] = gather_strided(f, x, pairs, strides).reshaped(out);
+}
+
+void infer_depth_to_space(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape* x = in.shape(0);
+  const int64_t block = in.node().integer("blocksize", 1);
+  if (x == nullptr || x->size() != 4) return;
+  auto times = [](const Dim& dim, int64_t by) { return dim.known() ? Dim{dim.value * by, ""} : Dim{}; };
+  const Dim channels = (*x)[1].known() ? Dim{(*x)[1].value / (block * block), ""} : Dim{};
+  in.set(0, in.type(0), {(*x)[0], channels, times((*x)[2], block), times((*x)[3], block)});
+}
+void forward_depth_to_space(Forward& f) {
+  const Array& x = f.in(0);
+  const int64_t b = f.node.integer("blocksize", 1);
+  if (x.rank() != 4 || b < 1 || x.dim(1) % (b * b) != 0) throw Error(f.node.where(), "cannot rearrange " + dims_text(x.dims()) + " by blocks of " + std::to_string(b));
+  const int64_t n = x.dim(0), c = x.dim(1) / (b * b), h = x.dim(2), w = x.dim(3);
+  const bool depth_first = f.node.text("mode", "DCR") == "DCR";
+  // Axes of the result: n, c, h, row in block, w, column in block; DCR keeps the block outermost among channels.
+  const int64_t row = depth_first ? b * c * h * w : b * h * w, column = depth_first ? c * h * w : h * w, channel = depth_first ? h * w : b * b * h * w;
+  f.outputs[0] = gather_strided(f, x, {n, c, h, b, w, b}, {c * b * b * h * w, channel, w, row, 1, column}).reshaped({n, c, h * b, w * b});
+}
+
+}  // namespace
+
+const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order"};
+const Op op_concat{"Concat", "", 1, -1, 1, 1, infer_concat, forward_concat, nullptr, "tensors one after the other along an axis"};
+const Op op_split{"Split", "", 1, 2, 1, -1, infer_split, forward_split, nullptr, "parts along an axis"};
+const Op op_slice{"Slice", "", 3, 5, 1, 1, infer_slice, forward_slice, nullptr, "a box with steps"};
+const Op op_gather{"Gather", "", 2, 2, 1, 1, infer_gather, forward_gather, nullptr, "entries by index, embeddings", 0};
+const Op op_pad{"Pad", "", 1, 4, 1, 1, infer_pad, forward_pad, nullptr, "a border around a tensor"};
+const Op op_expand{"Expand", "", 2, 2, 1, 1, infer_expand, forward_expand, nullptr, "broadcast to a shape"};
+const Op op_tile{"Tile", "", 2, 2, 1, 1, infer_tile, forward_tile, nullptr, "repetition along axes"};
+const Op op_depth_to_space{"DepthToSpace", "", 1, 1, 1, 1, infer_depth_to_space, forward_depth_to_space, nullptr, "channels into pixels"};
+
+}  // namespace pare

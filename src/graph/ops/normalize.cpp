@@ -1,0 +1,102 @@
+#include "graph/ops/ops.h"
+
+namespace pare {
+namespace {
+
+// scale · (x − mean) / √(variance + epsilon) + bias, per channel (axis 1); inference form only.
+void forward_batch_normalization(Forward& f) {
+  if (f.node.integer("training_mode", 0) != 0)
+    throw Error(f.node.where(), "is in training mode", "export the model for inference (model.eval())");
+  const Array x = float_in(f, 0);
+  const auto scale = f.in(1).to_floats(), bias = f.in(2).to_floats(), mean = f.in(3).to_floats(), variance = f.in(4).to_floats();
+  const float epsilon = f.node.real("epsilon", 1e-5f);
+  const int64_t channels = x.rank() > 1 ? x.dim(1) : 1;
+  int64_t inner = 1;
+  for (int i = 2; i < x.rank(); ++i) inner *= x.dim(i);
+  Array y = x;
+  auto ys = y.mutable_values<float>();
+  for (size_t i = 0; i < ys.size(); ++i) {
+    const size_t c = i / size_t(inner) % size_t(channels);
+    ys[i] = float(double(scale.at(c)) * (double(ys[i]) - mean.at(c)) / std::sqrt(double(variance.at(c)) + epsilon) + bias.at(c));
+  }
+  float_out(f, 0, y);
+}
+
+void infer_layer_normalization(Inference& in) {
+  infer_same(in);
+}
+
+void forward_layer_normalization(Forward& f) {
+  Array y = float_in(f, 0);
+  const int64_t axis = normal_axis(f.node.integer("axis", -1), y.rank(), f.node.where());
+  int64_t inner = 1;
+  for (int64_t i = axis; i < y.rank(); ++i) inner *= y.dim(int(i));
+  const auto scale = f.in(1).to_floats();
+  const auto bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(scale.size(), 0.f);
+  const float epsilon = f.node.real("epsilon", 1e-5f);
+  auto ys = y.mutable_values<float>();
+  for (size_t start = 0; start < ys.size(); start += size_t(inner)) {
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < inner; ++i) mean += ys[start + size_t(i)];
+    mean /= double(inner);
+    for (int64_t i = 0; i < inner; ++i) variance += (ys[start + size_t(i)] - mean) * (ys[start + size_t(i)] - mean);
+    const double factor = 1 / std::sqrt(variance / double(inner) + epsilon);
+    for (int64_t i = 0; i < inner; ++i)
+      ys[start + size_t(i)] = float((ys[start + size_t(i)] - mean) * factor * scale.at(size_t(i)) + bias.at(size_t(i)));
+  }
+  float_out(f, 0, y);
+}
+
+// Softmax along one axis, shifted by the maximum so that exp cannot overflow.
+void softmax_along(Forward& f, bool logarithm) {
+  Array y = float_in(f, 0);
+  const int64_t axis = normal_axis(f.node.integer("axis", f.opset >= 13 ? -1 : 1), y.rank(), f.node.where());
+  int64_t inner = 1, extent = y.rank() ? y.dim(int(axis)) : 1;
+  for (int64_t i = axis + 1; i < y.rank(); ++i) inner *= y.dim(int(i));
+  auto ys = y.mutable_values<float>();
+  for (int64_t line = 0; line < int64_t(ys.size()) / std::max<int64_t>(extent, 1); ++line) {
+    float* p = ys.data() + line / inner * inner * extent + line % inner;
+    float most = p[0];
+    for (int64_t i = 1; i < extent; ++i) most = std::max(most, p[i * inner]);
+    double sum = 0;
+    for (int64_t i = 0; i < extent; ++i) sum += std::exp(double(p[i * inner]) - most);
+    for (int64_t i = 0; i < extent; ++i) {
+      const double shifted = double(p[i * inner]) - most;
+      p[i * inner] = float(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
+    }
+  }
+  float_out(f, 0, y);
+}
+void forward_softmax(Forward& f) { softmax_along(f, false); }
+void forward_log_softmax(Forward& f) { softmax_along(f, true); }
+
+// Local response normalization across channels (Krizhevsky et al. 2012, section 3.3).
+void forward_lrn(Forward& f) {
+  const Array x = float_in(f, 0);
+  const float alpha = f.node.real("alpha", 1e-4f), beta = f.node.real("beta", 0.75f), bias = f.node.real("bias", 1);
+  const int64_t size = f.node.integer("size", 1), channels = x.dim(1);
+  int64_t inner = 1;
+  for (int i = 2; i < x.rank(); ++i) inner *= x.dim(i);
+  Array y(Type::f32, x.dims());
+  const auto xs = x.values<float>();
+  auto ys = y.mutable_values<float>();
+  for (int64_t i = 0; i < x.count(); ++i) {
+    const int64_t c = i / inner % channels, first = std::max<int64_t>(0, c - (size - 1) / 2), last = std::min(channels - 1, c + size / 2);
+    double sum = 0;
+    for (int64_t k = first; k <= last; ++k) sum += double(xs[size_t(i + (k - c) * inner)]) * xs[size_t(i + (k - c) * inner)];
+    ys[size_t(i)] = float(xs[size_t(i)] / std::pow(bias + alpha / double(size) * sum, double(beta)));
+  }
+  float_out(f, 0, y);
+}
+
+}  // namespace
+
+const Op op_batch_normalization{"BatchNormalization", "", 5, 5, 1, 5, infer_same, forward_batch_normalization, nullptr,
+                                "per-channel affine map with stored statistics"};
+const Op op_layer_normalization{"LayerNormalization", "", 2, 3, 1, 3, infer_layer_normalization, forward_layer_normalization, nullptr,
+                                "normalization over the last axes"};
+const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_same, forward_softmax, nullptr, "softmax along an axis"};
+const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_same, forward_log_softmax, nullptr, "logarithm of softmax"};
+const Op op_lrn{"LRN", "", 1, 1, 1, 1, infer_same, forward_lrn, nullptr, "local response normalization across channels"};
+
+}  // namespace pare

@@ -1,0 +1,128 @@
+#include "graph/ops/ops.h"
+
+namespace pare {
+
+int64_t normal_axis(int64_t axis, int64_t rank, const std::string& where) {
+  if (axis < -rank || axis >= std::max<int64_t>(rank, 1))
+    throw Error(where, "axis " + std::to_string(axis) + " is outside a tensor of rank " + std::to_string(rank));
+  return axis < 0 ? axis + rank : axis;
+}
+
+Dims broadcast(const Dims& a, const Dims& b, const std::string& where) {
+  Dims out(std::max(a.size(), b.size()));
+  for (size_t i = 0; i < out.size(); ++i) {  // from the last axis backwards
+    const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1, y = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (x != y && x != 1 && y != 1) throw Error(where, "shapes " + dims_text(a) + " and " + dims_text(b) + " cannot be broadcast");
+    out[out.size() - 1 - i] = x == 1 ? y : x;
+  }
+  return out;
+}
+
+Dims strides_of(const Dims& dims) {
+  Dims strides(dims.size(), 1);
+  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
+  return strides;
+}
+
+Dims broadcast_strides(const Dims& dims, const Dims& out) {
+  const Dims own = strides_of(dims);
+  Dims strides(out.size(), 0);
+  for (size_t i = 0; i < dims.size(); ++i) {
+    const size_t o = out.size() - dims.size() + i;
+    strides[o] = dims[i] == 1 ? 0 : own[i];
+  }
+  return strides;
+}
+
+void for_each_index(const Dims& out, const Dims& strides, const std::function<void(int64_t, int64_t)>& f) {
+  const int64_t count = count_of(out);
+  Dims at(out.size(), 0);
+  int64_t offset = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    f(i, offset);
+    for (size_t axis = out.size(); axis-- > 0;) {
+      offset += strides[axis];
+      if (++at[axis] < out[axis]) break;
+      offset -= strides[axis] * out[axis];
+      at[axis] = 0;
+    }
+  }
+}
+
+std::optional<Shape> broadcast_shapes(const Shape* a, const Shape* b, const std::string& where) {
+  if (a == nullptr || b == nullptr) return std::nullopt;
+  Shape out(std::max(a->size(), b->size()));
+  for (size_t i = 0; i < out.size(); ++i) {
+    const Dim one{1, ""};
+    const Dim& x = i < a->size() ? (*a)[a->size() - 1 - i] : one;
+    const Dim& y = i < b->size() ? (*b)[b->size() - 1 - i] : one;
+    Dim& o = out[out.size() - 1 - i];
+    if (x.known() && y.known() && x.value != y.value && x.value != 1 && y.value != 1)
+      throw Error(where, "shapes " + shape_text(*a) + " and " + shape_text(*b) + " cannot be broadcast");
+    if (x == y || y == one) o = x;
+    else if (x == one) o = y;
+    else if (x.known()) o = x;
+    else if (y.known()) o = y;
+  }
+  return out;
+}
+
+void infer_same(Inference& inference) {
+  inference.set_type(0, inference.type(0));
+  if (const Shape* shape = inference.shape(0)) inference.set(0, inference.type(0), *shape);
+}
+
+void infer_broadcast(Inference& inference) {
+  inference.set_type(0, inference.type(0));
+  std::optional<Shape> shape;
+  for (size_t i = 0; i < inference.inputs(); ++i) {
+    const Shape* next = inference.shape(i);
+    if (next == nullptr) return;
+    shape = i == 0 ? std::optional(*next) : broadcast_shapes(&*shape, next, inference.node().where());
+  }
+  if (shape) inference.set(0, inference.type(0), *shape);
+}
+
+Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel) {
+  const size_t n = in.size();
+  Window w;
+  w.kernel = node.integers("kernel_shape", kernel);
+  w.stride = node.integers("strides", std::vector<int64_t>(n, 1));
+  w.dilation = node.integers("dilations", std::vector<int64_t>(n, 1));
+  std::vector<int64_t> pads = node.integers("pads", std::vector<int64_t>(2 * n, 0));
+  if (pads.empty()) pads.assign(2 * n, 0);
+  if (w.kernel.size() != n || w.stride.size() != n || w.dilation.size() != n || pads.size() != 2 * n)
+    throw Error(node.where(), "kernel, strides, dilations or pads do not fit " + std::to_string(n) + " spatial axes");
+  w.pad_begin.assign(pads.begin(), pads.begin() + n);
+  w.pad_end.assign(pads.begin() + n, pads.end());
+  const std::string auto_pad = node.text("auto_pad", "NOTSET");
+  const bool ceil_mode = node.integer("ceil_mode", 0) != 0;
+  for (size_t i = 0; i < n; ++i) {
+    if (w.kernel[i] < 1 || w.stride[i] < 1 || w.dilation[i] < 1)
+      throw Error(node.where(), "kernel, strides and dilations must be at least 1");
+    const int64_t span = (w.kernel[i] - 1) * w.dilation[i] + 1;
+    if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+      const int64_t out = (in[i] + w.stride[i] - 1) / w.stride[i];
+      const int64_t total = std::max<int64_t>(0, (out - 1) * w.stride[i] + span - in[i]);
+      w.pad_begin[i] = auto_pad == "SAME_LOWER" ? (total + 1) / 2 : total / 2;
+      w.pad_end[i] = total - w.pad_begin[i];
+    } else if (auto_pad == "VALID") {
+      w.pad_begin[i] = w.pad_end[i] = 0;
+    }
+    const int64_t room = in[i] + w.pad_begin[i] + w.pad_end[i] - span;
+    if (room < 0) throw Error(node.where(), "the window is larger than its padded input " + dims_text(in));
+    int64_t out = room / w.stride[i] + 1;
+    // A window that ceil_mode adds must still start inside the input or its leading padding.
+    if (ceil_mode && room % w.stride[i] != 0 && out * w.stride[i] < in[i] + w.pad_begin[i]) ++out;
+    w.out.push_back(out);
+  }
+  return w;
+}
+
+Array float_in(const Forward& forward, size_t i) { return forward.inputs.at(i).cast(Type::f32); }
+
+void float_out(Forward& forward, size_t i, Array result) {
+  forward.outputs[i] = is_float(forward.inputs[0].type()) ? result.cast(forward.inputs[0].type()) : result;
+}
+
+}  // namespace pare

@@ -1,0 +1,17 @@
+#pragma once
+#include "graph/graph.h"
+
+namespace pare {
+
+// Rewrites that keep the function; the engine uses them on its private copy, passes offer them for artifacts.
+// Each returns how many nodes it changed or removed.
+
+// Conv/ConvTranspose/Gemm followed by BatchNormalization (its only reader) become one: w' = w·γ/√(σ²+ε), b' = (b−μ)·γ/√(σ²+ε) + β.
+// Only where the weight is stored plainly in float.
+int fold_batch_norms(Graph& graph);
+// Nodes all of whose inputs are constant are computed, results up to `most_bytes` are kept; encoded constants stay encoded.
+int fold_constants(Graph& graph, int64_t most_bytes = int64_t(64) << 20);
+// Identity, inference Dropout, Cast to the same type, Concat of one, and results nobody reads.
+int remove_no_ops(Graph& graph);
+
+}  // namespace pare

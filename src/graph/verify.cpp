@@ -1,0 +1,55 @@
+#include <unordered_set>
+
+#include "graph/op.h"
+
+namespace pare {
+namespace {
+
+void check_ids(const Graph& graph, const std::string& where, const std::vector<ValueId>& ids) {
+  for (ValueId id : ids)
+    if (id != kNone && (id < 0 || id >= ValueId(graph.values.size())))
+      throw Error(where, "refers to value number " + std::to_string(id) + ", which does not exist");
+}
+
+void check_arity(const Node& node) {
+  const Op& op = *node.op;
+  const int inputs = int(node.inputs.size()), outputs = int(node.outputs.size());
+  if (inputs < op.inputs_least || (op.inputs_most >= 0 && inputs > op.inputs_most))
+    throw Error(node.where(), "has " + std::to_string(inputs) + " inputs, the operator takes " + std::to_string(op.inputs_least) +
+                                  (op.inputs_most == op.inputs_least ? "" : op.inputs_most < 0 ? " or more" : " to " + std::to_string(op.inputs_most)));
+  if (outputs < op.outputs_least || (op.outputs_most >= 0 && outputs > op.outputs_most))
+    throw Error(node.where(), "has " + std::to_string(outputs) + " outputs, the operator gives " + std::to_string(op.outputs_least));
+  for (int i = 0; i < op.inputs_least; ++i)
+    if (node.inputs[i] == kNone) throw Error(node.where(), "input " + std::to_string(i) + " is left out, the operator needs it");
+}
+
+}  // namespace
+
+void verify(const Graph& graph) {
+  std::unordered_set<std::string_view> names;
+  for (const Value& value : graph.values)
+    if (!value.name.empty() && !names.insert(value.name).second)
+      throw Error("value '" + value.name + "'", "the name is used twice");
+  check_ids(graph, "graph inputs", graph.inputs);
+  check_ids(graph, "graph outputs", graph.outputs);
+  std::vector<char> ready(graph.values.size(), 0);
+  for (size_t id = 0; id < graph.values.size(); ++id) ready[id] = graph.values[id].constant != nullptr || graph.values[id].outer;
+  for (ValueId id : graph.inputs) ready[id] = 1;
+  for (const Node& node : graph.nodes) {
+    check_ids(graph, node.where(), node.inputs);
+    check_ids(graph, node.where(), node.outputs);
+    if (node.op != nullptr) check_arity(node);
+    for (ValueId id : node.inputs)
+      if (id != kNone && !ready[id])
+        throw Error(node.where(), "reads '" + graph.at(id).name + "', which nothing computes before it");
+    for (ValueId id : node.outputs) {
+      if (id == kNone) continue;
+      if (ready[id]) throw Error(node.where(), "computes '" + graph.at(id).name + "', which already has a value");
+      ready[id] = 1;
+    }
+  }
+  for (ValueId id : graph.outputs)
+    if (!ready[id]) throw Error("graph output '" + graph.at(id).name + "'", "nothing computes it");
+}
+
+}  // namespace pare
