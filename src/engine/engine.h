@@ -1,0 +1,62 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace pare {
+
+// The obviously correct twin: every node by its operator's reference forward, weights decoded. Slow.
+// Returns the graph's outputs, then the values named in `taps`. Throws Error naming a node whose operator is unknown.
+std::vector<Array> run_reference(const Graph& graph, const std::vector<Array>& inputs, const std::vector<std::string>& taps = {});
+
+struct SessionOptions {
+  int threads = 0;                  // 0: as set by set_threads()
+  std::vector<std::string> taps;    // values to return beside the outputs; taps keep layers apart that would be fused
+  bool tune = true;                 // measure the candidates of each layer; false: take each one's first
+  bool use_cache = true;            // remember what was measured, per CPU
+  std::string kernels;              // take only integer kernels of this instruction set ("base", "avx2", …); empty: the best
+};
+
+// What one step of the plan does and why it does it so.
+struct LayerReport {
+  std::string name;                 // of the node it computes (the last of a fused group is `output`)
+  std::string op;                   // "Conv+Relu", "Reorder"
+  std::string output;               // name of the value it writes
+  std::string implementation;       // "int8 avx512vnni 12x2", "onednn f32 winograd", "reference"
+  std::string precision;            // "f32", "bf16", "int8"
+  std::string note;                 // refusals and exclusions, in words
+  int64_t macs = 0, weight_bytes = 0;
+  double milliseconds = 0;          // filled by Session::time_layers
+};
+
+// A graph compiled for given input shapes. Not for use by several callers at once.
+class Session {
+ public:
+  // `inputs`: extents of the graph's inputs by position; unnamed dynamic axes default to 1.
+  Session(const Graph& graph, const std::vector<Dims>& inputs, const SessionOptions& options = {});
+  ~Session();
+  Session(Session&&) noexcept;
+
+  // Inputs by position, of the compiled shapes (types are cast where needed). Outputs, then taps.
+  std::vector<Array> run(const std::vector<Array>& inputs);
+  // The same without copying results out: what latency measures.
+  void run_only(const std::vector<Array>& inputs);
+  const std::vector<Dims>& input_dims() const;
+  std::vector<LayerReport> time_layers(const std::vector<Array>& inputs, int runs);  // median time of each step
+  std::vector<LayerReport> layers() const;
+  int64_t arena_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The extents a session takes where the model leaves them open: `batch` for the first axis, 1 for others unless
+// `given` (by input name) says more.
+std::vector<Dims> default_input_dims(const Graph& graph, int64_t batch, const std::map<std::string, Dims>& given = {});
+std::vector<Array> random_inputs(const Graph& graph, const std::vector<Dims>& dims, uint64_t seed);
+
+}  // namespace pare

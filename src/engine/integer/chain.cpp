@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <cmath>
+
+#include "engine/integer/integer.h"
+#include "graph/op.h"
+
+namespace pare {
+
+bool is_eight_bit(Type type) { return type == Type::u8 || type == Type::i8; }
+
+namespace {
+
+// Limits of a ReLU or a Clip with constant bounds.
+std::optional<std::pair<float, float>> limits(const Planner& planner, const Node& node) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  if (node.is("Relu")) return std::pair(0.f, infinity);
+  if (!node.is("Clip")) return std::nullopt;
+  auto bound = [&](size_t input, const char* key, float fallback) -> std::optional<float> {
+    if (node.input(input) == kNone) return node.has(key) ? node.real(key, fallback) : fallback;
+    const Tensor* tensor = planner.graph.constant(node.inputs[input]);
+    return tensor && tensor->count() == 1 ? std::optional(tensor->decode().to_floats()[0]) : std::nullopt;
+  };
+  const auto low = bound(1, "min", -infinity), high = bound(2, "max", infinity);
+  return low && high ? std::optional(std::pair(*low, *high)) : std::nullopt;
+}
+
+// The other operand of an Add, if it is an integer value that exists already.
+std::optional<Planner::Quantized> residual_of(const Planner& planner, const Node& add, ValueId own) {
+  const ValueId other = add.inputs[0] == own ? add.inputs[1] : add.inputs[0];
+  if (other == own) return std::nullopt;
+  const auto q = planner.dequantized(other);
+  if (!q || !planner.existing(q->value) || planner.dims(other) != planner.dims(own)) return std::nullopt;
+  return q;
+}
+
+}  // namespace
+
+IntegerChain integer_chain(const Planner& planner, ValueId value) {
+  IntegerChain chain;
+  chain.result = value;
+  auto node_at = [&](int n) -> const Node& { return planner.graph.nodes[size_t(n)]; };
+  auto take = [&](int n) {
+    chain.nodes.push_back(n);
+    if (!node_at(n).is("QuantizeLinear") && !node_at(n).is("DequantizeLinear")) chain.text += "+" + node_at(n).op_type;
+    chain.result = node_at(n).outputs[0];
+  };
+  auto clamp = [&](float& low, float& high, const std::pair<float, float>& by) {
+    low = std::min(std::max(low, by.first), by.second);
+    high = std::min(std::max(high, by.first), by.second);
+  };
+  for (;;) {
+    const int next = planner.only_consumer(chain.result);
+    if (next < 0) return chain;
+    const Node& node = node_at(next);
+    const bool limited = std::isfinite(chain.low) || std::isfinite(chain.high);
+    if (const auto by = limits(planner, node)) {
+      clamp(chain.low, chain.high, *by);
+      take(next);
+    } else if (node.is("Add") && !chain.residual && !limited) {
+      const auto residual = residual_of(planner, node, chain.result);
+      if (!residual) return chain;
+      chain.residual = residual;
+      take(next);
+    } else if (const auto q = planner.quantized_by(next)) {
+      // Q → DQ → Add in front of an operand that exists: the rounding in between is kept, the traffic is not.
+      const int dq = planner.only_consumer(q->value);
+      const int add = dq >= 0 && !chain.residual && planner.dequantized(node_at(dq).outputs[0]) ? planner.only_consumer(node_at(dq).outputs[0]) : -1;
+      const auto residual = add >= 0 && node_at(add).is("Add") ? residual_of(planner, node_at(add), node_at(dq).outputs[0]) : std::nullopt;
+      take(next);
+      if (!residual) {
+        chain.out = q;
+        return chain;
+      }
+      chain.mid = q;
+      chain.residual = residual;
+      std::swap(chain.low, chain.mid_low);
+      std::swap(chain.high, chain.mid_high);
+      take(dq);
+      take(add);
+    } else {
+      return chain;
+    }
+  }
+}
+
+IntegerLimits limits_of(const Planner::Quantized& q, float low, float high) {
+  const int least = q.type == Type::u8 ? 0 : -128, most = q.type == Type::u8 ? 255 : 127;
+  auto position = [&](float bound) { return std::clamp(std::nearbyint(double(bound) / q.scale) + q.zero, double(least), double(most)); };
+  return {std::isfinite(low) ? int(position(low)) : least, std::isfinite(high) ? int(position(high)) : most};
+}
+
+Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) {
+  Int8Epilogue e;
+  const double out_scale = chain.out ? chain.out->scale : 1, after = chain.mid ? chain.mid->scale : out_scale;
+  for (float& scale : scales) scale = float(double(scale) / after);
+  if (chain.mid) {
+    const IntegerLimits l = limits_of(*chain.mid, chain.mid_low, chain.mid_high);
+    e.has_mid = true;
+    e.mid_scale = float(chain.mid->scale / out_scale);
+    e.mid_zero = chain.mid->zero;
+    e.mid_lo = l.low;
+    e.mid_hi = l.high;
+  }
+  if (chain.residual) {
+    e.residual_signed = chain.residual->type == Type::i8;
+    e.residual_zero = chain.residual->zero;
+    e.residual_scale = float(chain.residual->scale / out_scale);
+  }
+  e.type = Int8Output::f32;
+  e.float_lo = chain.low;
+  e.float_hi = chain.high;
+  if (chain.out) {
+    const IntegerLimits l = limits_of(*chain.out, chain.low, chain.high);
+    e.type = chain.out->type == Type::u8 ? Int8Output::u8 : Int8Output::s8;
+    e.out_zero = chain.out->zero;
+    e.out_lo = l.low;
+    e.out_hi = l.high;
+  }
+  return e;
+}
+
+std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale) {
+  const Tensor* weight = planner.graph.constant(node.input(1));
+  if (weight == nullptr || weight->plain() || weight->parts[0].type() != Type::i8 || weight->group != 0) return std::nullopt;
+  if (weight->parts.size() > 2) return planner.refuse("its weights have a zero point"), std::nullopt;
+  const int64_t outputs = weight->dims[size_t(axis)];
+  if (weight->parts[1].count() != 1 && (weight->axis != axis || weight->parts[1].count() != outputs))
+    return planner.refuse("its weights' scales do not run along the output channels"), std::nullopt;
+  IntegerWeights w;
+  w.weights = weight->parts[0];
+  w.scales = weight->parts[1].to_floats();
+  if (w.scales.size() == 1) w.scales.assign(size_t(outputs), w.scales[0]);
+  for (float& scale : w.scales) scale *= input_scale;
+  w.bias.assign(size_t(outputs), 0);
+  if (node.input(2) == kNone) return w;
+  const Tensor* bias = planner.graph.constant(node.inputs[2]);
+  if (bias == nullptr || bias->count() != outputs) return planner.refuse("its bias is no constant per channel"), std::nullopt;
+  // An int32 bias in these units reads back exactly; any other is rounded to them.
+  const std::vector<float> values = bias->decode().to_floats();
+  const bool exact = !bias->plain() && bias->parts[0].type() == Type::i32 && bias->parts.size() == 2;
+  const std::vector<int64_t> stored = exact ? bias->parts[0].to_integers() : std::vector<int64_t>();
+  const std::vector<float> units = exact ? bias->parts[1].to_floats() : std::vector<float>();
+  for (size_t c = 0; c < values.size(); ++c) {
+    const double ratio = double(values[c]) / w.scales[c];
+    if (!(std::abs(ratio) < 2.0e9)) return planner.refuse("its bias does not fit 32 bits"), std::nullopt;
+    const bool same = exact && std::abs(units[units.size() == 1 ? 0 : c] / w.scales[c] - 1) < 1e-5;
+    w.bias[c] = same ? int32_t(stored[c]) : int32_t(std::nearbyint(ratio));
+  }
+  return w;
+}
+
+}  // namespace pare

@@ -1,0 +1,244 @@
+#include <algorithm>
+
+#include "base/threads.h"
+#include "engine/integer/integer.h"
+#include "graph/ops/ops.h"
+#include "kernels/depthwise_int8/depthwise_int8.h"
+
+namespace pare {
+namespace {
+
+// What convolution, depthwise convolution and linear layers have in common as steps.
+class IntegerStep : public Step {
+ public:
+  bool team() const override { return true; }
+  SlotId source = -1, residual = -1;
+  std::vector<float> multipliers;
+  Int8Epilogue epilogue;
+  ThreadScratch scratch;
+
+ protected:
+  template <class Args>
+  Args arguments(std::byte* const* slots, int thread) {
+    Args args;
+    args.input = slots[source];
+    args.output = slots[writes];
+    args.scratch = scratch.of(thread);
+    args.epilogue = epilogue;
+    args.epilogue.multiplier = multipliers.data();
+    args.epilogue.residual = residual >= 0 ? slots[residual] : nullptr;
+    return args;
+  }
+};
+
+class ConvStep : public IntegerStep {
+ public:
+  void run(std::byte* const* slots, int thread, int threads) override {
+    kernel->run(packed, arguments<ConvInt8Args>(slots, thread), thread, threads);
+  }
+  const ConvInt8Kernel* kernel = nullptr;
+  PackedConvInt8 packed;
+};
+
+class DepthwiseStep : public IntegerStep {
+ public:
+  void run(std::byte* const* slots, int thread, int threads) override {
+    kernel->run(packed, arguments<DepthwiseInt8Args>(slots, thread), thread, threads);
+  }
+  const DepthwiseInt8Kernel* kernel = nullptr;
+  PackedDepthwiseInt8 packed;
+};
+
+struct Source {
+  Planner::Quantized q;
+  SlotId slot = -1;
+};
+
+std::optional<Source> integer_source(Planner& planner, ValueId x) {
+  const auto q = planner.dequantized(x);
+  if (!q || !planner.existing(q->value)) return std::nullopt;
+  return Source{*q, planner.slot(q->value, Layout::channels_last, q->type)};
+}
+
+// Slots, epilogue and report of a step whose kernel is set up; marks the chain's nodes done.
+void finish(Planner& planner, std::unique_ptr<IntegerStep> step, const Node& node, const Source& source, const IntegerChain& chain, IntegerWeights& weights,
+            size_t scratch_bytes, const std::string& implementation) {
+  step->source = source.slot;
+  step->reads = {source.slot};
+  if (chain.residual) {
+    step->residual = planner.slot(chain.residual->value, Layout::channels_last, chain.residual->type);
+    step->reads.push_back(step->residual);
+  }
+  step->multipliers = weights.scales;
+  step->epilogue = epilogue_of(chain, step->multipliers);
+  step->scratch.resize(planner.threads, scratch_bytes);
+  const Dims dims = planner.dims(chain.result);
+  step->writes = planner.define(chain.result, {chain.out ? chain.out->type : Type::f32, dims, Layout::channels_last});
+  const int64_t outputs = int64_t(weights.scales.size()), per_output = weights.weights.count() / std::max<int64_t>(outputs, 1);
+  step->report = {node.name, node.op_type + chain.text, planner.graph.at(chain.result).name, implementation, "int8", "",
+                  count_of(dims) * per_output, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  for (int n : chain.nodes) planner.done[size_t(n)] = 1;
+  planner.emit(std::move(step));
+}
+
+std::string tiling_key(const ConvInt8Kernel& kernel, const ConvInt8Shape& s, const IntegerChain& chain, int threads) {
+  std::string key = std::string("conv_int8 ") + kernel.name;
+  for (int v : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, threads})
+    key += " " + std::to_string(v);
+  return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f");
+}
+
+// The tiling that is fastest for this layer on this CPU.
+PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const IntegerChain& chain,
+                     std::vector<float> multipliers) {
+  const std::vector<ConvInt8Tiling> tilings = conv_int8_tilings(kernel, shape);
+  if (!planner.options.tune || tilings.size() < 2) return pack_conv_int8(kernel, shape, weights);
+  const std::string key = tiling_key(kernel, shape, chain, planner.threads);
+  if (const auto known = planner.cache.find(key); known && *known < int(tilings.size())) return pack_conv_int8(kernel, shape, weights, tilings[size_t(*known)]);
+  std::vector<PackedConvInt8> packed;
+  size_t scratch_bytes = 0;
+  for (const ConvInt8Tiling& tiling : tilings) {
+    packed.push_back(pack_conv_int8(kernel, shape, weights, tiling));
+    scratch_bytes = std::max(scratch_bytes, packed.back().scratch_bytes);
+  }
+  const size_t in = size_t(shape.batch) * size_t(shape.in_h) * size_t(shape.in_w) * size_t(shape.in_c);
+  const size_t out = size_t(shape.batch) * size_t(shape.out_h()) * size_t(shape.out_w()) * size_t(shape.out_c);
+  std::vector<Int8Line> input(in / 64 + 2), output(out * 4 / 64 + 2), residual(out / 64 + 2);
+  ThreadScratch scratch;
+  scratch.resize(planner.threads, scratch_bytes);
+  ConvInt8Args args;
+  args.input = input.data();
+  args.output = output.data();
+  args.epilogue = epilogue_of(chain, multipliers);
+  args.epilogue.multiplier = multipliers.data();
+  args.epilogue.residual = chain.residual ? residual.data() : nullptr;
+  const int choice = fastest_of(int(tilings.size()), [&](int i) {
+    run_parallel([&](int thread, int threads) {
+      ConvInt8Args mine = args;
+      mine.scratch = scratch.of(thread);
+      kernel.run(packed[size_t(i)], mine, thread, threads);
+    });
+  });
+  planner.cache.store(key, choice);
+  return std::move(packed[size_t(choice)]);
+}
+
+std::unique_ptr<ConvStep> make_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
+  auto step = std::make_unique<ConvStep>();
+  step->kernel = &choose_kernel(conv_int8_kernels(), planner.options.kernels);
+  const ConvInt8Weights given{weights.weights.values<int8_t>().data(), weights.bias.data(), source.q.type == Type::i8, source.q.zero};
+  step->packed = tuned(planner, *step->kernel, shape, given, chain, weights.scales);
+  return step;
+}
+
+std::string described(const ConvStep& step) {
+  return std::string("int8 ") + step.kernel->isa + " " + std::to_string(step.packed.tiling.pixels) + "x" + std::to_string(step.packed.tiling.vectors);
+}
+
+}  // namespace
+
+bool lower_integer_conv(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (!node.is("Conv") || planner.dims(node.inputs[0]).size() != 4) return false;
+  const auto source = integer_source(planner, node.inputs[0]);
+  if (!source) return false;
+  const Dims x = planner.dims(node.inputs[0]);
+  const int64_t groups = node.integer("group", 1);
+  auto weights = integer_weights(planner, node, 0, source->q.scale);
+  if (!weights) return false;
+  const Dims& w = weights->weights.dims();
+  if (groups == x[1] && w[0] == x[1] && groups > 1) return false;  // depthwise has a form of its own
+  const Window window = window_of(node, {x[2], x[3]}, {w[2], w[3]});
+  ConvInt8Shape shape;
+  shape.batch = int(x[0]);
+  shape.in_c = int(x[1]);
+  shape.in_h = int(x[2]);
+  shape.in_w = int(x[3]);
+  shape.out_c = int(w[0]);
+  shape.groups = int(groups);
+  shape.kernel_h = int(w[2]);
+  shape.kernel_w = int(w[3]);
+  shape.stride_h = int(window.stride[0]);
+  shape.stride_w = int(window.stride[1]);
+  shape.dilation_h = int(window.dilation[0]);
+  shape.dilation_w = int(window.dilation[1]);
+  shape.pad_top = int(window.pad_begin[0]);
+  shape.pad_left = int(window.pad_begin[1]);
+  shape.pad_bottom = int(window.pad_end[0]);
+  shape.pad_right = int(window.pad_end[1]);
+  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  auto step = make_conv(planner, shape, *weights, *source, chain);
+  const std::string name = described(*step);
+  const size_t scratch = step->packed.scratch_bytes;
+  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  return true;
+}
+
+bool lower_integer_depthwise(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (!node.is("Conv") || planner.dims(node.inputs[0]).size() != 4) return false;
+  const auto source = integer_source(planner, node.inputs[0]);
+  if (!source) return false;
+  const Dims x = planner.dims(node.inputs[0]);
+  auto weights = integer_weights(planner, node, 0, source->q.scale);
+  if (!weights || node.integer("group", 1) != x[1] || weights->weights.dim(0) != x[1]) return false;
+  const Dims& w = weights->weights.dims();
+  const Window window = window_of(node, {x[2], x[3]}, {w[2], w[3]});
+  DepthwiseInt8Shape shape;
+  shape.batch = int(x[0]);
+  shape.channels = int(x[1]);
+  shape.in_h = int(x[2]);
+  shape.in_w = int(x[3]);
+  shape.kernel_h = int(w[2]);
+  shape.kernel_w = int(w[3]);
+  shape.stride_h = int(window.stride[0]);
+  shape.stride_w = int(window.stride[1]);
+  shape.dilation_h = int(window.dilation[0]);
+  shape.dilation_w = int(window.dilation[1]);
+  shape.pad_top = int(window.pad_begin[0]);
+  shape.pad_left = int(window.pad_begin[1]);
+  shape.pad_bottom = int(window.pad_end[0]);
+  shape.pad_right = int(window.pad_end[1]);
+  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  auto step = std::make_unique<DepthwiseStep>();
+  step->kernel = &choose_kernel(depthwise_int8_kernels(), planner.options.kernels);
+  step->packed = step->kernel->pack(shape, {weights->weights.values<int8_t>().data(), weights->bias.data(), source->q.type == Type::i8, source->q.zero});
+  const std::string name = std::string("int8 depthwise ") + step->kernel->isa;
+  const size_t scratch = step->packed.scratch_bytes;
+  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  return true;
+}
+
+bool lower_integer_linear(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const bool gemm = node.is("Gemm");
+  if (!gemm && !node.is("MatMul")) return false;
+  if (gemm && (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)) return false;
+  const Tensor* weight = planner.graph.constant(node.input(1));
+  const auto source = weight != nullptr && weight->dims.size() == 2 ? integer_source(planner, node.inputs[0]) : std::nullopt;
+  if (!source || planner.dims(node.inputs[0]).size() == 4) return false;
+  const bool transposed = gemm && node.integer("transB", 0) != 0;
+  auto weights = integer_weights(planner, node, transposed ? 0 : 1, source->q.scale);
+  if (!weights) return false;
+  const Dims x = planner.dims(node.inputs[0]);
+  ConvInt8Shape shape;
+  shape.in_c = int(x.back());
+  shape.batch = int(count_of(x) / std::max<int64_t>(x.back(), 1));
+  shape.out_c = int(weight->dims[transposed ? 0 : 1]);
+  if (!transposed) {  // the kernel wants [outputs, inputs]
+    Array turned(Type::i8, {shape.out_c, shape.in_c});
+    auto to = turned.mutable_values<int8_t>();
+    const auto from = weights->weights.values<int8_t>();
+    for (int i = 0; i < shape.in_c; ++i)
+      for (int o = 0; o < shape.out_c; ++o) to[size_t(o) * size_t(shape.in_c) + size_t(i)] = from[size_t(i) * size_t(shape.out_c) + size_t(o)];
+    weights->weights = turned;
+  }
+  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  auto step = make_conv(planner, shape, *weights, *source, chain);
+  const std::string name = described(*step);
+  const size_t scratch = step->packed.scratch_bytes;
+  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  return true;
+}
+
+}  // namespace pare

@@ -1,0 +1,91 @@
+#include <algorithm>
+
+#include "engine/onednn/onednn.h"
+
+namespace pare {
+namespace {
+
+// The form a value already has, so that elementwise work needs no conversion.
+Storage form_of(Planner& planner, ValueId id) {
+  if (const auto slot = planner.existing(id)) return planner.storage(*slot);
+  return {planner.graph.at(id).type, planner.dims(id), Layout::plain};
+}
+
+bool float_form(const Storage& storage) { return (storage.type == Type::f32 || storage.type == Type::bf16) && storage.dims.size() >= 1 && storage.dims.size() <= 5; }
+
+}  // namespace
+
+bool lower_float_unary(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const auto activation = activation_of(planner, node);
+  if (!activation || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  const Storage form = form_of(planner, node.inputs[0]);
+  if (!float_form(form)) return false;
+  const SlotId source = planner.slot(node.inputs[0], form.layout, form.type);
+  const SlotId target = planner.define(node.outputs[0], form);
+  const auto desc = memory_desc(form);
+  const dnnl::eltwise_forward::desc eltwise(dnnl::prop_kind::forward_inference, activation->algorithm, desc, activation->alpha, activation->beta);
+  const dnnl::eltwise_forward::primitive_desc described(eltwise, cpu_engine());
+  auto step = std::make_unique<PrimitiveStep>();
+  step->set(dnnl::eltwise_forward(described));
+  step->bind_slot(DNNL_ARG_SRC, source, desc);
+  step->bind_slot(DNNL_ARG_DST, target, desc);
+  step->reads = {source};
+  step->writes = target;
+  step->report = {node.name, node.op_type, planner.graph.at(node.outputs[0]).name, std::string("onednn ") + described.impl_info_str(),
+                  form.type == Type::bf16 ? "bf16" : "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+bool lower_float_binary(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  using A = dnnl::algorithm;
+  const std::map<std::string, A> known{{"Add", A::binary_add}, {"Sub", A::binary_sub}, {"Mul", A::binary_mul}, {"Div", A::binary_div}};
+  auto algorithm = known.find(node.op_type);
+  if (algorithm == known.end() || !node.domain.empty()) return false;
+  const ValueId a = node.inputs[0], b = node.inputs[1];
+  if (planner.graph.at(a).type != Type::f32 || planner.graph.constant(a) != nullptr) return false;
+  const Dims a_dims = planner.dims(a);
+  Dims b_dims = planner.dims(b);
+  if (a_dims != planner.dims(node.outputs[0]) || a_dims.empty() || a_dims.size() > 5) return false;
+  while (b_dims.size() < a_dims.size()) b_dims.insert(b_dims.begin(), 1);
+  const Tensor* constant = planner.graph.constant(b);
+  if (constant == nullptr && planner.dims(b) != a_dims) return false;
+  Storage form = form_of(planner, a);
+  if (constant == nullptr && form_of(planner, b).layout == Layout::blocked) form = form_of(planner, b);
+  if (constant != nullptr) form.layout = form.layout == Layout::channels_last ? Layout::plain : form.layout;
+  if (!float_form(form)) return false;
+  const SlotId source = planner.slot(a, form.layout, form.type);
+  const SlotId other = constant == nullptr ? planner.slot(b, form.layout, form.type) : -1;
+  const auto desc = memory_desc(form);
+  dnnl::memory::desc second = desc;
+  dnnl::memory second_memory;
+  if (constant != nullptr) {
+    const Storage plain{Type::f32, b_dims, Layout::plain};
+    second = memory_desc(plain);
+    second_memory = constant_memory(second, constant->decode(), second.dims());
+  }
+  std::optional<dnnl::binary::primitive_desc> described;
+  try {
+    described.emplace(dnnl::binary::desc(algorithm->second, desc, second, desc), cpu_engine());
+  } catch (const dnnl::error&) {
+    return planner.refuse("oneDNN has no form for this broadcast"), false;
+  }
+  const SlotId target = planner.define(node.outputs[0], form);
+  auto step = std::make_unique<PrimitiveStep>();
+  step->set(dnnl::binary(*described));
+  step->bind_slot(DNNL_ARG_SRC_0, source, desc);
+  if (constant == nullptr) step->bind_slot(DNNL_ARG_SRC_1, other, desc);
+  else step->bind_memory(DNNL_ARG_SRC_1, second_memory);
+  step->bind_slot(DNNL_ARG_DST, target, desc);
+  step->reads = {source};
+  if (other >= 0) step->reads.push_back(other);
+  step->writes = target;
+  step->report = {node.name, node.op_type, planner.graph.at(node.outputs[0]).name, std::string("onednn ") + described->impl_info_str(),
+                  form.type == Type::bf16 ? "bf16" : "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+}  // namespace pare

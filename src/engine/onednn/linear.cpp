@@ -1,0 +1,86 @@
+// Linear layers: Gemm and MatMul with a constant matrix, as oneDNN's inner product with packed weights.
+#include <algorithm>
+
+#include "engine/onednn/onednn.h"
+#include "graph/ops/ops.h"
+
+namespace pare {
+namespace {
+
+using dnnl::memory;
+
+// y[rows, columns] = x[rows, inner] · wᵀ + b, w as [columns, inner].
+struct Linear {
+  int64_t rows = 1, inner = 1, columns = 1;
+  Array weight, bias;
+};
+
+std::optional<Linear> linear_of(Planner& planner, const Node& node) {
+  if (!(node.is("Gemm") || node.is("MatMul")) || planner.graph.constant(node.input(1)) == nullptr || planner.graph.constant(node.input(0)) != nullptr) return std::nullopt;
+  const Array w = planner.constant(node.inputs[1]).cast(Type::f32);
+  const Dims x = planner.dims(node.inputs[0]);
+  if (w.rank() != 2 || x.size() < 2) return std::nullopt;
+  Linear linear;
+  bool transposed = false;
+  if (node.is("Gemm")) {
+    if (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1) return std::nullopt;
+    transposed = node.integer("transB", 0) != 0;
+    if (node.input(2) != kNone) {
+      const Tensor* c = planner.graph.constant(node.inputs[2]);
+      if (c == nullptr || (c->count() != w.dim(transposed ? 0 : 1))) return std::nullopt;
+      linear.bias = c->decode().cast(Type::f32);
+    }
+  }
+  linear.inner = w.dim(transposed ? 1 : 0);
+  linear.columns = w.dim(transposed ? 0 : 1);
+  linear.rows = count_of(x) / std::max<int64_t>(x.back(), 1);
+  if (x.back() != linear.inner) return std::nullopt;
+  linear.weight = w;
+  if (!transposed) {
+    linear.weight = Array(Type::f32, {linear.columns, linear.inner});
+    auto to = linear.weight.mutable_values<float>();
+    const auto from = w.values<float>();
+    for (int64_t i = 0; i < linear.inner; ++i)
+      for (int64_t j = 0; j < linear.columns; ++j) to[size_t(j * linear.inner + i)] = from[size_t(i * linear.columns + j)];
+  }
+  if (linear.bias.empty()) linear.bias = Array(Type::f32, {linear.columns});
+  linear.bias = linear.bias.reshaped({linear.columns});
+  return linear;
+}
+
+}  // namespace
+
+bool lower_float_linear(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const auto linear = linear_of(planner, node);
+  if (!linear) return false;
+  const Type type = compute_type(planner, node.inputs[1]);
+  Fused fused = fuse_behind(planner, node.outputs[0], false);
+  const SlotId source = planner.slot(node.inputs[0], Layout::plain, type);
+  const SlotId target = planner.define(fused.result, {Type::f32, planner.dims(fused.result), Layout::plain});
+  const memory::desc x({linear->rows, linear->inner}, data_type(type), memory::format_tag::ab);
+  const memory::desc w({linear->columns, linear->inner}, data_type(type), memory::format_tag::any);
+  const memory::desc b({linear->columns}, memory::data_type::f32, memory::format_tag::a);
+  const memory::desc y({linear->rows, linear->columns}, memory::data_type::f32, memory::format_tag::ab);
+  dnnl::post_ops ops;
+  for (const auto& a : fused.activations) ops.append_eltwise(1.f, a.algorithm, a.alpha, a.beta);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(ops);
+  const dnnl::inner_product_forward::desc desc(dnnl::prop_kind::forward_inference, x, w, b, y);
+  const dnnl::inner_product_forward::primitive_desc described(desc, attributes, cpu_engine());
+  auto step = std::make_unique<PrimitiveStep>();
+  step->set(dnnl::inner_product_forward(described));
+  step->bind_slot(DNNL_ARG_SRC, source, x);
+  step->bind_slot(DNNL_ARG_DST, target, y);
+  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), linear->weight, {linear->columns, linear->inner}));
+  step->bind_memory(DNNL_ARG_BIAS, constant_memory(b, linear->bias, {linear->columns}));
+  step->reads = {source};
+  step->writes = target;
+  step->report = {node.name, node.op_type + fused.text, planner.graph.at(fused.result).name, std::string("onednn ") + described.impl_info_str(),
+                  type == Type::bf16 ? "bf16" : "f32", "", linear->rows * linear->inner * linear->columns, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
+  planner.emit(std::move(step));
+  return true;
+}
+
+}  // namespace pare

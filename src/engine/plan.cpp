@@ -1,0 +1,225 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+
+#include "engine/integer/integer.h"
+#include "graph/op.h"
+
+namespace pare {
+
+int64_t channel_block() {
+  static const int64_t block = __builtin_cpu_supports("avx512f") ? 16 : 8;
+  return block;
+}
+
+size_t Storage::bytes() const {
+  int64_t count = 1;
+  for (size_t i = 0; i < dims.size(); ++i)
+    count *= layout == Layout::blocked && i == 1 ? (dims[i] + channel_block() - 1) / channel_block() * channel_block() : dims[i];
+  return (size_t(count) * size_t(type_bits(type)) + 7) / 8;
+}
+
+#define LOWERING(name) bool lower_##name(Planner& planner, int node);
+#include "engine/lowerings.inc"
+#undef LOWERING
+
+std::span<const Lowering> lowerings() {
+  static const Lowering all[] = {
+#define LOWERING(name) {#name, lower_##name},
+#include "engine/lowerings.inc"
+#undef LOWERING
+  };
+  return all;
+}
+
+Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count)
+    : graph(std::move(planned)), options(session_options), threads(thread_count), cache(session_options.use_cache) {
+  producer = graph.producers();
+  consumers = graph.consumers();
+  done.assign(graph.nodes.size(), 0);
+  output_values = graph.outputs;
+  for (const std::string& tap : options.taps) {
+    const ValueId id = graph.find(tap);
+    if (id == kNone) throw Error("value '" + tap + "'", "is not in the model");
+    output_values.push_back(id);
+  }
+  pinned_.insert(output_values.begin(), output_values.end());
+}
+
+Dims Planner::dims(ValueId id) const {
+  const Value& value = graph.at(id);
+  const auto known = value.shape ? known_dims(*value.shape) : std::nullopt;
+  if (!known) {
+    const std::string by = producer[size_t(id)] >= 0 ? graph.nodes[size_t(producer[size_t(id)])].where() : "graph input";
+    throw Error(by, "the shape of '" + value.name + "' is not known before running" + (value.shape ? ": " + shape_text(*value.shape) : ""),
+                "export the model with fixed shapes");
+  }
+  return *known;
+}
+
+bool Planner::pinned(ValueId id) const { return pinned_.count(id) != 0; }
+
+int Planner::only_consumer(ValueId id) const {
+  return consumers[size_t(id)].size() == 1 && !pinned(id) ? consumers[size_t(id)][0] : -1;
+}
+
+bool Planner::last_use(ValueId id, int reader) const {
+  if (pinned(id)) return false;
+  if (std::find(graph.inputs.begin(), graph.inputs.end(), id) != graph.inputs.end()) return false;
+  return std::all_of(consumers[size_t(id)].begin(), consumers[size_t(id)].end(), [&](int n) { return n == reader || done[size_t(n)]; });
+}
+
+std::optional<SlotId> Planner::existing(ValueId id) const {
+  auto it = forms_.lower_bound({id, Layout::plain, Type::none});
+  if (it == forms_.end() || std::get<0>(it->first) != id) return std::nullopt;
+  return it->second;
+}
+
+SlotId Planner::slot(ValueId id, Layout layout, Type type) {
+  if (dims(id).size() != 4) layout = Layout::plain;
+  if (auto it = forms_.find({id, layout, type}); it != forms_.end()) return it->second;
+  if (graph.constant(id) != nullptr && !existing(id)) throw std::logic_error("constant '" + graph.at(id).name + "' has no slot");
+  if (!existing(id)) {
+    // A dequantization nobody could fuse: it is made now, in front of its first reader.
+    const int node = producer[size_t(id)];
+    PARE_CHECK(node >= 0 && graph.nodes[size_t(node)].is("DequantizeLinear"));
+    emit_dequantize(*this, node);
+    if (auto it = forms_.find({id, layout, type}); it != forms_.end()) return it->second;
+  }
+  const SlotId source = *existing(id);
+  Storage storage{type, dims(id), layout};
+  const SlotId target = scratch(storage);
+  forms_[{id, layout, type}] = target;
+  auto step = make_conversion(this->storage(source), storage, source, target);
+  step->report.name = graph.at(id).name;
+  step->report.output = graph.at(id).name;
+  emit(std::move(step));
+  return target;
+}
+
+SlotId Planner::scratch(Storage storage) {
+  slots.push_back({std::move(storage), -1, -1, -1, 0});
+  return SlotId(slots.size()) - 1;
+}
+
+SlotId Planner::define(ValueId id, Storage storage) {
+  if (storage.dims.size() != 4) storage.layout = Layout::plain;
+  const SlotId slot = scratch(storage);
+  forms_[{id, storage.layout, storage.type}] = slot;
+  return slot;
+}
+
+SlotId Planner::define_alias(ValueId id, Storage storage, SlotId of) {
+  const SlotId slot = define(id, std::move(storage));
+  while (slots[size_t(of)].alias >= 0) of = slots[size_t(of)].alias;
+  slots[size_t(slot)].alias = of;
+  return slot;
+}
+
+void Planner::emit(std::unique_ptr<Step> step) {
+  if (step->report.note.empty())
+    for (const std::string& reason : refusals_) step->report.note += (step->report.note.empty() ? "" : "; ") + reason;
+  refusals_.clear();
+  steps.push_back(std::move(step));
+}
+
+void Planner::refuse(const std::string& reason) { refusals_.push_back(reason); }
+
+Array Planner::constant(ValueId id) const {
+  PARE_CHECK(graph.constant(id) != nullptr);
+  return graph.constant(id)->decode();
+}
+
+namespace {
+
+// Scale and zero point of a (de)quantization, where both are one constant and the integers have 8 bits.
+std::optional<Planner::Quantized> parameters(const Graph& graph, const Node& node, Type type) {
+  const Tensor *scale = graph.constant(node.input(1)), *zero = graph.constant(node.input(2));
+  if (scale == nullptr || scale->count() != 1 || (type != Type::u8 && type != Type::i8)) return std::nullopt;
+  if (node.input(2) != kNone && (zero == nullptr || zero->count() != 1)) return std::nullopt;
+  if (scale->type != Type::f32) return std::nullopt;
+  return Planner::Quantized{kNone, scale->decode().to_floats()[0], zero ? int(zero->decode().to_integers()[0]) : 0, type};
+}
+
+}  // namespace
+
+std::optional<Planner::Quantized> Planner::dequantized(ValueId id) const {
+  if (id == kNone || producer[size_t(id)] < 0) return std::nullopt;
+  const Node& node = graph.nodes[size_t(producer[size_t(id)])];
+  if (!node.is("DequantizeLinear")) return std::nullopt;
+  auto q = parameters(graph, node, graph.at(node.inputs[0]).type);
+  if (q) q->value = node.inputs[0];
+  return q;
+}
+
+std::optional<Planner::Quantized> Planner::quantized_by(int node_index) const {
+  if (node_index < 0) return std::nullopt;
+  const Node& node = graph.nodes[size_t(node_index)];
+  if (!node.is("QuantizeLinear")) return std::nullopt;
+  auto q = parameters(graph, node, graph.at(node.outputs[0]).type);
+  if (q) q->value = node.outputs[0];
+  return q;
+}
+
+void Planner::lower(int node) {
+  refusals_.clear();
+  for (const Lowering& lowering : lowerings())
+    if (lowering.lower(*this, node)) {
+      done[size_t(node)] = 1;
+      return;
+    }
+  throw std::logic_error("no lowering took " + graph.nodes[size_t(node)].where());
+}
+
+void Planner::build() {
+  for (ValueId id : graph.inputs) input_slots.push_back(define(id, {graph.at(id).type, dims(id), Layout::plain}));
+  for (size_t n = 0; n < graph.nodes.size(); ++n)
+    if (!done[n]) lower(int(n));
+  for (ValueId id : output_values) {
+    if (graph.constant(id) != nullptr) throw Error("output '" + graph.at(id).name + "'", "is a constant of the model");
+    output_slots.push_back(slot(id, Layout::plain, graph.at(id).type));
+  }
+  plan_memory();
+}
+
+// First-fit by size: the largest slots are placed first, each at the lowest offset that is free during its life.
+void Planner::plan_memory() {
+  auto root = [&](SlotId id) { return slots[size_t(id)].alias >= 0 ? slots[size_t(id)].alias : id; };
+  auto touch = [&](SlotId id, int step) {
+    Slot& slot = slots[size_t(root(id))];
+    slot.first = slot.first < 0 ? step : std::min(slot.first, step);
+    slot.last = std::max(slot.last, step);
+  };
+  for (size_t s = 0; s < steps.size(); ++s) {
+    for (SlotId id : steps[s]->reads) touch(id, int(s));
+    if (steps[s]->writes >= 0) touch(steps[s]->writes, int(s));
+  }
+  for (SlotId id : output_slots) touch(id, int(steps.size()));
+  std::vector<SlotId> order;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const bool input = std::find(input_slots.begin(), input_slots.end(), SlotId(i)) != input_slots.end();
+    if (slots[i].alias < 0 && slots[i].first >= 0 && !input) order.push_back(SlotId(i));
+  }
+  std::stable_sort(order.begin(), order.end(), [&](SlotId a, SlotId b) { return slots[size_t(a)].storage.bytes() > slots[size_t(b)].storage.bytes(); });
+  std::vector<SlotId> placed;
+  auto size_of = [&](SlotId id) { return (slots[size_t(id)].storage.bytes() + 127) / 64 * 64; };  // slack for vector loads past the end
+  for (SlotId id : order) {
+    Slot& slot = slots[size_t(id)];
+    std::vector<std::pair<size_t, size_t>> taken;
+    for (SlotId other : placed) {
+      const Slot& o = slots[size_t(other)];
+      if (o.first <= slot.last && slot.first <= o.last) taken.emplace_back(o.offset, o.offset + size_of(other));
+    }
+    std::sort(taken.begin(), taken.end());
+    size_t offset = 0;
+    for (const auto& [begin, end] : taken) {
+      if (offset + size_of(id) <= begin) break;
+      offset = std::max(offset, end);
+    }
+    slot.offset = offset;
+    arena_bytes = std::max(arena_bytes, offset + size_of(id));
+    placed.push_back(id);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,134 @@
+#pragma once
+// How a graph becomes a plan: one walk over the nodes; for each node the first lowering that does not refuse emits steps.
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace pare {
+
+// How the elements of a value lie in memory. Only 4-D values (batch, channels, height, width) have more than one form.
+enum class Layout {
+  plain,          // row major, as in ONNX
+  channels_last,  // NHWC: integer layers
+  blocked,        // channels in blocks of a vector's width, as oneDNN's float layers want them
+};
+
+struct Storage {
+  Type type = Type::none;
+  Dims dims;
+  Layout layout = Layout::plain;
+  size_t bytes() const;  // with channels rounded up to whole blocks
+  bool operator==(const Storage&) const = default;
+};
+int64_t channel_block();  // floats in a vector here: 16 with AVX-512, else 8
+
+using SlotId = int;
+
+// A piece of work. `slots` gives the address of every slot for this run.
+class Step {
+ public:
+  virtual ~Step() = default;
+  // The share of one thread; steps that are not `team` are called once, with (0, 1), and parallelise inside.
+  virtual void run(std::byte* const* slots, int thread, int threads) = 0;
+  virtual bool team() const { return false; }
+
+  LayerReport report;
+  std::vector<SlotId> reads;
+  SlotId writes = -1;
+};
+
+// Keeps what was measured on this CPU from run to run. Keys are text; values are small numbers.
+class TuningCache {
+ public:
+  explicit TuningCache(bool persistent);
+  ~TuningCache();
+  std::optional<int> find(const std::string& key) const;
+  void store(const std::string& key, int choice);
+
+ private:
+  std::map<std::string, int> choices_;
+  std::string path_;
+  bool changed_ = false;
+};
+
+// Index of the fastest of `count` candidates; `run(i)` executes candidate i once. Minimum over interleaved rounds.
+int fastest_of(int count, const std::function<void(int)>& run);
+
+class Planner {
+ public:
+  Planner(Graph graph, const SessionOptions& options, int threads);
+
+  Graph graph;                    // private copy, all shapes known
+  const SessionOptions& options;
+  int threads;
+  TuningCache cache;
+  std::vector<int> producer;                   // value → node
+  std::vector<std::vector<int>> consumers;     // value → nodes
+  std::vector<char> done;                      // node is lowered or part of a fused group
+
+  // Values.
+  Dims dims(ValueId id) const;                 // throws Error where the shape depends on data
+  bool pinned(ValueId id) const;               // an output or a tap: it must exist by itself
+  int only_consumer(ValueId id) const;         // the node that alone reads it, -1 if there is none, several, or it is pinned
+  bool last_use(ValueId id, int reader) const; // nobody but `reader` still reads it
+  SlotId slot(ValueId id, Layout layout, Type type);   // emits a conversion where no slot has that form
+  std::optional<SlotId> existing(ValueId id) const;    // any slot that holds it
+  const Storage& storage(SlotId id) const { return slots[size_t(id)].storage; }
+  SlotId define(ValueId id, Storage storage);          // a fresh slot for a node's result
+  SlotId define_alias(ValueId id, Storage storage, SlotId of);  // the same memory, read or updated in place
+  void keep(ValueId id) { pinned_.insert(id); }         // its memory is read under another name: no step may overwrite it
+  SlotId scratch(Storage storage);                     // a slot that belongs to no value
+  void emit(std::unique_ptr<Step> step);
+  void refuse(const std::string& reason);      // why the lowering at work does not take the node
+  Array constant(ValueId id) const;            // decoded
+
+  // Quantization around float nodes.
+  struct Quantized {
+    ValueId value = kNone;   // the integer value
+    float scale = 1;
+    int zero = 0;
+    Type type = Type::none;
+  };
+  std::optional<Quantized> dequantized(ValueId id) const;   // id is DequantizeLinear of an 8-bit value, one scale for all
+  std::optional<Quantized> quantized_by(int node) const;    // node is QuantizeLinear to 8 bits with one constant scale
+
+  struct Slot {
+    Storage storage;
+    SlotId alias = -1;
+    int first = -1, last = -1;   // steps
+    size_t offset = 0;
+  };
+  std::vector<Slot> slots;
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<SlotId> input_slots, output_slots;
+  std::vector<ValueId> output_values;
+  size_t arena_bytes = 0;
+
+  void build();
+
+ private:
+  void lower(int node);
+  void plan_memory();
+  std::map<std::tuple<ValueId, Layout, Type>, SlotId> forms_;
+  std::vector<std::string> refusals_;
+  std::set<ValueId> pinned_;
+};
+
+// One way to execute a node (and the nodes it fuses with): emits steps and marks nodes done, or refuses and returns false.
+struct Lowering {
+  const char* name;
+  bool (*lower)(Planner& planner, int node);
+};
+std::span<const Lowering> lowerings();   // in order of preference
+std::unique_ptr<Step> make_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target);
+
+}  // namespace pare

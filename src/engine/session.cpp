@@ -1,0 +1,189 @@
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+
+#include "base/threads.h"
+#include "engine/plan.h"
+#include "graph/simplify.h"
+
+namespace pare {
+namespace {
+
+double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Threads of one team meet here between steps. They spin: a step takes microseconds, waking a thread takes longer.
+class SpinBarrier {
+ public:
+  void wait(int threads) {
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
+      if (spins > 20000) sched_yield();  // the other core is taken by someone else
+      else __builtin_ia32_pause();
+  }
+
+ private:
+  std::atomic<int> arrived_{0};
+  std::atomic<unsigned> round_{0};
+};
+
+struct FreeAligned {
+  void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+
+Graph prepared(const Graph& graph, const std::vector<Dims>& inputs) {
+  Graph copy = graph;
+  infer_shapes(copy, inputs);
+  remove_no_ops(copy);
+  fold_batch_norms(copy);
+  fold_constants(copy);
+  infer_shapes(copy);
+  return copy;
+}
+
+}  // namespace
+
+struct Session::State {
+  SessionOptions options;
+  int threads = 1;
+  std::unique_ptr<Planner> planner;
+  std::vector<std::byte*> slots;
+  std::unique_ptr<std::byte, FreeAligned> arena;
+  std::vector<Dims> input_dims;
+  std::vector<Array> inputs;   // keeps the caller's bytes alive while they are read
+  SpinBarrier barrier;
+
+  void bind();
+  void set_inputs(const std::vector<Array>& arrays);
+  void execute();
+  void execute_team(size_t first, size_t last);
+  std::vector<Array> results();
+};
+
+void Session::State::bind() {
+  const Planner& p = *planner;
+  const size_t size = p.arena_bytes + 256;
+  arena.reset(static_cast<std::byte*>(::operator new(size, std::align_val_t(64))));
+  std::memset(arena.get(), 0, size);
+  slots.assign(p.slots.size(), nullptr);
+  for (size_t i = 0; i < p.slots.size(); ++i) {
+    const SlotId root = p.slots[i].alias >= 0 ? p.slots[i].alias : SlotId(i);
+    slots[i] = arena.get() + p.slots[size_t(root)].offset;
+  }
+}
+
+void Session::State::set_inputs(const std::vector<Array>& arrays) {
+  const Planner& p = *planner;
+  if (arrays.size() != p.graph.inputs.size())
+    throw Error("model", "takes " + std::to_string(p.graph.inputs.size()) + " inputs, " + std::to_string(arrays.size()) + " were given");
+  inputs.resize(arrays.size());
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const Storage& storage = p.slots[size_t(p.input_slots[i])].storage;
+    if (arrays[i].dims() != storage.dims)
+      throw Error("input '" + p.graph.at(p.graph.inputs[i]).name + "'", "has shape " + dims_text(arrays[i].dims()) + ", the session was compiled for " + dims_text(storage.dims));
+    inputs[i] = arrays[i].cast(storage.type);
+    slots[size_t(p.input_slots[i])] = const_cast<std::byte*>(inputs[i].bytes());  // steps never write to inputs
+  }
+}
+
+void Session::State::execute_team(size_t first, size_t last) {
+  auto& steps = planner->steps;
+  if (threads == 1) {
+    for (size_t s = first; s < last; ++s) steps[s]->run(slots.data(), 0, 1);
+    return;
+  }
+#pragma omp parallel num_threads(threads)
+  {
+    const int thread = omp_get_thread_num(), count = omp_get_num_threads();
+    for (size_t s = first; s < last; ++s) {
+      steps[s]->run(slots.data(), thread, count);
+      if (s + 1 < last) barrier.wait(count);
+    }
+  }
+}
+
+void Session::State::execute() {
+  auto& steps = planner->steps;
+  for (size_t s = 0; s < steps.size();) {
+    if (!steps[s]->team()) {
+      steps[s++]->run(slots.data(), 0, 1);
+      continue;
+    }
+    size_t end = s;
+    while (end < steps.size() && steps[end]->team()) ++end;
+    execute_team(s, end);
+    s = end;
+  }
+}
+
+std::vector<Array> Session::State::results() {
+  std::vector<Array> arrays;
+  for (SlotId id : planner->output_slots) {
+    const Storage& storage = planner->slots[size_t(id)].storage;
+    Array array(storage.type, storage.dims);
+    std::memcpy(array.mutable_bytes(), slots[size_t(id)], storage.bytes());
+    arrays.push_back(std::move(array));
+  }
+  return arrays;
+}
+
+Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const SessionOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->threads = options.threads > 0 ? options.threads : threads();
+  set_threads(state_->threads);
+  state_->planner = std::make_unique<Planner>(prepared(graph, inputs), state_->options, state_->threads);
+  state_->planner->build();
+  for (SlotId id : state_->planner->input_slots) state_->input_dims.push_back(state_->planner->slots[size_t(id)].storage.dims);
+  state_->bind();
+}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+
+void Session::run_only(const std::vector<Array>& inputs) {
+  if (threads() != state_->threads) set_threads(state_->threads);
+  state_->set_inputs(inputs);
+  state_->execute();
+}
+
+std::vector<Array> Session::run(const std::vector<Array>& inputs) {
+  run_only(inputs);
+  return state_->results();
+}
+
+const std::vector<Dims>& Session::input_dims() const { return state_->input_dims; }
+int64_t Session::arena_bytes() const { return int64_t(state_->planner->arena_bytes); }
+
+std::vector<LayerReport> Session::layers() const {
+  std::vector<LayerReport> reports;
+  for (const auto& step : state_->planner->steps) reports.push_back(step->report);
+  return reports;
+}
+
+std::vector<LayerReport> Session::time_layers(const std::vector<Array>& inputs, int runs) {
+  run_only(inputs);
+  auto& steps = state_->planner->steps;
+  std::vector<std::vector<double>> times(steps.size());
+  for (int run = 0; run < runs; ++run)
+    for (size_t s = 0; s < steps.size(); ++s) {
+      const double start = now_ms();
+      if (steps[s]->team()) state_->execute_team(s, s + 1);
+      else steps[s]->run(state_->slots.data(), 0, 1);
+      times[s].push_back(now_ms() - start);
+    }
+  std::vector<LayerReport> reports = layers();
+  for (size_t s = 0; s < steps.size(); ++s) {
+    std::nth_element(times[s].begin(), times[s].begin() + long(times[s].size() / 2), times[s].end());
+    reports[s].milliseconds = times[s][times[s].size() / 2];
+  }
+  return reports;
+}
+
+}  // namespace pare

@@ -1,0 +1,95 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/files.h"
+#include "engine/plan.h"
+
+namespace pare {
+namespace {
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  std::string line, name;
+  for (const char* key : {"model name", "cpu family", "model\t", "stepping"}) {
+    info.clear();
+    info.seekg(0);
+    while (std::getline(info, line))
+      if (line.rfind(key, 0) == 0) {
+        name += line.substr(line.find(':') + 1);
+        break;
+      }
+  }
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+}
+
+std::string cache_path() {
+  const char *given = std::getenv("PARE_CACHE"), *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  const std::string folder = given ? given : cache ? std::string(cache) + "/pare" : home ? std::string(home) + "/.cache/pare" : "";
+  return folder.empty() ? "" : folder + "/tuning-" + cpu_name() + ".txt";
+}
+
+void make_folders(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) mkdir(path.substr(0, slash).c_str(), 0755);
+}
+
+double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+// One line a choice: key, tab, number. A damaged line is as good as none.
+TuningCache::TuningCache(bool persistent) {
+  if (!persistent) return;
+  path_ = cache_path();
+  std::ifstream in(path_);
+  std::string line;
+  while (std::getline(in, line)) {
+    const size_t tab = line.rfind('\t');
+    if (tab == std::string::npos) continue;
+    choices_[line.substr(0, tab)] = std::atoi(line.c_str() + tab + 1);
+  }
+}
+
+TuningCache::~TuningCache() {
+  if (!changed_ || path_.empty()) return;
+  try {  // a cache that cannot be written costs time, nothing else
+    make_folders(path_);
+    write_file(path_, [&](std::ostream& out) {
+      for (const auto& [key, choice] : choices_) out << key << '\t' << choice << '\n';
+    });
+  } catch (const Error&) {
+  }
+}
+
+std::optional<int> TuningCache::find(const std::string& key) const {
+  auto it = choices_.find(key);
+  return it == choices_.end() ? std::nullopt : std::optional(it->second);
+}
+
+void TuningCache::store(const std::string& key, int choice) {
+  choices_[key] = choice;
+  changed_ = true;
+}
+
+int fastest_of(int count, const std::function<void(int)>& run) {
+  if (count <= 1) return 0;
+  std::vector<double> best(size_t(count), 1e300);
+  const double start = now_us();
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < count; ++i) {
+      const double begin = now_us();
+      run(i);
+      if (round > 0) best[size_t(i)] = std::min(best[size_t(i)], now_us() - begin);  // the first round warms up
+    }
+    if (round >= 3 && now_us() - start > 60e3) break;  // large layers repeat themselves inside one run
+  }
+  return int(std::min_element(best.begin(), best.end()) - best.begin());
+}
+
+}  // namespace pare
