@@ -1,0 +1,76 @@
+// The driver of passes, written once: what a pass needs measured is measured here, and around every pass stands the
+// same frame of clock, verification and record.
+#include <chrono>
+
+#include "engine/engine.h"
+#include "passes/pass.h"
+
+namespace pare {
+namespace {
+
+int64_t constant_bytes(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const Value& value : graph.values)
+    if (value.constant) bytes += value.constant->size_bytes();
+  return bytes;
+}
+
+// One run over the calibration samples on the fast engine; every observed value is tapped.
+void observe(const Graph& graph, const Observations& observations, const PipelineInputs& inputs, const std::string& pass) {
+  if (observations.empty()) return;
+  if (inputs.calibration.count == 0)
+    throw Error(pass, "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
+  SessionOptions options;
+  options.tune = false;  // a few hundred samples do not repay measuring the candidates
+  std::vector<Dims> dims;
+  for (const Array& array : inputs.calibration.get(0)) dims.push_back(array.dims());
+  for (const auto& [name, observer] : observations) options.taps.push_back(name);
+  Session session(graph, dims, options);
+  const size_t outputs = graph.outputs.size();
+  for (int64_t i = 0; i < inputs.calibration.count; ++i) {
+    if (interrupted()) throw Error(pass, "interrupted while measuring the calibration data");
+    if (inputs.progress) inputs.progress(pass + ": calibration", double(i), double(inputs.calibration.count));
+    const std::vector<Array> results = session.run(inputs.calibration.get(i));
+    size_t next = outputs;
+    for (const auto& [name, observer] : observations) observer->see(results[next++]);
+  }
+}
+
+PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, const PipelineInputs& inputs) {
+  const Pass& pass = find_pass(step.name);
+  const auto start = std::chrono::steady_clock::now();
+  const auto bound = pass.bind(step.options);
+  PassRecord record;
+  const std::string options = bound->options();
+  record.recipe = pass.name + (options.empty() ? "" : "{" + options + "}");
+  record.bytes_before = constant_bytes(graph);
+  Observations observations;
+  bound->request(reference, observations);
+  observe(reference, observations, inputs, pass.name);
+  PassRun run{observations, reference, inputs.seed, 0, {}};
+  bound->run(graph, run);
+  graph.remove_unused();
+  verify(graph);
+  infer_shapes(graph);
+  if (pass.keeps_function) reference = graph;
+  record.bytes_after = constant_bytes(graph);
+  record.changed = run.changed;
+  record.notes = std::move(run.notes);
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return record;
+}
+
+}  // namespace
+
+PipelineResult run_recipe(Graph& graph, const std::string& recipe, const PipelineInputs& inputs) {
+  PipelineResult result;
+  result.recipe = canonical_recipe(recipe);  // all mistakes in the recipe come to light before any work
+  Graph reference = graph;
+  for (const RecipeStep& step : parse_recipe(recipe)) {
+    if (inputs.progress) inputs.progress(step.name, 0, 0);
+    result.passes.push_back(run_pass(graph, reference, step, inputs));
+  }
+  return result;
+}
+
+}  // namespace pare

@@ -1,0 +1,18 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace pare {
+
+// What static quantization does with an operator. Ordered; the first match decides. Printed by `pare passes quantize-static`.
+struct QuantizeRule {
+  std::string op;        // operator type
+  bool quantize;         // its activation inputs become 8-bit
+  std::string reason;
+};
+const std::vector<QuantizeRule>& quantize_rules();
+const QuantizeRule& rule_for(const Node& node);
+
+}  // namespace pare

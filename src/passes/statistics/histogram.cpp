@@ -1,0 +1,132 @@
+#include "passes/statistics/histogram.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pare {
+
+void Histogram::widen(float magnitude) {
+  if (limit_ == 0) {
+    limit_ = magnitude;
+    return;
+  }
+  while (limit_ < magnitude) {
+    // Bins 2i and 2i+1 of each half merge toward the centre.
+    std::vector<double> merged(kBins, 0.0);
+    for (int i = 0; i < kBins; ++i) merged[size_t(kBins / 4 + i / 2)] += bins_[size_t(i)];
+    bins_ = std::move(merged);
+    limit_ *= 2;
+  }
+}
+
+void Histogram::see(const Array& array) {
+  const Array floats = array.cast(Type::f32);
+  const auto values = floats.values<float>();
+  float low = low_, high = high_;
+  for (float v : values) {
+    low = v < low ? v : low;
+    high = v > high ? v : high;
+  }
+  if (!std::isfinite(low) || !std::isfinite(high)) {  // masks of -inf: the finite part counts
+    low = low_;
+    high = high_;
+    for (float v : values)
+      if (std::isfinite(v)) {
+        low = std::min(low, v);
+        high = std::max(high, v);
+      }
+  }
+  low_ = low;
+  high_ = high;
+  widen(std::max(-low_, high_));
+  if (limit_ == 0) {  // all zero so far
+    bins_[kBins / 2] += double(values.size());
+    count_ += int64_t(values.size());
+    return;
+  }
+  const float scale = float(kBins) / (2 * limit_);
+  for (float v : values) {
+    if (!std::isfinite(v)) continue;
+    const int bin = int((v + limit_) * scale);
+    bins_[size_t(std::clamp(bin, 0, kBins - 1))] += 1;
+  }
+  count_ += int64_t(values.size());
+}
+
+namespace {
+
+ValueRange percentile_range(const Histogram& h, double percentile) {
+  double total = 0;
+  for (double n : h.bins()) total += n;
+  const double outside = total * (100 - percentile) / 100;
+  double below = 0, above = 0;
+  int first = 0, last = Histogram::kBins - 1;
+  while (first < last && below + h.bins()[size_t(first)] <= outside) below += h.bins()[size_t(first++)];
+  while (last > first && above + h.bins()[size_t(last)] <= outside) above += h.bins()[size_t(last--)];
+  return {std::max(h.low(), h.centre(first) - h.width() / 2), std::min(h.high(), h.centre(last) + h.width() / 2)};
+}
+
+// Mean square error of quantizing into [range], from the bins: values inside take the uniform error of their step (not
+// below the bin's own width), values outside their distance to the border.
+double square_error(const Histogram& h, ValueRange range, int levels) {
+  const double step = double(range.high - range.low) / (levels - 1), inside = step * step / 12;
+  double error = 0;
+  for (int i = 0; i < Histogram::kBins; ++i) {
+    const double n = h.bins()[size_t(i)], x = h.centre(i);
+    if (n == 0) continue;
+    const double outside = x < range.low ? range.low - x : x > range.high ? x - range.high : 0;
+    error += n * (outside * outside + (outside > 0 ? 0 : inside));
+  }
+  return error;
+}
+
+// KL divergence between the distribution clipped to the range and its image on `levels` steps.
+double divergence(const Histogram& h, ValueRange range, int levels) {
+  const int first = std::clamp(int((range.low - h.centre(0)) / h.width() + 0.5f), 0, Histogram::kBins - 1);
+  const int last = std::clamp(int((range.high - h.centre(0)) / h.width() + 0.5f), first, Histogram::kBins - 1);
+  std::vector<double> p(h.bins().begin() + first, h.bins().begin() + last + 1), q(p.size(), 0);
+  for (int i = 0; i < first; ++i) p.front() += h.bins()[size_t(i)];
+  for (int i = last + 1; i < Histogram::kBins; ++i) p.back() += h.bins()[size_t(i)];
+  const size_t n = p.size();
+  for (int level = 0; level < levels; ++level) {
+    const size_t a = n * size_t(level) / size_t(levels), b = std::max(a + 1, n * size_t(level + 1) / size_t(levels));
+    double sum = 0, used = 0;
+    for (size_t i = a; i < std::min(b, n); ++i) {
+      sum += h.bins()[size_t(first) + i];
+      used += p[i] > 0;
+    }
+    for (size_t i = a; i < std::min(b, n); ++i)
+      if (p[i] > 0 && used > 0) q[i] = sum / used;
+  }
+  double total_p = 0, total_q = 0, result = 0;
+  for (size_t i = 0; i < n; ++i) {
+    total_p += p[i];
+    total_q += q[i];
+  }
+  if (total_p == 0 || total_q == 0) return 1e30;
+  for (size_t i = 0; i < n; ++i)
+    if (p[i] > 0) result += p[i] / total_p * std::log((p[i] / total_p) / std::max(q[i] / total_q, 1e-12));
+  return result;
+}
+
+}  // namespace
+
+ValueRange choose_range(const Histogram& h, const std::string& method, double percentile, int levels) {
+  const ValueRange full{h.low(), h.high()};
+  if (method == "minmax" || h.count() == 0 || full.low == full.high) return full;
+  if (method == "percentile") return percentile_range(h, percentile);
+  // Both searches shrink the whole range step by step and keep the best; 1 % steps are finer than the criteria can tell apart.
+  ValueRange best = full;
+  double least = 1e300;
+  for (int percent = 100; percent >= 20; --percent) {
+    const ValueRange range{full.low * float(percent) / 100, full.high * float(percent) / 100};
+    const double cost = method == "mse" ? square_error(h, range, levels) : divergence(h, range, levels);
+    if (cost < least) {
+      least = cost;
+      best = range;
+    }
+  }
+  return best;
+}
+
+}  // namespace pare

@@ -1,0 +1,65 @@
+#include "passes/weights.h"
+
+namespace pare {
+namespace {
+
+bool glob(std::string_view pattern, std::string_view text) {
+  size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      mark = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace
+
+std::vector<WeightUse> weight_uses(const Graph& graph) {
+  std::vector<WeightUse> uses;
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    auto add = [&](size_t input, int axis, bool linear) {
+      const Tensor* tensor = graph.constant(node.input(input));
+      if (tensor == nullptr || !is_float(tensor->type) || tensor->dims.size() < 2) return;
+      uses.push_back({int(n), input, node.inputs[input], axis, linear});
+    };
+    if (node.is("Conv")) add(1, 0, false);
+    else if (node.is("ConvTranspose")) add(1, 1, false);
+    else if (node.is("Gemm")) add(1, node.integer("transB", 0) != 0 ? 0 : 1, true);
+    else if (node.is("Gather")) add(0, 0, false);
+    else if (node.is("MatMul")) {
+      for (size_t i = 0; i < 2; ++i)
+        if (const Tensor* tensor = graph.constant(node.input(i))) add(i, i == 1 ? int(tensor->dims.size()) - 1 : int(tensor->dims.size()) - 2, true);
+    }
+  }
+  return uses;
+}
+
+void replace_constant(Graph& graph, ValueId value, Tensor tensor) {
+  graph.at(value).type = tensor.type;
+  graph.at(value).constant = std::make_shared<const Tensor>(std::move(tensor));
+}
+
+bool name_matches(const std::string& patterns, const Node& node) {
+  size_t start = 0;
+  while (start < patterns.size()) {
+    const size_t end = std::min(patterns.find('|', start), patterns.size());
+    const std::string_view pattern = std::string_view(patterns).substr(start, end - start);
+    if (!pattern.empty() && (glob(pattern, node.name) || glob(pattern, node.op_type))) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+}  // namespace pare

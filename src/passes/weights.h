@@ -1,0 +1,26 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace pare {
+
+// A weight that passes may encode: a float constant that a convolution, linear layer, matrix product or embedding reads.
+struct WeightUse {
+  int node = 0;          // index of the reading node
+  size_t input = 1;      // which of its inputs
+  ValueId value = kNone;
+  int channel_axis = 0;  // the axis of output channels (embedding: of rows)
+  bool linear = false;   // Gemm or MatMul rather than convolution or embedding
+};
+// In graph order; a weight shared between nodes appears once a use.
+std::vector<WeightUse> weight_uses(const Graph& graph);
+
+// Replaces a constant for all its readers.
+void replace_constant(Graph& graph, ValueId value, Tensor tensor);
+
+// "conv1|stage2*" : names separated by '|', '*' stands for anything; matches a node's name or its operator type.
+bool name_matches(const std::string& patterns, const Node& node);
+
+}  // namespace pare
