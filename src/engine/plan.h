@@ -63,6 +63,9 @@ class TuningCache {
 // Index of the fastest of `count` candidates; `run(i)` executes candidate i once. Minimum over interleaved rounds.
 int fastest_of(int count, const std::function<void(int)>& run);
 
+// Subsampling shortcuts become convolutions; chains with a value named in `keep` stay. Returns how many.
+int replace_subsampling(Graph& graph, const std::vector<std::string>& keep);
+
 class Planner {
  public:
   Planner(Graph graph, const SessionOptions& options, int threads);

@@ -38,13 +38,15 @@ struct FreeAligned {
   void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); }
 };
 
-Graph prepared(const Graph& graph, const std::vector<Dims>& inputs) {
+Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::vector<std::string>& taps) {
   Graph copy = graph;
   infer_shapes(copy, inputs);
   remove_no_ops(copy);
   fold_batch_norms(copy);
   fold_constants(copy);
   infer_shapes(copy);
+  replace_subsampling(copy, taps);
+  copy.remove_unused();
   return copy;
 }
 
@@ -138,7 +140,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   state_->options = options;
   state_->threads = options.threads > 0 ? options.threads : threads();
   set_threads(state_->threads);
-  state_->planner = std::make_unique<Planner>(prepared(graph, inputs), state_->options, state_->threads);
+  state_->planner = std::make_unique<Planner>(prepared(graph, inputs, options.taps), state_->options, state_->threads);
   state_->planner->build();
   for (SlotId id : state_->planner->input_slots) state_->input_dims.push_back(state_->planner->slots[size_t(id)].storage.dims);
   state_->bind();

@@ -53,10 +53,29 @@ std::vector<size_t> quantized_inputs(const Graph& graph, const Node& node, const
   return activation(0) && graph.at(node.inputs[0]).shape && graph.at(node.inputs[0]).shape->size() == 4 ? std::vector<size_t>{0} : std::vector<size_t>{};
 }
 
+// Where a value only moves (every pixel in its place or left out, zeros around), its source's scale serves it exactly.
+bool only_moves(const Graph& graph, const Node& node) {
+  if (node.is("Slice")) return true;
+  if (!node.is("Pad") || node.text("mode", "constant") != "constant") return false;
+  const Tensor* value = graph.constant(node.input(2));
+  return node.input(2) == kNone || (value != nullptr && value->decode().to_floats()[0] == 0);
+}
+
+// The value that `id` is moved from, by the nodes in between; `id` itself where nothing moves it.
+ValueId source_of(const Graph& graph, const std::vector<int>& producer, ValueId id) {
+  while (size_t(id) < producer.size() && producer[size_t(id)] >= 0) {
+    const Node& node = graph.nodes[size_t(producer[size_t(id)])];
+    if (!only_moves(graph, node) || graph.constant(node.inputs[0]) != nullptr) break;
+    id = node.inputs[0];
+  }
+  return id;
+}
+
 std::set<ValueId> quantized_values(const Graph& graph, const QuantizeStatic& options) {
   std::set<ValueId> values;
+  const std::vector<int> producer = graph.producers();
   for (const Node& node : graph.nodes)
-    for (size_t i : quantized_inputs(graph, node, options)) values.insert(node.inputs[i]);
+    for (size_t i : quantized_inputs(graph, node, options)) values.insert(source_of(graph, producer, node.inputs[i]));
   return values;
 }
 
@@ -67,7 +86,6 @@ void request(const Graph& graph, const QuantizeStatic& options, Observations& ob
 struct Quantizer {
   float scale = 1;
   int zero = 0;
-  Type type = Type::u8;
 };
 
 // The range always holds 0, so that padding and ReLU's zeros are exact.
@@ -76,24 +94,71 @@ Quantizer quantizer_of(const Histogram& histogram, const QuantizeStatic& options
   range.low = std::min(range.low, 0.f);
   range.high = std::max(range.high, 0.f);
   const double span = double(range.high) - range.low;
-  if (!(span > 0)) return {1, type == Type::u8 ? 0 : -128, type};
+  if (!(span > 0)) return {1, type == Type::u8 ? 0 : -128};
   const float scale = float(span / 255);
   const int zero = int(std::clamp(std::nearbyint(-double(range.low) / scale), 0.0, 255.0));
-  return {scale, type == Type::u8 ? zero : zero - 128, type};
+  return {scale, type == Type::u8 ? zero : zero - 128};
 }
 
-// value → Q → DQ; returns the dequantized value.
-ValueId insert_pair(Graph& graph, ValueId value, const Quantizer& q) {
-  const std::string name = graph.at(value).name;
-  const auto shape = graph.at(value).shape;
-  const ValueId scale = graph.add_constant(name + "_s", Array::scalar<float>(q.scale));
-  const ValueId zero = graph.add_constant(name + "_z", q.type == Type::u8 ? Array::scalar<uint8_t>(uint8_t(q.zero)) : Array::scalar<int8_t>(int8_t(q.zero)));
-  const ValueId stored = graph.add_value(graph.unique_name(name + "_q"), q.type, shape);
-  const ValueId back = graph.add_value(graph.unique_name(name + "_d"), Type::f32, shape);
-  graph.add_node("QuantizeLinear", {value, scale, zero}, {stored});
-  graph.add_node("DequantizeLinear", {stored, scale, zero}, {back});
-  return back;
-}
+// Puts Q → DQ behind values, once each; values that are only moved share their source's scale and zero point.
+class PairInserter {
+ public:
+  PairInserter(Graph& graph, const QuantizeStatic& options, const PassRun& pass, Type type)
+      : graph_(graph), options_(options), pass_(pass), type_(type), producer_(graph.producers()) {
+    // Before the first change, since afterwards moves read dequantized values.
+    for (ValueId id = 0; id < ValueId(graph.values.size()); ++id) origin_.push_back(source_of(graph, producer_, id));
+  }
+
+  // The dequantized form of `value`, and its scale.
+  std::pair<ValueId, float> behind(ValueId value) {
+    const ValueId source = origin_[size_t(value)];
+    if (!parameters_.count(source)) parameters_[source] = measured(source);
+    const Parameters& p = parameters_[source];
+    if (source != value) {  // the first move reads the quantized source
+      const ValueId back = pair(source, p);
+      auto move_of = [&](ValueId moved) { return size_t(producer_[size_t(moved)]); };
+      ValueId first = value;
+      while (graph_.nodes[move_of(first)].inputs[0] != source && graph_.nodes[move_of(first)].inputs[0] != back) first = graph_.nodes[move_of(first)].inputs[0];
+      graph_.nodes[move_of(first)].inputs[0] = back;
+    }
+    return {pair(value, p), p.quantizer.scale};
+  }
+
+ private:
+  struct Parameters {
+    Quantizer quantizer;
+    ValueId scale = kNone, zero = kNone;
+  };
+  Parameters measured(ValueId source) {
+    const std::string name = graph_.at(source).name;
+    auto it = pass_.observed.find(name);
+    if (it == pass_.observed.end()) throw Error("value '" + name + "'", "was not measured: passes in front of quantize-static changed the graph's values");
+    Parameters p;
+    p.quantizer = quantizer_of(static_cast<const Histogram&>(*it->second), options_, type_);
+    p.scale = graph_.add_constant(name + "_s", Array::scalar<float>(p.quantizer.scale));
+    p.zero = graph_.add_constant(name + "_z", type_ == Type::u8 ? Array::scalar<uint8_t>(uint8_t(p.quantizer.zero)) : Array::scalar<int8_t>(int8_t(p.quantizer.zero)));
+    return p;
+  }
+  ValueId pair(ValueId value, const Parameters& p) {
+    if (auto it = done_.find(value); it != done_.end()) return it->second;
+    const std::string name = graph_.at(value).name;
+    const auto shape = graph_.at(value).shape;
+    const ValueId stored = graph_.add_value(graph_.unique_name(name + "_q"), type_, shape);
+    const ValueId back = graph_.add_value(graph_.unique_name(name + "_d"), Type::f32, shape);
+    graph_.add_node("QuantizeLinear", {value, p.scale, p.zero}, {stored});
+    graph_.add_node("DequantizeLinear", {stored, p.scale, p.zero}, {back});
+    return done_[value] = back;
+  }
+
+  Graph& graph_;
+  const QuantizeStatic& options_;
+  const PassRun& pass_;
+  Type type_;
+  std::vector<int> producer_;
+  std::vector<ValueId> origin_;
+  std::map<ValueId, Parameters> parameters_;   // by source
+  std::map<ValueId, ValueId> done_;
+};
 
 // int8 per output channel. The scale is widened where the bias would not fit int32 in units of input scale · scale.
 Tensor quantized_weight(const Array& weight, int axis, const std::vector<float>& bias, float input_scale) {
@@ -146,7 +211,7 @@ void quantize_layer(Graph& graph, size_t n, float input_scale) {
 
 void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   const Type type = options.activations == "s8" ? Type::i8 : Type::u8;
-  std::map<ValueId, std::pair<ValueId, Quantizer>> done;
+  PairInserter pairs(graph, options, pass, type);
   const size_t count = graph.nodes.size();
   std::map<std::string, std::string> kept;
   for (size_t n = 0; n < count; ++n) {
@@ -154,19 +219,13 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
     const QuantizeRule& rule = rule_for(graph.nodes[n]);
     if (inputs.empty()) {
       if (name_matches(options.exclude, graph.nodes[n])) pass.notes.push_back(graph.nodes[n].where() + " stays in float32: excluded by the recipe");
-      else if (!rule.quantize && rule.op != "*") kept[rule.op] = rule.reason;
+      else if (!rule.quantize && rule.op != "*" && graph.at(graph.nodes[n].outputs[0]).type == Type::f32) kept[rule.op] = rule.reason;
       continue;
     }
     for (size_t i : inputs) {
-      const ValueId x = graph.nodes[n].inputs[i];
-      if (!done.count(x)) {
-        auto it = pass.observed.find(graph.at(x).name);
-        if (it == pass.observed.end()) throw Error(graph.at(x).name, "was not measured: the recipe changed the graph between fold and quantize");
-        const Quantizer q = quantizer_of(static_cast<const Histogram&>(*it->second), options, type);
-        done[x] = {insert_pair(graph, x, q), q};
-      }
-      graph.nodes[n].inputs[i] = done[x].first;
-      if (i == 0 && graph.constant(graph.nodes[n].input(1)) != nullptr) quantize_layer(graph, n, done[x].second.scale);
+      const auto [back, scale] = pairs.behind(graph.nodes[n].inputs[i]);
+      graph.nodes[n].inputs[i] = back;
+      if (i == 0 && graph.constant(graph.nodes[n].input(1)) != nullptr) quantize_layer(graph, n, scale);
     }
     ++pass.changed;
   }

@@ -115,15 +115,24 @@ ValueRange choose_range(const Histogram& h, const std::string& method, double pe
   const ValueRange full{h.low(), h.high()};
   if (method == "minmax" || h.count() == 0 || full.low == full.high) return full;
   if (method == "percentile") return percentile_range(h, percentile);
-  // Both searches shrink the whole range step by step and keep the best; 1 % steps are finer than the criteria can tell apart.
-  ValueRange best = full;
-  double least = 1e300;
+  // Both searches shrink the whole range in steps of 1 %, finer than the criteria can tell apart. Where samples are few
+  // the divergence would clip without end, so it chooses only among ranges within twice the least square error.
+  std::vector<ValueRange> ranges;
+  std::vector<double> errors;
   for (int percent = 100; percent >= 20; --percent) {
-    const ValueRange range{full.low * float(percent) / 100, full.high * float(percent) / 100};
-    const double cost = method == "mse" ? square_error(h, range, levels) : divergence(h, range, levels);
-    if (cost < least) {
-      least = cost;
-      best = range;
+    ranges.push_back({full.low * float(percent) / 100, full.high * float(percent) / 100});
+    errors.push_back(square_error(h, ranges.back(), levels));
+  }
+  const auto least = size_t(std::min_element(errors.begin(), errors.end()) - errors.begin());
+  if (method == "mse") return ranges[least];
+  ValueRange best = full;
+  double lowest = 1e300;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    if (errors[i] > 2 * errors[least]) continue;
+    const double cost = divergence(h, ranges[i], levels);
+    if (cost < lowest) {
+      lowest = cost;
+      best = ranges[i];
     }
   }
   return best;

@@ -1,0 +1,313 @@
+// AVX-512 VNNI: 16 output channels a vector, 4 input bytes a step. A pixel's 4 bytes are broadcast and multiplied with
+// the weights of 16 channels by one vpdpbusd; two vectors a pixel leave load ports idle, 24 sums hide the latency.
+
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms in GCC 12's immintrin.h (GCC bug 105593)
+
+#include <utility>
+
+#include "kernels/conv_int8/driver.h"
+#include "kernels/int8_epilogue/int8_epilogue_avx512.h"
+
+namespace pare {
+namespace {
+
+constexpr int kLanes = 16;
+constexpr int kMaxVectors = 4;
+// Sums + weights + one broadcast fit 32 registers.
+constexpr int kMaxPixels[] = {0, 14, 14, 9, 6};
+constexpr int kMaxQuads[] = {0, 6, 3, 2, 1};
+
+__mmask16 valid_lanes(int channels) {
+  return channels >= kLanes ? 0xffff : static_cast<__mmask16>((1u << channels) - 1);
+}
+
+// What a tile needs to write its output itself.
+struct Finish {
+  Int8Epilogue512 e;
+  std::uint8_t* output;
+  bool fused;  // else sums go to memory
+  bool mid, residual;
+};
+
+// One block of channels of some pixels, `step` bytes apart.
+struct Destination {
+  const Finish& finish;
+  const ConvTileOutput& out;
+  bool full, dense;
+  __mmask64 mask;
+  std::size_t index;  // of the next pixel's first channel
+
+  Destination(const Finish& f, const ConvTileOutput& o, int channels)
+      : finish(f),
+        out(o),
+        full(o.channels == channels),
+        dense(full && o.out_c == channels),
+        mask(o.channels >= 64 ? ~0ull : (1ull << o.channels) - 1),
+        index(o.pixel * o.out_c + o.channel) {}
+
+  // Bytes of Pixels pixels, Vectors x 16 bytes each.
+  template <int Pixels, int Vectors>
+  void store(__m512i bytes) const {
+    std::uint8_t* to = finish.output + index;
+    constexpr int kBytes = Pixels * Vectors * kLanes;
+    if (Vectors == 3 && full) {
+      // A masked store costs more than two plain ones.
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(bytes));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 32), _mm512_extracti32x4_epi32(bytes, 2));
+    } else if (dense || (full && Pixels == 1)) {
+      if constexpr (kBytes == 64)
+        _mm512_storeu_si512(to, bytes);
+      else
+        _mm512_mask_storeu_epi8(to, (1ull << kBytes) - 1, bytes);
+    } else if constexpr (Pixels == 1) {
+      _mm512_mask_storeu_epi8(to, mask, bytes);
+    } else if constexpr (Vectors == 2) {
+      store_half(to, _mm512_castsi512_si256(bytes));
+      store_half(to + out.out_c, _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+      store_quarter(to, _mm512_castsi512_si128(bytes));
+      store_quarter(to + out.out_c, _mm512_extracti32x4_epi32(bytes, 1));
+      if constexpr (Pixels > 2) store_quarter(to + 2 * std::size_t(out.out_c), _mm512_extracti32x4_epi32(bytes, 2));
+      if constexpr (Pixels > 3) store_quarter(to + 3 * std::size_t(out.out_c), _mm512_extracti32x4_epi32(bytes, 3));
+    }
+  }
+
+ private:
+  void store_half(std::uint8_t* to, __m256i bytes) const {
+    if (full)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+    else
+      _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(mask), bytes);
+  }
+  void store_quarter(std::uint8_t* to, __m128i bytes) const {
+    if (full)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+    else
+      _mm_mask_storeu_epi8(to, static_cast<__mmask16>(mask), bytes);
+  }
+};
+
+// The epilogue and store of pixels [First, First + Count) of a tile: up to four vectors.
+template <int First, int Count, int Pixels, int Vectors>
+inline __attribute__((always_inline)) void finish_pixels(const __m512i (&sums)[Pixels][Vectors],
+                                                         const __m512 (&multipliers)[Vectors], Destination& to) {
+  const Int8Epilogue512& e = to.finish.e;
+  __m512 v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < Count * Vectors; ++i) {
+    v[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[First + i / Vectors][i % Vectors]), multipliers[i % Vectors]);
+  }
+  if (to.finish.mid) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Count * Vectors; ++i) v[i] = e.after_mid(v[i]);
+  }
+  if (to.finish.residual) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Count * Vectors; ++i) {
+      const std::size_t index = to.index + (i / Vectors) * std::size_t(to.out.out_c) + i % Vectors * kLanes;
+      v[i] = _mm512_add_ps(
+          v[i], e.residual_term(index, to.full ? 0xffff : valid_lanes(to.out.channels - i % Vectors * kLanes)));
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = Count * Vectors; i < 4; ++i) v[i] = v[0];
+  to.store<Count, Vectors>(e.quantized(v));
+  to.index += Count * std::size_t(to.out.out_c);
+}
+
+template <int First, int Pixels, int Vectors>
+inline __attribute__((always_inline)) void finish_from(const __m512i (&sums)[Pixels][Vectors],
+                                                       const __m512 (&multipliers)[Vectors], Destination& to) {
+  constexpr int kAtOnce = Vectors == 3 ? 1 : 4 / Vectors;
+  if constexpr (First < Pixels) {
+    finish_pixels<First, (Pixels - First < kAtOnce ? Pixels - First : kAtOnce)>(sums, multipliers, to);
+    finish_from<First + kAtOnce>(sums, multipliers, to);
+  }
+}
+
+template <int Pixels, int Vectors>
+inline __attribute__((always_inline)) void finish_tile(const __m512i (&sums)[Pixels][Vectors], const ConvTileJob& job,
+                                                       const Finish& finish, const ConvTileOutput& out) {
+  if (finish.fused) {
+    __m512 multipliers[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) multipliers[v] = _mm512_load_ps(out.multiplier + v * kLanes);
+    Destination to(finish, out, Vectors * kLanes);
+    finish_from<0>(sums, multipliers, to);
+    return;
+  }
+#pragma GCC unroll 32
+  for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) _mm512_store_si512(job.sums + (p * Vectors + v) * kLanes, sums[p][v]);
+  }
+}
+
+// Quad: pixel pointers are given for every fourth pixel, which saves general registers.
+template <int Pixels, int Vectors, bool Quad>
+void run_tile(const ConvTileJob& job, const Finish& finish, const ConvTileOutput& out) {
+  __m512i sums[Pixels][Vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const __m512i bias = _mm512_load_si512(job.bias + v * kLanes);
+#pragma GCC unroll 32
+    for (int p = 0; p < Pixels; ++p) sums[p][v] = bias;
+  }
+  constexpr int kBases = Quad ? Pixels / 4 : Pixels;
+  const std::uint8_t* bases[kBases];
+#pragma GCC unroll 32
+  for (int i = 0; i < kBases; ++i) bases[i] = job.pixels[i];
+  const std::ptrdiff_t step1 = job.quad_step;
+  const std::ptrdiff_t step3 = 3 * step1;
+  const std::uint8_t* weights = job.weights;
+  for (int run = 0; run < job.runs; ++run) {
+    std::ptrdiff_t at = job.run_offsets[run];
+    const std::ptrdiff_t end = at + job.steps * 4;
+    for (; at < end; at += 4, weights += Vectors * 64) {
+      __m512i w[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) w[v] = _mm512_load_si512(weights + v * 64);
+#pragma GCC unroll 32
+      for (int p = 0; p < Pixels; ++p) {
+        const std::uint8_t* x = Quad ? bases[p / 4] + at : bases[p] + at;
+        if constexpr (Quad) x += p % 4 == 3 ? step3 : (p % 4) * step1;
+        std::int32_t four;
+        std::memcpy(&four, x, 4);
+        const __m512i xs = _mm512_set1_epi32(four);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) sums[p][v] = _mm512_dpbusd_epi32(sums[p][v], xs, w[v]);
+      }
+    }
+  }
+  finish_tile(sums, job, finish, out);
+}
+
+// 3x3 with one vector of output channels, where a broadcast would serve only one product: a tile of neighbours in one
+// row, each input pixel is broadcast once for the three taps of a kernel row.
+template <int Pixels>
+void run_row_tile(const ConvTileJob& job, const Finish& finish, const ConvTileOutput& out) {
+  __m512i sums[Pixels][1];
+  const __m512i bias = _mm512_load_si512(job.bias);
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p) sums[p][0] = bias;
+  const std::ptrdiff_t step1 = job.quad_step, step3 = 3 * step1;
+  const int tap_steps = job.steps / 3;
+  const std::ptrdiff_t tap_bytes = tap_steps * 64;
+  const std::uint8_t* weights = job.weights;
+  for (int run = 0; run < job.runs; ++run, weights += 3 * tap_bytes) {
+    const std::uint8_t* x = job.pixels[0] + job.run_offsets[run];
+    const std::uint8_t* w = weights;
+    for (int step = 0; step < tap_steps; ++step, x += 4, w += 64) {
+      const __m512i taps[3] = {_mm512_load_si512(w), _mm512_load_si512(w + tap_bytes),
+                               _mm512_load_si512(w + 2 * tap_bytes)};
+      const std::uint8_t* quad = x;
+#pragma GCC unroll 18
+      for (int p = 0; p < Pixels + 2; ++p) {
+        if (p > 0 && p % 4 == 0) quad += 4 * step1;
+        std::int32_t four;
+        std::memcpy(&four, p % 4 == 3 ? quad + step3 : quad + (p % 4) * step1, 4);
+        const __m512i xs = _mm512_set1_epi32(four);
+#pragma GCC unroll 3
+        for (int tap = 0; tap < 3; ++tap) {
+          if (p >= tap && p - tap < Pixels) sums[p - tap][0] = _mm512_dpbusd_epi32(sums[p - tap][0], xs, taps[tap]);
+        }
+      }
+    }
+  }
+  finish_tile(sums, job, finish, out);
+}
+
+using Tile = void (*)(const ConvTileJob&, const Finish&, const ConvTileOutput&);
+
+template <int Vectors, bool Quad, int... I>
+Tile tile_of(int count, std::integer_sequence<int, I...>) {
+  static constexpr Tile tiles[] = {run_tile<(I + 1) * (Quad ? 4 : 1), Vectors, Quad>...};
+  return tiles[count - 1];
+}
+
+template <bool Quad, int... V>
+Tile tile_of(int count, int vectors, std::integer_sequence<int, V...>) {
+  Tile tile = nullptr;
+  ((vectors == V + 1 ? void(tile = tile_of<V + 1, Quad>(
+                                count, std::make_integer_sequence<int, (Quad ? kMaxQuads : kMaxPixels)[V + 1]>{}))
+                     : void()),
+   ...);
+  return tile;
+}
+
+struct Avx512 {
+  static constexpr int kLanes = pare::kLanes;
+  static constexpr int kGroup = 4;
+  static constexpr int kMaxVectors = pare::kMaxVectors;
+
+  static int max_pixels(int vectors) { return kMaxPixels[vectors]; }
+  static int max_quads(int vectors) { return kMaxQuads[vectors]; }
+  static int max_row_quads(int vectors) { return vectors == 1 ? 4 : 0; }
+
+  static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {
+    if (flip == 0) {
+      std::memcpy(to, from, bytes);
+      return;
+    }
+    for (std::size_t i = 0; i < bytes; ++i) to[i] = from[i] ^ flip;
+  }
+  static void fill(std::uint8_t* to, std::size_t count, int value) { std::memset(to, value, count); }
+
+  class Tiles {
+   public:
+    Tiles(const ConvInt8Args& args, int channels)
+        : finish_{Int8Epilogue512(args.epilogue, channels), static_cast<std::uint8_t*>(args.output), false,
+                  args.epilogue.has_mid, args.epilogue.residual != nullptr},
+          real_(args.epilogue.type == Int8Output::f32) {
+      finish_.fused = !real_ && finish_.e.bounded;
+    }
+
+    void run(const ConvTileJob& job, const ConvTileOutput& out, ConvTilePixels form) const {
+      constexpr std::make_integer_sequence<int, kMaxVectors> kAll{};
+      static constexpr Tile row_tiles[] = {run_row_tile<4>, run_row_tile<8>, run_row_tile<12>, run_row_tile<16>};
+      const Tile tile = form == ConvTilePixels::row     ? row_tiles[out.pixels / 4 - 1]
+                        : form == ConvTilePixels::quads ? tile_of<true>(out.pixels / 4, out.vectors, kAll)
+                                                        : tile_of<false>(out.pixels, out.vectors, kAll);
+      tile(job, finish_, out);
+      if (!finish_.fused) write_sums(job.sums, out);
+    }
+
+   private:
+    // Any output, one vector at a time.
+    void write_sums(const std::int32_t* sums, const ConvTileOutput& out) const {
+      const Int8Epilogue512& e = finish_.e;
+      for (int p = 0; p < out.pixels; ++p) {
+        for (int v = 0; v < out.vectors; ++v, sums += kLanes) {
+          const __mmask16 mask = valid_lanes(out.channels - v * kLanes);
+          const std::size_t index = (out.pixel + p) * out.out_c + out.channel + v * kLanes;
+          __m512 y =
+              _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), _mm512_load_ps(out.multiplier + v * kLanes));
+          if (finish_.mid) y = e.after_mid(y);
+          if (finish_.residual) y = _mm512_add_ps(y, e.residual_term(index, mask));
+          if (real_)
+            _mm512_mask_storeu_ps(reinterpret_cast<float*>(finish_.output) + index, mask, e.limited(y));
+          else
+            _mm_mask_storeu_epi8(finish_.output + index, mask, e.quantized(y));
+        }
+      }
+    }
+
+    Finish finish_;
+    bool real_;
+  };
+};
+
+bool supported() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+}  // namespace
+
+extern const ConvInt8Kernel conv_int8_avx512vnni;
+const ConvInt8Kernel conv_int8_avx512vnni = {
+    "conv_int8_avx512vnni",     "avx512vnni", supported, kLanes, 4, kMaxVectors, Avx512::max_pixels,
+    ConvInt8Driver<Avx512>::run};
+
+}  // namespace pare

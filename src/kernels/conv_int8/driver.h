@@ -1,0 +1,235 @@
+#pragma once
+// The loops around a tile, the same for every instruction set. Only for the conv_int8_*.cpp files: `Isa` must be a type
+// of an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
+//   kLanes, kGroup     as in ConvInt8Kernel
+//   kMaxVectors, max_pixels(vectors), max_quads(vectors)
+//   max_row_quads(vectors)  quads of a row tile, 0 if there are none
+//   copy(to, from, bytes, flip), fill(to, count, value): into scratch of kElement bytes an input byte
+//   Tiles: a type whose run() computes and writes a tile
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/conv_int8/blocks.h"
+#include "kernels/conv_int8/conv_int8.h"
+
+namespace pare {
+
+constexpr int kMaxTilePixels = 32;
+
+// sums[pixel][vector][lane] = bias + sum over runs, steps and group of input x weight.
+struct ConvTileJob {
+  const std::uint8_t* pixels[kMaxTilePixels];  // first input byte of each pixel, or of each quad of pixels
+  std::ptrdiff_t quad_step;                    // bytes between the pixels of a quad
+  const std::ptrdiff_t* run_offsets;           // bytes from a pixel's first input byte
+  int runs;
+  int steps;
+  const std::uint8_t* weights;
+  const std::int32_t* bias;
+  std::int32_t* sums;  // room for a tile
+};
+
+// How a tile's pixels are given: one by one, every fourth of neighbours, or the first of a row of neighbours whose
+// three columns of taps overlap.
+enum class ConvTilePixels { single, quads, row };
+
+// Where a tile's output goes.
+struct ConvTileOutput {
+  std::size_t pixel;  // index in [batch][out_h][out_w]
+  int pixels, vectors;
+  int channel;              // first output channel, of all groups
+  int channels;             // valid channels of the vectors
+  int out_c;                // channels of the output tensor
+  const float* multiplier;  // of the vectors, filled up
+};
+
+template <class Isa>
+class ConvInt8Driver {
+ public:
+  static void run(const PackedConvInt8& packed, const ConvInt8Args& args, int thread, int threads) {
+    ConvInt8Driver driver(packed, args);
+    driver.run_share(thread, threads);
+  }
+
+ private:
+  static constexpr int kElement = 4 / Isa::kGroup;
+
+  // Input rows under a band of output rows.
+  struct Band {
+    const std::uint8_t* input;  // the first tap of the band's first pixel
+    std::ptrdiff_t row_step;    // bytes to the next output row
+    std::ptrdiff_t col_step;    // bytes to the next output pixel
+    std::size_t pixel;          // index of the first output pixel
+    int pixels;
+  };
+
+  ConvInt8Driver(const PackedConvInt8& packed, const ConvInt8Args& args)
+      : packed_(packed),
+        shape_(packed.shape),
+        args_(args),
+        tiles_(args, packed.shape.out_c),
+        blocks_(conv_int8_blocks(packed, Isa::kLanes)) {
+    in_c_ = shape_.in_c / shape_.groups;
+    pixel_bytes_ = packed.direct ? shape_.in_c : in_c_ * kElement;
+    padded_w_ = shape_.in_w + shape_.pad_left + shape_.pad_right;
+    row_bytes_ = pixel_bytes_ * padded_w_;
+  }
+
+  void run_share(int thread, int threads) {
+    const std::int64_t out_h = shape_.out_h();
+    const std::int64_t rows = shape_.batch * out_h;
+    const std::size_t input_bytes = std::size_t(shape_.batch) * shape_.in_h * shape_.in_w * shape_.in_c;
+    const bool prefer_rows = input_bytes > blocks_.vector_bytes * blocks_.vectors * shape_.groups;
+    const ConvInt8Share share = conv_int8_share(blocks_, rows, prefer_rows, thread, threads);
+    if (share.block_begin == share.block_end) return;
+    for (int group = 0; group < shape_.groups; ++group) {
+      for (std::int64_t row = share.row_begin; row < share.row_end;) {
+        const std::int64_t image = row / out_h;
+        const std::int64_t end = std::min({share.row_end, (image + 1) * out_h, row + packed_.tiling.band_rows});
+        const Band band = prepare_band(group, static_cast<int>(image), static_cast<int>(row - image * out_h),
+                                       static_cast<int>(end - row));
+        for (int block = share.block_begin; block < share.block_end; ++block) run_block(band, group, block);
+        row = end;
+      }
+    }
+  }
+
+  Band prepare_band(int group, int image, int out_row, int rows) {
+    const std::uint8_t* input = static_cast<const std::uint8_t*>(args_.input) +
+                                std::size_t(image) * shape_.in_h * shape_.in_w * shape_.in_c +
+                                std::size_t(group) * in_c_;
+    Band band;
+    band.row_step = row_bytes_ * shape_.stride_h;
+    band.col_step = pixel_bytes_ * shape_.stride_w;
+    band.pixel = (std::size_t(image) * shape_.out_h() + out_row) * shape_.out_w();
+    band.pixels = rows * shape_.out_w();
+    const int first_row = out_row * shape_.stride_h - shape_.pad_top;
+    if (packed_.direct) {
+      band.input = input + std::ptrdiff_t(first_row) * row_bytes_;
+      return band;
+    }
+    band.input = static_cast<const std::uint8_t*>(args_.scratch);
+    const int in_rows = (rows - 1) * shape_.stride_h + shape_.dilation_h * (shape_.kernel_h - 1) + 1;
+    copy_rows(input, first_row, in_rows);
+    return band;
+  }
+
+  // Input rows [first, first + count) with their padding into scratch; padding holds the input's zero point.
+  void copy_rows(const std::uint8_t* input, int first, int count) {
+    std::uint8_t* to = static_cast<std::uint8_t*>(args_.scratch);
+    const std::uint8_t flip = packed_.input_signed ? 0x80 : 0;
+    const int left = shape_.pad_left * in_c_, right = shape_.pad_right * in_c_;
+    const std::size_t in_row = std::size_t(shape_.in_w) * shape_.in_c;
+    if (shape_.groups == 1 && padded_w_ == shape_.in_w && first >= 0 && first + count <= shape_.in_h) {
+      Isa::copy(to, input + first * in_row, in_row * count, flip);
+      return;
+    }
+    for (int row = first; row < first + count; ++row, to += row_bytes_) {
+      if (row < 0 || row >= shape_.in_h) {
+        Isa::fill(to, padded_w_ * in_c_, packed_.input_zero);
+        continue;
+      }
+      const std::uint8_t* from = input + row * in_row;
+      std::uint8_t* at = to + left * kElement;
+      Isa::fill(to, left, packed_.input_zero);
+      if (shape_.groups == 1) {
+        Isa::copy(at, from, in_row, flip);
+        at += in_row * kElement;
+      } else {
+        for (int col = 0; col < shape_.in_w; ++col, at += pixel_bytes_)
+          Isa::copy(at, from + std::size_t(col) * shape_.in_c, in_c_, flip);
+      }
+      Isa::fill(at, right, packed_.input_zero);
+    }
+  }
+
+  void run_block(const Band& band, int group, int block) {
+    const int first = blocks_.begin(block);
+    const int vectors = blocks_.begin(block + 1) - first;
+    const int out_c = shape_.out_c / shape_.groups;
+    const int channel = group * out_c + first * Isa::kLanes;
+    const int channels = std::min(vectors * Isa::kLanes, out_c - first * Isa::kLanes);
+    alignas(64) float multiplier[Isa::kMaxVectors * Isa::kLanes] = {};
+    std::memcpy(multiplier, args_.epilogue.multiplier + channel, sizeof(float) * channels);
+    alignas(64) std::int32_t sums[(kMaxTilePixels + 4) * Isa::kMaxVectors * Isa::kLanes];
+
+    ConvTileJob job;
+    job.run_offsets = packed_.run_offsets.data();
+    job.runs = static_cast<int>(packed_.run_offsets.size());
+    job.steps = packed_.steps;
+    const std::size_t vector = std::size_t(group) * blocks_.vectors + first;
+    job.weights = packed_.weights.front().bytes + blocks_.vector_bytes * vector;
+    job.bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + vector * Isa::kLanes;
+    job.sums = sums;
+    ConvTileOutput out{band.pixel, 0, vectors, channel, channels, shape_.out_c, multiplier};
+    run_tiles(band, job, out);
+  }
+
+  // Pixels of a band in tiles: rows or quads of neighbours where the shape allows, single pixels else.
+  void run_tiles(const Band& band, ConvTileJob& job, ConvTileOutput& out) {
+    const int out_w = shape_.out_w();
+    const bool quads = out_w == 1 || out_w % 4 == 0;
+    const bool taps_overlap =
+        shape_.kernel_w == 3 && shape_.stride_w == 1 && packed_.run_bytes == 3 * in_c_ && in_c_ % Isa::kGroup == 0;
+    job.quad_step = out_w == 1 ? band.row_step : band.col_step;
+    int done = 0;
+    if (const int most = Isa::max_row_quads(out.vectors); most > 0 && out_w % 4 == 0 && taps_overlap) {
+      for (; done < band.pixels; done += out_w) cut(band, job, out, done, out_w / 4, most, ConvTilePixels::row);
+    } else if (const int most_quads = Isa::max_quads(out.vectors); most_quads > 0 && quads) {
+      cut(band, job, out, 0, band.pixels / 4, std::min(most_quads, std::max(1, packed_.tiling.pixels / 4)),
+          ConvTilePixels::quads);
+      done = band.pixels / 4 * 4;
+    }
+    const int most = Isa::max_pixels(out.vectors);
+    const bool as_tuned = out.vectors == packed_.tiling.vectors;
+    cut(band, job, out, done, band.pixels - done, as_tuned ? std::min(packed_.tiling.pixels, most) : most,
+        ConvTilePixels::single);
+  }
+
+  // `units` pixels (or quads) from pixel `first` in tiles of nearly equal size, `most` units at most.
+  void cut(const Band& band, ConvTileJob& job, ConvTileOutput& out, int first, int units, int most,
+           ConvTilePixels form) {
+    const int step = form == ConvTilePixels::single ? 1 : 4;
+    const int tiles = (units + most - 1) / most;
+    for (int tile = 0; tile < tiles; ++tile) {
+      const int begin = units * tile / tiles, end = units * (tile + 1) / tiles;
+      point(band, job, first + begin * step, form == ConvTilePixels::row ? 1 : end - begin, step);
+      run_tile(band, job, out, first + begin * step, (end - begin) * step, form);
+    }
+  }
+
+  void run_tile(const Band& band, const ConvTileJob& job, ConvTileOutput& out, int pixel, int pixels,
+                ConvTilePixels form) {
+    out.pixel = band.pixel + pixel;
+    out.pixels = pixels;
+    tiles_.run(job, out, form);
+  }
+
+  void point(const Band& band, ConvTileJob& job, int pixel, int count, int step) {
+    const int out_w = shape_.out_w();
+    int col = pixel % out_w;
+    const std::uint8_t* row = band.input + (pixel / out_w) * band.row_step;
+    for (int i = 0; i < count; ++i) {
+      job.pixels[i] = row + col * band.col_step;
+      col += step;
+      while (col >= out_w) {
+        col -= out_w;
+        row += band.row_step;
+      }
+    }
+  }
+
+  const PackedConvInt8& packed_;
+  const ConvInt8Shape& shape_;
+  const ConvInt8Args& args_;
+  typename Isa::Tiles tiles_;
+  ConvInt8Blocks blocks_;
+  int in_c_;
+  std::ptrdiff_t pixel_bytes_;  // between neighbouring input pixels, in scratch or in the input
+  int padded_w_;
+  std::ptrdiff_t row_bytes_;
+};
+
+}  // namespace pare

@@ -1,0 +1,46 @@
+#pragma once
+// What happens to the int32 sum of an integer convolution before it is stored. Shared by conv_int8 and depthwise_int8.
+
+#include <cstdint>
+
+namespace pare {
+
+// 64 bytes, the alignment every packed array has.
+struct alignas(64) Int8Line {
+  std::uint8_t bytes[64];
+};
+
+enum class Int8Output { u8, s8, f32 };
+
+// Per output element, in this order. Every instruction set gives the same bits: each step is one rounding
+// (multiply and add are never fused), rne() rounds to nearest, ties to even, and no step can overflow.
+//   v = float(sum) * multiplier[c]
+//   if has_mid:   v = float(clamp(rne(v) + mid_zero, mid_lo, mid_hi) - mid_zero) * mid_scale
+//   if residual:  v = v + float(residual - residual_zero) * residual_scale
+//   u8, s8:       y = clamp(rne(v) + out_zero, out_lo, out_hi)
+//   f32:          y = v limited to [float_lo, float_hi]
+// ReLU and ReLU6 are limits. For a quantized output the caller has divided multiplier (or mid_scale) and residual_scale
+// by the output's scale.
+struct Int8Epilogue {
+  const float* multiplier = nullptr;  // [channels]
+
+  bool has_mid = false;  // a quantize-dequantize step between the convolution and the residual
+  float mid_scale = 1;
+  int mid_zero = 0;
+  int mid_lo = 0;
+  int mid_hi = 255;
+
+  const void* residual = nullptr;  // NHWC of the output's shape, u8 or s8; may be the output itself
+  bool residual_signed = false;
+  int residual_zero = 0;
+  float residual_scale = 1;
+
+  Int8Output type = Int8Output::u8;
+  int out_zero = 0;
+  int out_lo = 0;  // within the range of the type
+  int out_hi = 255;
+  float float_lo = -__builtin_inff();
+  float float_hi = __builtin_inff();
+};
+
+}  // namespace pare

@@ -1,0 +1,57 @@
+#pragma once
+// The epilogue for sums in 256-bit vectors; only for *_avx2.cpp files, hence in an unnamed namespace.
+
+#include <immintrin.h>
+
+#include "kernels/int8_epilogue/int8_epilogue_base.h"
+
+namespace pare {
+namespace {
+
+struct Int8Epilogue256 {
+  const Int8Epilogue& e;
+  void* output;
+
+  // `channels` (8, or fewer at the end of a pixel) outputs from `index`; sums and multiplier have 8 values.
+  void store(std::size_t index, __m256i sums, const float* multiplier, int channels) const {
+    if (channels < 8) {
+      alignas(32) std::int32_t values[8];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(values), sums);
+      for (int c = 0; c < channels; ++c) store_int8_sum(e, output, index + c, values[c], multiplier[c]);
+      return;
+    }
+    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
+    if (e.has_mid) {
+      v = limited(v, static_cast<float>(e.mid_lo - e.mid_zero), static_cast<float>(e.mid_hi - e.mid_zero));
+      v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtps_epi32(v)), _mm256_set1_ps(e.mid_scale));
+    }
+    if (e.residual) v = _mm256_add_ps(v, residual_term(index));
+    if (e.type == Int8Output::f32) {
+      _mm256_storeu_ps(static_cast<float*>(output) + index, limited(v, e.float_lo, e.float_hi));
+      return;
+    }
+    v = limited(v, static_cast<float>(e.out_lo - e.out_zero), static_cast<float>(e.out_hi - e.out_zero));
+    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(e.out_zero));
+    // The low bytes: values are within the type, so u8 and s8 are the same.
+    const __m256i low = _mm256_shuffle_epi8(q, _mm256_set1_epi32(0x0c080400));
+    const std::uint32_t halves[] = {static_cast<std::uint32_t>(_mm256_extract_epi32(low, 0)),
+                                    static_cast<std::uint32_t>(_mm256_extract_epi32(low, 4))};
+    __builtin_memcpy(static_cast<std::uint8_t*>(output) + index, halves, 8);
+  }
+
+ private:
+  static __m256 limited(__m256 v, float lo, float hi) {
+    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
+  }
+
+  __m256 residual_term(std::size_t index) const {
+    const __m128i bytes =
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(static_cast<const std::uint8_t*>(e.residual) + index));
+    const __m256i r = e.residual_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(r, _mm256_set1_epi32(e.residual_zero))),
+                         _mm256_set1_ps(e.residual_scale));
+  }
+};
+
+}  // namespace
+}  // namespace pare
