@@ -1,0 +1,43 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/array.h"
+
+namespace pare {
+
+// One sample: the model's inputs in order (or by the names in DataSet::input_names); the first axis of every array is
+// the batch, of extent 1. label: class index, -1 where there is none.
+struct Sample {
+  std::vector<Array> inputs;
+  int64_t label = -1;
+};
+
+// A split read as a stream: memory does not grow with its length (but for compressed IDX files, held as bytes).
+class Samples {
+ public:
+  virtual ~Samples() = default;
+  virtual int64_t size() const = 0;
+  virtual Sample get(int64_t index) const = 0;  // any order, from several threads; throws Error where a file is damaged
+};
+
+// A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
+struct DataSet {
+  std::string path, task;                            // "classify", "compare"
+  std::vector<std::string> classes, input_names;     // empty where the description names none
+  std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
+  std::map<std::string, Dims> latency_shapes;        // input name → extents to time a model of dynamic shapes with
+  std::string summary;  // "classify: 1,017 test images 3x32x32, 300 calibration images, 10 classes"
+};
+
+// Throws Error for unknown keys, missing files, files of the wrong size, all naming the file and key. The first sample
+// of each split is read, so that what is wrong with all of them shows at once.
+DataSet read_data_set(const std::string& path);
+
+// Reads an .npy file, or one member of an .npz given as "file.npz:member". Throws Error.
+Array read_npy(const std::string& path);
+void write_npy(const Array& array, const std::string& path);
+
+}  // namespace pare

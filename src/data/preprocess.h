@@ -1,0 +1,31 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/array.h"
+#include "data/description.h"
+#include "data/image.h"
+
+namespace pare {
+
+// From pixels to what the model takes. Member initialisers are the only defaults: nothing is done that was not asked
+// for.
+struct Preprocess {
+  enum class Channels { as_stored, rgb, bgr, gray };
+  std::string where = "[preprocess]";         // names the description in errors
+  double scale = 1;                           // x * scale, then (x - mean) / std; x is 0 … 255
+  std::vector<double> mean = {0}, std = {1};  // one value, or one a channel in the order of `channels`
+  bool channels_last = false;                 // NHWC instead of NCHW
+  Channels channels = Channels::as_stored;
+  Dims resize;  // {}: none; {s}: the shorter side; {height, width}
+  Dims crop;    // {}: none; {height, width} from the centre, after resizing
+  Interpolation interpolation = Interpolation::bilinear;
+
+  bool fixes_size() const { return !crop.empty() || resize.size() == 2; }
+  Array apply(Image image, const std::string& image_name) const;  // float32 1xCxHxW or 1xHxWxC
+
+  static Preprocess read(const std::optional<Section>& section);
+};
+
+}  // namespace pare
