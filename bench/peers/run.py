@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""pare against ONNX Runtime and OpenVINO in one interleaved run.
+
+Every engine is a process of its own, warm and pinned to the same cores. In each round every engine runs one burst, in
+rotating order, while the others are stopped; ratios are taken within a round, so a slower machine slows all of them.
+Outputs are compared before anything is timed. OpenVINO's precision is pinned: by default it turns fp32 into bf16.
+"""
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import sys
+
+import artifacts
+import compression
+import interleave
+import tables
+
+PRECISIONS = ("fp32", "bf16", "int8")
+PEERS = ("onnxruntime", "openvino", "nncf", "onnx")
+BUSY = 0.1  # cores used by other processes above which a cell, at two threads above all, means little
+
+
+def words(choices, kind=str):
+    def parse(text):
+        values = [kind(w) for w in text.replace(",", " ").split()]
+        for value in values:
+            if value not in choices:
+                raise argparse.ArgumentTypeError(f"{value} is not one of {', '.join(map(str, choices))}")
+        return values
+
+    return parse
+
+
+def parse_arguments():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    root = artifacts.ROOT
+    p.add_argument("--models", type=words(artifacts.NAMES), default=list(artifacts.NAMES), metavar="NAMES",
+                   help="comma-separated: " + ", ".join(artifacts.NAMES))
+    p.add_argument("--precisions", type=words(PRECISIONS), default=list(PRECISIONS), metavar="NAMES",
+                   help="comma-separated: " + ", ".join(PRECISIONS))
+    p.add_argument("--threads", type=words((1, 2, 4, 8, 16), int), default=[1, 2], metavar="COUNTS",
+                   help="comma-separated")
+    p.add_argument("--rounds", type=int, default=30)
+    p.add_argument("--quick", action="store_true", help="8 rounds, one measured compression")
+    p.add_argument("--no-compression", action="store_true", help="do not measure what compressing costs")
+    p.add_argument("--pare", type=pathlib.Path, default=root / "build/release/pare")
+    p.add_argument("--serve", type=pathlib.Path, help="bench_serve; default: beside pare, or bench/ below it")
+    p.add_argument("--models-dir", type=pathlib.Path, default=root.parent / "shared/models")
+    p.add_argument("--work", type=pathlib.Path, default=root / "build/peers", help="models and artifacts")
+    p.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    p.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
+    a = p.parse_args()
+    if a.quick:
+        a.rounds = min(a.rounds, 8)
+    if a.rounds < 1:
+        p.error("--rounds must be at least 1")
+    if a.serve is None:
+        beside = [a.pare.parent / "bench_serve", a.pare.parent / "bench" / "bench_serve"]
+        a.serve = next((b for b in beside if b.exists()), beside[0])
+    return a
+
+
+def describe_machine():
+    cpu = "unknown CPU"
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
+    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)),
+            "versions": {n: importlib.metadata.version(n) for n in PEERS}}
+
+
+def peer_command(engine, path, threads, precision="f32"):
+    return [sys.executable, str(artifacts.HERE / "serve_peer.py"), engine, str(path), "--threads", str(threads),
+            "--precision", precision]
+
+
+def make_commands(serve, paths, precision, threads):
+    """{engine: command} of one cell; paths: {tool: artifact}, "fixed" is the fp32 model of the peers."""
+    commands = {}
+    if paths.get("pare"):
+        commands["pare"] = [str(serve), str(paths["pare"]), "--threads", str(threads)]
+    if precision == "fp32":
+        commands["onnxruntime"] = peer_command("onnxruntime", paths["fixed"], threads)
+        commands["openvino"] = peer_command("openvino", paths["fixed"], threads)
+    elif precision == "bf16":
+        commands["openvino"] = peer_command("openvino", paths["fixed"], threads, "bf16")
+    else:
+        for tool, name in (("onnxruntime", "onnxruntime"), ("nncf", "openvino"), ("nncf-mixed", "openvino-mixed")):
+            if tool in paths:
+                commands[name] = peer_command(name.split("-")[0], paths[tool], threads)
+    return commands
+
+
+def gather_paths(a, model, precision):
+    """Makes the artifacts of one model and precision; returns {tool: path} and the rows that describe them."""
+    paths = {"fixed": model.fixed}
+    if precision == "int8":
+        paths |= artifacts.make_peers(model)
+    made = artifacts.make_pare(a.pare, model, precision)
+    if made:
+        paths["pare"] = made
+    shown = {t: p for t, p in paths.items() if t != "fixed" and (t != "pare" or precision != "fp32")}
+    if precision == "fp32":
+        shown["original"] = model.fixed
+    return paths, [artifacts.describe(model, t, precision, p) for t, p in shown.items()]
+
+
+def check_outputs(a, model, paths, precision):
+    if "pare" not in paths:
+        return {"skipped": "pare has no artifact"}
+    check = artifacts.check_pare(a.pare, model, paths["pare"], precision)
+    if "skipped" in check:
+        print(f"  check of outputs skipped: {check['skipped']}")
+    else:
+        word = "agree" if check["passed"] else "DIFFER"
+        print(f"  outputs {word}: {check['sqnr_db']:.1f} dB against ONNX Runtime (least: {check['least_db']})")
+    return check
+
+
+def print_cell(cell):
+    text = "  ".join(f"{n} {tables.milliseconds(e['median_ms'])}" for n, e in cell["engines"].items())
+    print(f"  {cell['threads']} thread(s): {text}  ratio {tables.ratio_text(cell)}", flush=True)
+    for name, error in cell["errors"].items():
+        print(f"    {name}: {error}")
+    if cell["foreign_cores"] > BUSY:
+        print(f"    warning: other processes used {cell['foreign_cores']:.2f} cores meanwhile")
+
+
+def measure_model(a, model, precision):
+    print(f"{model.name} {precision}", flush=True)
+    paths, rows = gather_paths(a, model, precision)
+    check = check_outputs(a, model, paths, precision)
+    cells = []
+    for threads in a.threads:
+        commands = make_commands(a.serve, paths, precision, threads)
+        cell = {"model": model.name, "precision": precision, "check": check}
+        cell |= interleave.time_cell(commands, threads, a.rounds, model.burst)
+        print_cell(cell)
+        cells.append(cell)
+    return cells, rows
+
+
+def measure_all(a):
+    result = {"machine": describe_machine(), "rounds": a.rounds, "groups": {}, "artifacts": [], "compression": None}
+    models = [artifacts.prepare_model(n, a.models_dir, a.work) for n in a.models]
+    models = [m for m in models if m]
+    for precision in a.precisions:
+        cells = []
+        for model in models:
+            found, rows = measure_model(a, model, precision)
+            cells += found
+            result["artifacts"] += rows
+        sound = [c for c in cells if c["check"].get("passed", True)]
+        means = {t: interleave.geometric_mean([c for c in sound if c["threads"] == t]) for t in a.threads}
+        result["groups"][precision] = {"cells": cells, "means": means}
+    first = models[0] if models else None
+    if first and "int8" in a.precisions and not a.no_compression:
+        rows = compression.measure_compression(first, a.pare, 1 if a.quick else 3)
+        result["compression"] = {"model": first.name, "rows": rows}
+    return result
+
+
+def write_results(a, result):
+    text = tables.write_markdown(result)
+    print("\n" + text)
+    if a.markdown:
+        a.markdown.write_text(text)
+    if a.json:
+        for group in result["groups"].values():
+            for cell in group["cells"]:
+                cell.pop("draws", None)
+        a.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main():
+    a = parse_arguments()
+    for path in (a.pare, a.serve):
+        if not path.exists():
+            print(f"note: {path} is absent, pare's column stays empty where it is needed")
+    result = measure_all(a)
+    write_results(a, result)
+    cells = [c for g in result["groups"].values() for c in g["cells"]]
+    wrong = [c for c in cells if not c["check"].get("passed", True)]
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

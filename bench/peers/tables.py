@@ -1,0 +1,89 @@
+"""The results as Markdown tables, for docs/guide/benchmarks.md and for the terminal."""
+
+
+def table(head, rows):
+    align = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, align, *rows]) + "\n"
+
+
+def milliseconds(value):
+    return "–" if value is None else f"{value:.3f}" if value < 10 else f"{value:.2f}"
+
+
+def ratio_text(cell):
+    if "ratio" not in cell:
+        return "–"
+    return f"{cell['ratio']:.2f} [{cell['ratio_low']:.2f}, {cell['ratio_high']:.2f}]"
+
+
+def check_mark(cell):
+    if "ratio" not in cell:
+        return ""
+    if "skipped" in cell["check"]:
+        return " (outputs not checked)"
+    return "" if cell["check"]["passed"] else " (outputs differ)"
+
+
+def fastest(cell, prefix):
+    """The fastest engine whose name starts with prefix: OpenVINO has two int8 artifacts."""
+    found = [(e["median_ms"], n) for n, e in cell["engines"].items() if n.startswith(prefix)]
+    return min(found) if found else (None, "")
+
+
+def openvino_text(cell):
+    value, name = fastest(cell, "openvino")
+    return milliseconds(value) + (" (mixed)" if name.endswith("mixed") else "")
+
+
+def latency_table(cells, means):
+    head = ["model", "threads", "pare ms", "ONNX Runtime ms", "OpenVINO ms", "pare / best peer"]
+    rows = []
+    for c in cells:
+        rows.append([c["model"], str(c["threads"]), milliseconds(fastest(c, "pare")[0]),
+                     milliseconds(fastest(c, "onnxruntime")[0]), openvino_text(c), ratio_text(c) + check_mark(c)])
+    for threads, mean in means.items():
+        if mean:
+            rows.append(["geometric mean", str(threads), "", "", "", ratio_text(mean)])
+    return table(head, rows)
+
+
+def artifact_table(rows):
+    body = []
+    for r in rows:
+        score = f"{100 * r['top1']:.2f}" if "top1" in r else r.get("error", "–")
+        body.append([r["model"], r["tool"], r["precision"], f"{r['bytes']:,}", score])
+    return table(["model", "tool", "precision", "bytes", "top-1 %"], body)
+
+
+def compression_table(rows):
+    body = []
+    for r in rows:
+        if "error" in r:
+            body.append([r["tool"], "failed", "", ""])
+            continue
+        work = f"{r['quantize_seconds']:.2f}" if "quantize_seconds" in r else f"{r['seconds']:.2f}"
+        body.append([r["tool"], f"{r['seconds']:.2f}", work, f"{r['peak_memory_bytes'] / 1e6:.0f}"])
+    return table(["tool", "process s", "quantizing only s", "peak memory MB"], body)
+
+
+def machine_text(result):
+    m = result["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in m["versions"].items())
+    cells = [c for group in result["groups"].values() for c in group["cells"]]
+    foreign = max((c["foreign_cores"] for c in cells), default=0.0)
+    return (f"{m['cpu']}, {m['cores']} cores; other processes used at most {foreign:.2f} cores during a cell. "
+            f"{versions}. Batch 1, medians of {result['rounds']} interleaved rounds; a ratio below 1 means pare is "
+            "faster; its interval is 95 % (bootstrap over rounds). `(mixed)`: NNCF's preset MIXED was the faster of "
+            "its two.\n")
+
+
+def write_markdown(result):
+    parts = [machine_text(result)]
+    for precision, group in result["groups"].items():
+        parts.append(f"### {precision}\n\n" + latency_table(group["cells"], group["means"]))
+    if result["artifacts"]:
+        parts.append("### Artifacts\n\n" + artifact_table(result["artifacts"]))
+    if result["compression"]:
+        name = result["compression"]["model"]
+        parts.append(f"### Compressing {name} to int8\n\n" + compression_table(result["compression"]["rows"]))
+    return "\n".join(parts)
