@@ -1,0 +1,123 @@
+#include "compress.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "command.h"
+#include "formats/format.h"
+#include "measure/measure.h"
+#include "output.h"
+#include "report/figures.h"
+
+namespace pare {
+namespace {
+
+SampleSource calibration_source(const Graph& graph, const DataSet* data) {
+  if (data == nullptr || data->calibration == nullptr) return {};
+  // A copy, since passes change the graph they are given; weights are shared.
+  const auto original = std::make_shared<Graph>(graph);
+  return {data->calibration->size(),
+          [original, data](int64_t i) { return model_inputs(*original, *data, data->calibration->get(i)); }};
+}
+
+nlohmann::json records_json(const PipelineResult& result) {
+  nlohmann::json records = nlohmann::json::array();
+  for (const PassRecord& record : result.passes)
+    records.push_back({{"recipe", record.recipe},
+                       {"seconds", record.seconds},
+                       {"bytes_before", record.bytes_before},
+                       {"bytes_after", record.bytes_after},
+                       {"changed", record.changed},
+                       {"notes", record.notes}});
+  return records;
+}
+
+std::string records_text(const PipelineResult& result) {
+  std::vector<std::vector<std::string>> lines;
+  std::string notes;
+  for (const PassRecord& record : result.passes) {
+    lines.push_back({record.recipe.substr(0, record.recipe.find('{')), plural_text(record.changed, "change"),
+                     size_text(double(record.bytes_before)) + " → " + size_text(double(record.bytes_after)),
+                     seconds_text(record.seconds)});
+    for (const std::string& note : record.notes) notes += "  " + note + "\n";
+  }
+  return aligned(lines, {1, 2, 3}) + notes;
+}
+
+struct Arguments {
+  Compression compression;
+  std::string data;
+};
+
+int run(const Arguments& arguments, const Shared& shared) {
+  Compression compression = arguments.compression;
+  compression.seed = shared.seed;
+  compression.progress = terminal_progress(shared);
+  check_output(compression.model, compression.output);
+  canonical_recipe(compression.recipe);  // a mistake shows before any file is read
+  std::optional<DataSet> data;
+  if (!arguments.data.empty()) compression.data = &data.emplace(read_data_set(arguments.data));
+  const PipelineResult result = compress_model(compression);
+  const int64_t before = artifact_bytes(compression.model), after = artifact_bytes(compression.output);
+  say(shared, records_text(result));
+  say(shared, fmt::format("{}  {}\n{}  {} ({:.1f} % of the original)\n", compression.model, size_text(double(before)),
+                          compression.output, size_text(double(after)),
+                          100.0 * double(after) / double(std::max<int64_t>(before, 1))));
+  say(shared, fmt::format("\nnext: pare measure {} {}{}\n", compression.model, compression.output,
+                          arguments.data.empty() ? "" : " --data " + arguments.data));
+  give_json(shared, {{"model", compression.model},
+                     {"output", compression.output},
+                     {"recipe", result.recipe},
+                     {"size_bytes_before", before},
+                     {"size_bytes", after},
+                     {"passes", records_json(result)}});
+  return 0;
+}
+
+std::function<int()> declare(CLI::App& app, const Shared& shared) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("MODEL", arguments->compression.model, "the model to compress")->required();
+  app.add_option("--recipe", arguments->compression.recipe,
+                 "passes, separated by commas, options in braces: `pare passes` lists them")
+      ->required()
+      ->type_name("RECIPE");
+  app.add_option("--data", arguments->data,
+                 "data description (TOML); its calibration split is used where a pass needs data")
+      ->type_name("FILE");
+  app.add_option("-o,--output", arguments->compression.output, "the artifact to write; the ending decides the format")
+      ->required()
+      ->type_name("FILE");
+  return [=, &shared] { return run(*arguments, shared); };
+}
+
+}  // namespace
+
+void check_output(const std::string& model, const std::string& output) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(model, output, ignored))
+    throw UsageError(output, "is the model itself, which is never overwritten", "choose another name for -o");
+  format_to_write(output);
+}
+
+PipelineResult compress_model(const Compression& compression) {
+  if (compression.progress) compression.progress("reading " + compression.model, 0, 0);
+  Graph graph = read_model(compression.model);
+  PipelineInputs inputs;
+  inputs.calibration = calibration_source(graph, compression.data);
+  inputs.seed = compression.seed;
+  inputs.progress = compression.progress;
+  PipelineResult result = run_recipe(graph, compression.recipe, inputs);
+  std::string& recipe = graph.metadata["pare.recipe"];
+  if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;
+  write_model(graph, compression.output);
+  return result;
+}
+
+extern const Command command_compress;
+const Command command_compress = {"compress", "Runs a recipe of passes on a model and writes the smaller model.",
+                                  "pare compress model.onnx --recipe 'fold-batchnorm, "
+                                  "quantize-static{calibration=mse}' --data data.toml -o small.onnx",
+                                  declare};
+
+}  // namespace pare

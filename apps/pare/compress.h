@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+
+#include "base/progress.h"
+#include "data/data_set.h"
+#include "passes/pass.h"
+
+namespace pare {
+
+struct Compression {
+  std::string model, recipe, output;
+  const DataSet* data = nullptr;
+  uint64_t seed = 1;
+  Progress progress;
+};
+// Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
+// goes into the artifact, after the one the model already carries.
+PipelineResult compress_model(const Compression& compression);
+// Throws UsageError where writing `output` would destroy `model`, or its ending names no format.
+void check_output(const std::string& model, const std::string& output);
+
+}  // namespace pare

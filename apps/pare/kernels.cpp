@@ -1,0 +1,45 @@
+#include "catalog_page.h"
+#include "kernels/conv_int8/conv_int8.h"
+#include "kernels/depthwise_int8/depthwise_int8.h"
+#include "kernels/elementwise_int8/elementwise_int8.h"
+
+namespace pare {
+namespace {
+
+CatalogPage page() {
+  CatalogPage page{
+      "Kernels",
+      "Integer loops of our own, best first; float layers run in oneDNN. Written by `pare kernels --markdown`.",
+      {}};
+  const auto add = [&page](const auto& rows, const char* summary) {
+    bool best = true;
+    for (const auto& row : rows) {
+      const bool runs = row.supported();
+      page.entries.push_back({row.name,
+                              summary,
+                              {{"instruction set", row.isa}},
+                              {},
+                              "",
+                              !runs  ? "not on this CPU"
+                              : best ? "used here"
+                                     : ""});
+      if (runs) best = false;
+    }
+  };
+  add(conv_int8_kernels(), "8-bit convolution and linear layers");
+  add(depthwise_int8_kernels(), "8-bit depthwise convolution");
+  add(elementwise_int8_kernels(), "8-bit add, pooling, quantize and dequantize");
+  return page;
+}
+
+std::function<int()> declare(CLI::App& app, const Shared& shared) {
+  return declare_catalog(app, shared, page);
+}
+
+}  // namespace
+
+extern const Command command_kernels;
+const Command command_kernels = {"kernels", "Integer kernels, and which of them this CPU runs.", "pare kernels",
+                                 declare};
+
+}  // namespace pare

@@ -1,0 +1,108 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/row.h"
+#include "data/data_set.h"
+#include "engine/engine.h"
+#include "graph/graph.h"
+
+namespace pare {
+
+struct MeasureOptions {
+  int threads = 0;  // 0: as set by set_threads()
+  int batch = 1;    // of latency; quality chooses its own
+  uint64_t seed = 1;
+  double seconds = 3;             // time for latency, all models together
+  const DataSet* data = nullptr;  // null: no quality, random inputs
+  std::string program =
+      "/proc/self/exe";  // the pare program, run anew to measure memory; empty: memory is not measured
+  Progress progress;
+};
+
+// A model reopened from disk, with what a file alone tells.
+struct OpenModel {
+  std::string path;
+  Graph graph;
+  Row row;  // model, recipe, format, size, weights, macs, shapes
+};
+OpenModel open_model(const std::string& path, const MeasureOptions& options);
+
+// --- quality -------------------------------------------------------------------------------------------------------
+
+// What a model got right, on the whole test split.
+struct Quality {
+  MetricValue metric;
+  std::vector<MetricValue> more;
+  std::vector<char> correct;  // per sample, for the paired test; empty where the task has no right and wrong
+  int64_t batch = 1;          // samples judged at a time
+};
+// `baseline` is needed by tasks that compare with it. Throws Error where data and model do not fit, or when
+// interrupted.
+Quality measure_quality(const Graph& model, const Graph& baseline, const MeasureOptions& options);
+// Absent unless both were judged right or wrong on the same samples.
+std::optional<PairedTest> compare_quality(const Quality& model, const Quality& baseline);
+
+// --- latency -------------------------------------------------------------------------------------------------------
+
+struct TimedModel {
+  Session* session;
+  const std::vector<Array>* inputs;
+};
+// Interleaved, warm; the first is the baseline. When interrupted returns what it has; a model without a time has runs =
+// 0.
+std::vector<Latency> measure_latency(std::span<const TimedModel> models, const MeasureOptions& options);
+// Opens a session for each model, times them together and fills their rows; rows with an error are skipped.
+void fill_latency(std::span<OpenModel> models, const MeasureOptions& options);
+
+// Inputs to time a model with: test samples where there are some of the right shape, else random. Throws Error where
+// the model fixes another batch than the one asked for.
+std::vector<Array> latency_inputs(const Graph& graph, const MeasureOptions& options);
+
+// --- memory, energy, machine -----------------------------------------------------------------------------------------
+
+// Peak resident bytes of a fresh process that loads the model and runs it once. Throws Error where that process fails.
+int64_t measure_memory(const std::string& path, const std::vector<Array>& inputs, const MeasureOptions& options);
+int64_t peak_memory_bytes();  // of this process so far
+
+struct Energy {
+  std::optional<double> joules;  // per inference, all CPU packages, idle power included
+  std::string note;              // why there is none, or what is included
+};
+Energy measure_energy(Session& session, const std::vector<Array>& inputs);
+
+// {cpu, cores, isa, memory_bytes, os, threads, pare, date}
+nlohmann::json describe_machine(int threads, const std::string& version);
+
+// --- rows ----------------------------------------------------------------------------------------------------------
+
+// Quality, memory and energy into model.row (latency only makes sense for several models at once). `baseline` may be
+// the model itself; `baseline_quality` is filled when it is empty, so that it is measured once.
+void fill_row(OpenModel& model, const Graph& baseline, std::optional<Quality>& baseline_quality,
+              const MeasureOptions& options);
+// All of it, for the command `measure`; the first is the baseline. A model that fails gets a row with an error,
+// unless it is the baseline: that throws.
+Table measure_models(const std::vector<std::string>& paths, const MeasureOptions& options);
+
+// --- layers --------------------------------------------------------------------------------------------------------
+
+// Every layer of `small` beside the same layer of `baseline`: error, times, bytes, causes in words.
+std::vector<LayerRow> compare_layers(const Graph& small, const Graph& baseline, const MeasureOptions& options);
+
+// --- samples -------------------------------------------------------------------------------------------------------
+
+// Samples [first, first + count) as one batch, in the model's input order; beyond the split's end the last sample
+// repeats. Throws Error naming input and shapes where samples and model do not fit.
+std::vector<Array> gather_batch(const Graph& graph, const DataSet& data, const Samples& samples, int64_t first,
+                                int64_t count, std::vector<int64_t>* labels = nullptr);
+// One sample's inputs in the model's order, checked against the model's declared shapes.
+std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const Sample& sample);
+// The first axis of every input, where it is the same known number; -1 where all are open; Error where they differ.
+int64_t declared_batch(const Graph& graph);
+
+}  // namespace pare

@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <latch>
+#include <mutex>
+#include <thread>
+
+#include "base/threads.h"
+#include "measure/statistics.h"
+#include "measure/tasks/task.h"
+
+namespace pare {
+namespace {
+
+// More samples at a time do not make a CNN faster on a CPU, only its memory larger.
+constexpr int64_t kBatch = 32;
+constexpr int64_t kBatchBytes = 2 << 20;  // of inputs; activations take some ten times as much
+
+// Whether samples judged together give the same results as one by one.
+bool batches(const Graph& graph) {
+  for (ValueId id : graph.inputs)
+    if (const auto& shape = graph.at(id).shape; !shape || shape->empty() || (*shape)[0].known()) return false;
+  for (ValueId id : graph.outputs)
+    if (const auto& shape = graph.at(id).shape; !shape || shape->empty() || (*shape)[0].known()) return false;
+  // A scale taken from the whole input would couple the samples.
+  return std::none_of(graph.nodes.begin(), graph.nodes.end(),
+                      [](const Node& node) { return node.op_type == "DynamicQuantizeLinear"; });
+}
+
+int64_t judged_batch(const Graph& graph, const DataSet& data) {
+  const int64_t declared = declared_batch(graph);
+  if (declared > 0) return declared;
+  if (!batches(graph)) return 1;
+  int64_t bytes = 1;
+  for (const Array& input : data.test->get(0).inputs) bytes += int64_t(input.size_bytes());
+  return std::min({kBatch, data.test->size(), std::max<int64_t>(1, kBatchBytes / bytes)});
+}
+
+std::vector<Dims> dims_of(const std::vector<Array>& arrays) {
+  std::vector<Dims> dims;
+  for (const Array& array : arrays) dims.push_back(array.dims());
+  return dims;
+}
+
+struct Question {
+  const Graph& model;
+  const Graph* baseline;  // null where the task needs none
+  const DataSet& data;
+  int64_t batch;
+};
+
+void check_outputs(const std::vector<Array>& outputs, int64_t batch, const DataSet& data) {
+  if (outputs.empty()) throw Error(data.path, "the model has no outputs to judge");
+  for (const Array& output : outputs)
+    if (batch > 1 && (output.rank() == 0 || output.dim(0) != batch))
+      throw Error(data.path, "an output of the model is " + dims_text(output.dims()) +
+                                 ", its first axis should be the batch of " + std::to_string(batch));
+}
+
+// Judges all batches on several threads. Each has sessions of its own, since samples are independent and threads that
+// need not meet within an inference lose nothing to each other; oneDNN wants a primitive made and run by the same
+// thread.
+class Crew {
+ public:
+  Crew(const Question& question, Judge& judge, const Progress& progress)
+      : question_(question), judge_(judge), progress_(progress), count_(question.data.test->size()) {}
+
+  void run(int threads) {
+    const int64_t batches = (count_ + question_.batch - 1) / question_.batch;
+    std::vector<std::thread> crew;
+    std::latch compiled(std::min<int64_t>(threads, batches));
+    for (int64_t i = 0; i < std::min<int64_t>(threads, batches); ++i) crew.emplace_back([&] { work(compiled); });
+    for (std::thread& thread : crew) thread.join();
+    if (error_) std::rethrow_exception(error_);
+    if (interrupted())
+      throw Error("quality", "interrupted after " + std::to_string(turn_ * question_.batch) + " of " +
+                                 std::to_string(count_) + " samples");
+  }
+
+ private:
+  void work(std::latch& compiled) {
+    set_threads(1);
+    std::unique_ptr<Session> session, baseline;
+    try {
+      // One after the other, and before anybody runs: compiling measures candidates.
+      const std::lock_guard lock(guard_);
+      const auto dims =
+          dims_of(gather_batch(question_.model, question_.data, *question_.data.test, 0, question_.batch));
+      SessionOptions options;
+      options.threads = 1;
+      session = std::make_unique<Session>(question_.model, dims, options);
+      if (question_.baseline != nullptr) baseline = std::make_unique<Session>(*question_.baseline, dims, options);
+    } catch (...) {
+      fail();
+    }
+    compiled.arrive_and_wait();
+    while (!stopped_ && !interrupted()) {
+      const int64_t batch = next_.fetch_add(1);
+      if (batch * question_.batch >= count_) return;
+      try {
+        run_batch(batch, *session, baseline.get());
+      } catch (...) {
+        fail();
+      }
+    }
+    const std::lock_guard lock(guard_);
+    stopped_ = true;  // whoever waits for the turn of a batch that nobody will run
+    turn_moved_.notify_all();
+  }
+
+  void run_batch(int64_t batch, Session& session, Session* baseline) {
+    std::vector<int64_t> labels;
+    const auto inputs = gather_batch(question_.model, question_.data, *question_.data.test, batch * question_.batch,
+                                     question_.batch, &labels);
+    const std::vector<Array> outputs = session.run(inputs),
+                             expected = baseline != nullptr ? baseline->run(inputs) : std::vector<Array>();
+    check_outputs(outputs, question_.batch, question_.data);
+    std::unique_lock lock(guard_);
+    turn_moved_.wait(lock, [&] { return turn_ == batch || stopped_; });
+    if (stopped_) return;
+    judge_.see({labels, outputs, expected, question_.batch > 1});
+    ++turn_;
+    if (progress_) progress_("quality", double(turn_ * question_.batch), double(count_));
+    turn_moved_.notify_all();
+  }
+
+  void fail() {
+    const std::lock_guard lock(guard_);
+    if (!error_) error_ = std::current_exception();
+    stopped_ = true;
+    turn_moved_.notify_all();
+  }
+
+  const Question& question_;
+  Judge& judge_;
+  const Progress& progress_;
+  const int64_t count_;
+  std::mutex guard_;
+  std::condition_variable turn_moved_;
+  int64_t turn_ = 0;  // the batch the judge sees next: results do not depend on who was faster
+  std::atomic<int64_t> next_ = 0;
+  std::atomic<bool> stopped_ = false;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+Quality measure_quality(const Graph& model, const Graph& baseline, const MeasureOptions& options) {
+  PARE_CHECK(options.data != nullptr);
+  const DataSet& data = *options.data;
+  const Task& task = find_task(data.task);
+  if (data.test->size() == 0) throw Error(data.path, "the test split is empty");
+  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data)};
+  if (task.needs_baseline) question.batch = std::min(question.batch, judged_batch(baseline, data));
+  const auto judge = task.start(data, options.seed);
+  Crew(question, *judge, options.progress).run(options.threads > 0 ? options.threads : threads());
+  Quality quality = judge->finish();
+  quality.batch = question.batch;
+  return quality;
+}
+
+std::optional<PairedTest> compare_quality(const Quality& model, const Quality& baseline) {
+  if (model.correct.empty() || model.correct.size() != baseline.correct.size()) return std::nullopt;
+  PairedCounts counts;
+  for (size_t i = 0; i < model.correct.size(); ++i) {
+    if (model.correct[i])
+      ++(baseline.correct[i] ? counts.both : counts.only_model);
+    else
+      ++(baseline.correct[i] ? counts.only_baseline : counts.neither);
+  }
+  const Interval interval = paired_interval(counts);
+  return PairedTest{double(counts.only_model - counts.only_baseline) / double(model.correct.size()),
+                    interval.low,
+                    interval.high,
+                    counts.only_model,
+                    counts.only_baseline,
+                    mcnemar_p_value(counts.only_model, counts.only_baseline)};
+}
+
+}  // namespace pare

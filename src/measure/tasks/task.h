@@ -1,0 +1,43 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "measure/measure.h"
+
+namespace pare {
+
+// One batch as a task sees it. Rows beyond labels.size() are filling and not judged.
+struct JudgedBatch {
+  std::span<const int64_t> labels;
+  std::span<const Array> outputs;           // the model's; the first axis is the batch where `batched`
+  std::span<const Array> baseline_outputs;  // empty unless the task asked for them
+  bool batched = true;                      // false: one sample, whatever the first axis is
+};
+
+// Collects over the test split; memory grows with the number of samples by a few bytes each at most.
+class Judge {
+ public:
+  virtual ~Judge() = default;
+  virtual void see(const JudgedBatch& batch) = 0;
+  virtual Quality finish() = 0;
+};
+
+// A way to judge a model on a test split; `name` is the data description's task.
+struct Task {
+  const char* name;
+  const char* summary;
+  bool needs_baseline;  // judges outputs by the baseline model's
+  std::unique_ptr<Judge> (*start)(const DataSet& data, uint64_t seed);
+};
+
+std::span<const Task* const> tasks();            // the catalog
+const Task& find_task(const std::string& name);  // throws Error listing what is known
+
+// The sample's share of an output as floats.
+std::vector<float> sample_values(const Array& output, size_t sample, bool batched);
+// Index of the largest value, the first of equals; NaN never wins.
+size_t top_index(std::span<const float> values);
+
+}  // namespace pare
