@@ -174,14 +174,14 @@ void Graph::remove_unused() {
 }
 
 void Graph::sort() {
-  const std::vector<int> producer = producers();
+  const std::vector<int> made_by = producers();
   std::unordered_map<std::string, ValueId> by_name;
   for (size_t id = 0; id < values.size(); ++id) by_name.emplace(values[id].name, ValueId(id));
   std::vector<std::vector<int>> after(nodes.size());
   std::vector<int> waiting(nodes.size(), 0);
   auto depend = [&](size_t n, ValueId id) {
-    if (id == kNone || producer[id] < 0) return;
-    after[producer[id]].push_back(int(n));
+    if (id == kNone || made_by[size_t(id)] < 0) return;
+    after[size_t(made_by[size_t(id)])].push_back(int(n));
     ++waiting[n];
   };
   for (size_t n = 0; n < nodes.size(); ++n) {

@@ -107,9 +107,12 @@ void verify(const Graph& graph);
 // `inputs`: extents to assume for the graph's inputs (by position; empty: as declared). Unknown operators leave their results unknown.
 void infer_shapes(Graph& graph, const std::vector<Dims>& inputs = {});
 
-// Text form. print(parse(print(g))) == print(g); large constants are printed by digest unless `whole`.
+// Text form (drawn in text.h). Large constants are printed by digest, which shows that they differ and cannot be read
+// back, unless `whole`: print(parse(print(g, true)), true) == print(g, true).
+using CodecLookup = const Codec* (*)(std::string_view name);  // codecs lie above graph: hand in find_codec
 std::string print(const Graph& graph, bool whole = false);
-Graph parse(std::string_view text, const std::string& where = "text");
+// Throws Error (where:line:column) with what was found and expected; without `codecs` encoded constants are refused.
+Graph parse(std::string_view text, const std::string& where = "text", CodecLookup codecs = nullptr);
 
 int64_t count_macs(const Graph& graph);   // dense multiplications of the stored shapes, batch as inferred
 struct WeightCount {

@@ -108,10 +108,11 @@ void infer_shapes(Graph& graph, const std::vector<Dims>& inputs) {
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (node.op == nullptr) continue;
-    if (!fold_small(graph, node) && node.op->infer != nullptr) {
+    if (node.op->infer != nullptr) {  // first, also for what is folded: it checks what forward relies on
       Inference inference(graph, node);
       node.op->infer(inference);
     }
+    fold_small(graph, node);
     bool all = !node.outputs.empty();
     for (ValueId id : node.outputs) all &= id == kNone || graph.at(id).constant != nullptr;
     dead[n] = all;

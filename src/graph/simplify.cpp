@@ -1,5 +1,6 @@
 #include "graph/simplify.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "graph/op.h"
@@ -132,16 +133,47 @@ int fold_constants(Graph& graph, int64_t most_bytes) {
   return changed;
 }
 
+namespace {
+
+bool all_zero_pads(const Graph& graph, const Node& node) {
+  if (!node.is("Pad")) return false;
+  if (node.input(1) == kNone && !node.has("pads")) return false;
+  const Tensor* tensor = graph.constant(node.input(1));
+  if (node.input(1) != kNone && tensor == nullptr) return false;
+  const std::vector<int64_t> pads = tensor ? tensor->decode().to_integers() : node.integers("pads");
+  return std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
+}
+
+bool same_constant(const Graph& graph, ValueId a, ValueId b) {
+  if (a == b) return true;
+  const Tensor *x = graph.constant(a), *y = graph.constant(b);
+  return x != nullptr && y != nullptr && x->plain() && y->plain() && x->array().same_as(y->array());
+}
+
+// The integer value that a QuantizeLinear merely restores: it reads a DequantizeLinear with the same scale and zero point.
+ValueId restored(const Graph& graph, const Node& node, const std::vector<int>& producer) {
+  if (!node.is("QuantizeLinear") || producer[size_t(node.inputs[0])] < 0) return kNone;
+  const Node& back = graph.nodes[size_t(producer[size_t(node.inputs[0])])];
+  if (!back.is("DequantizeLinear") || back.inputs.size() != node.inputs.size() || back.attributes.size() != node.attributes.size()) return kNone;
+  for (size_t i = 1; i < node.inputs.size(); ++i)
+    if (!same_constant(graph, back.inputs[i], node.inputs[i])) return kNone;
+  return graph.at(back.inputs[0]).type == graph.at(node.outputs[0]).type ? back.inputs[0] : kNone;
+}
+
+}  // namespace
+
 int remove_no_ops(Graph& graph) {
   const size_t before = graph.nodes.size();
+  const std::vector<int> producer = graph.producers();
   std::vector<char> dead(graph.nodes.size(), 0);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     const bool same_type = node.is("Cast") && graph.at(node.inputs[0]).type == graph.at(node.outputs[0]).type && graph.at(node.inputs[0]).type != Type::none;
     const bool single = node.is("Concat") && node.inputs.size() == 1;
     const bool dropout = node.is("Dropout") && (node.outputs.size() < 2 || node.outputs[1] == kNone) && node.input(2) == kNone;
-    if (!(node.is("Identity") || same_type || single || dropout)) continue;
-    const ValueId from = node.inputs[0], to = node.outputs[0];
+    const ValueId integer = restored(graph, node, producer);
+    if (!(node.is("Identity") || same_type || single || dropout || all_zero_pads(graph, node) || integer != kNone)) continue;
+    const ValueId from = integer != kNone ? integer : node.inputs[0], to = node.outputs[0];
     if (graph.is_output(to)) continue;  // outputs keep their names
     dead[n] = 1;
     graph.replace_uses(to, from);

@@ -11,7 +11,8 @@ namespace pare {
 int fold_batch_norms(Graph& graph);
 // Nodes all of whose inputs are constant are computed, results up to `most_bytes` are kept; encoded constants stay encoded.
 int fold_constants(Graph& graph, int64_t most_bytes = int64_t(64) << 20);
-// Identity, inference Dropout, Cast to the same type, Concat of one, and results nobody reads.
+// Identity, inference Dropout, Cast to the same type, Concat of one, Pad by nothing, QuantizeLinear of what was just
+// dequantized with the same scale, and results nobody reads.
 int remove_no_ops(Graph& graph);
 
 }  // namespace pare

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_set>
 
 #include "graph/op.h"
@@ -30,8 +31,11 @@ void verify(const Graph& graph) {
   for (const Value& value : graph.values)
     if (!value.name.empty() && !names.insert(value.name).second)
       throw Error("value '" + value.name + "'", "the name is used twice");
-  check_ids(graph, "graph inputs", graph.inputs);
-  check_ids(graph, "graph outputs", graph.outputs);
+  for (const auto* ids : {&graph.inputs, &graph.outputs}) {
+    const char* where = ids == &graph.inputs ? "graph inputs" : "graph outputs";
+    check_ids(graph, where, *ids);
+    if (std::find(ids->begin(), ids->end(), kNone) != ids->end()) throw Error(where, "one of them is left out");
+  }
   std::vector<char> ready(graph.values.size(), 0);
   for (size_t id = 0; id < graph.values.size(); ++id) ready[id] = graph.values[id].constant != nullptr || graph.values[id].outer;
   for (ValueId id : graph.inputs) ready[id] = 1;

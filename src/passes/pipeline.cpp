@@ -2,7 +2,9 @@
 // same frame of clock, verification and record.
 #include <chrono>
 
+#include "base/threads.h"
 #include "engine/engine.h"
+#include "graph/simplify.h"
 #include "passes/pass.h"
 
 namespace pare {
@@ -22,18 +24,27 @@ void observe(const Graph& graph, const Observations& observations, const Pipelin
     throw Error(pass, "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
   SessionOptions options;
   options.tune = false;  // a few hundred samples do not repay measuring the candidates
+  // Small layers gain nothing from a second thread and lose much where the cores are shared with other programs.
+  const int all_threads = threads();
+  options.threads = count_macs(graph) < 500'000'000 ? 1 : all_threads;
   std::vector<Dims> dims;
   for (const Array& array : inputs.calibration.get(0)) dims.push_back(array.dims());
-  for (const auto& [name, observer] : observations) options.taps.push_back(name);
+  std::vector<Observer*> observers;
+  for (const auto& [name, observer] : observations) {
+    options.taps.push_back(name);
+    observers.push_back(observer.get());
+  }
   Session session(graph, dims, options);
   const size_t outputs = graph.outputs.size();
   for (int64_t i = 0; i < inputs.calibration.count; ++i) {
     if (interrupted()) throw Error(pass, "interrupted while measuring the calibration data");
     if (inputs.progress) inputs.progress(pass + ": calibration", double(i), double(inputs.calibration.count));
     const std::vector<Array> results = session.run(inputs.calibration.get(i));
-    size_t next = outputs;
-    for (const auto& [name, observer] : observations) observer->see(results[next++]);
+    parallel_for(int64_t(observers.size()), [&](int64_t first, int64_t last) {
+      for (int64_t k = first; k < last; ++k) observers[size_t(k)]->see(results[outputs + size_t(k)]);
+    });
   }
+  set_threads(all_threads);
 }
 
 PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, const PipelineInputs& inputs) {
@@ -65,6 +76,7 @@ PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, cons
 PipelineResult run_recipe(Graph& graph, const std::string& recipe, const PipelineInputs& inputs) {
   PipelineResult result;
   result.recipe = canonical_recipe(recipe);  // all mistakes in the recipe come to light before any work
+  remove_no_ops(graph);  // an export's Identity and empty Pad would only stand between layers and their fusions
   Graph reference = graph;
   for (const RecipeStep& step : parse_recipe(recipe)) {
     if (inputs.progress) inputs.progress(step.name, 0, 0);

@@ -80,7 +80,7 @@ std::set<ValueId> quantized_values(const Graph& graph, const QuantizeStatic& opt
 }
 
 void request(const Graph& graph, const QuantizeStatic& options, Observations& observations) {
-  for (ValueId id : quantized_values(graph, options)) observations[graph.at(id).name] = std::make_shared<Histogram>();
+  for (ValueId id : quantized_values(graph, options)) observations[graph.at(id).name] = std::make_shared<Histogram>(options.calibration != "minmax");
 }
 
 struct Quantizer {

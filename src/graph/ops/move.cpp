@@ -221,11 +221,18 @@ void infer_pad(Inference& in) {
   const Shape* x = in.shape(0);
   const auto pads = in.has(1) ? in.integers(1) : std::optional(in.node().integers("pads"));
   if (x == nullptr || !pads) return;
-  if (in.has(3) || pads->size() != 2 * x->size()) return in.set(0, in.type(0), Shape(x->size()));
+  if (in.has(3) && !in.integers(3)) return in.set(0, in.type(0), Shape(x->size()));
+  std::vector<int64_t> axes = in.integers(3).value_or(std::vector<int64_t>());
+  if (axes.empty())
+    for (size_t i = 0; i < x->size(); ++i) axes.push_back(int64_t(i));
+  if (pads->size() != 2 * axes.size()) in.fail("has " + std::to_string(pads->size()) + " pads for " + std::to_string(axes.size()) + " axes");
   Shape out = *x;
-  for (size_t i = 0; i < x->size(); ++i)
-    if (out[i].known()) out[i].value += (*pads)[i] + (*pads)[i + x->size()];
-    else if ((*pads)[i] != 0 || (*pads)[i + x->size()] != 0) out[i] = {};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    Dim& dim = out[size_t(normal_axis(axes[i], int64_t(x->size()), in.node().where()))];
+    const int64_t more = (*pads)[i] + (*pads)[i + axes.size()];
+    if (dim.known()) dim.value += more;
+    else if (more != 0) dim = {};
+  }
   in.set(0, in.type(0), out);
 }
 void forward_pad(Forward& f) {
@@ -281,7 +288,8 @@ void infer_tile(Inference& in) {
   in.set_type(0, in.type(0));
   const auto repeats = in.integers(1);
   const Shape* x = in.shape(0);
-  if (x == nullptr || !repeats || repeats->size() != x->size()) return;
+  if (x == nullptr || !repeats) return;
+  if (repeats->size() != x->size()) in.fail("has " + std::to_string(repeats->size()) + " repeats for rank " + std::to_string(x->size()));
   Shape out = *x;
   for (size_t i = 0; i < out.size(); ++i)
     if (out[i].known()) out[i].value *= (*repeats)[i];
@@ -306,7 +314,9 @@ void infer_depth_to_space(Inference& in) {
   in.set_type(0, in.type(0));
   const Shape* x = in.shape(0);
   const int64_t block = in.node().integer("blocksize", 1);
-  if (x == nullptr || x->size() != 4) return;
+  if (x == nullptr) return;
+  if (x->size() != 4 || block < 1 || block > 1 << 15 || ((*x)[1].known() && (*x)[1].value % (block * block) != 0))
+    in.fail("cannot rearrange " + shape_text(*x) + " by blocks of " + std::to_string(block));
   auto times = [](const Dim& dim, int64_t by) { return dim.known() ? Dim{dim.value * by, ""} : Dim{}; };
   const Dim channels = (*x)[1].known() ? Dim{(*x)[1].value / (block * block), ""} : Dim{};
   in.set(0, in.type(0), {(*x)[0], channels, times((*x)[2], block), times((*x)[3], block)});

@@ -22,8 +22,17 @@ void forward_batch_normalization(Forward& f) {
   float_out(f, 0, y);
 }
 
+// Outputs 1 and 2, mean and 1/deviation in f32, keep the axes before `axis` and have 1 after it.
 void infer_layer_normalization(Inference& in) {
   infer_same(in);
+  const Shape* x = in.shape(0);
+  for (size_t output : {1, 2}) {
+    in.set_type(output, Type::f32);
+    if (x == nullptr) continue;
+    Shape shape = *x;
+    for (auto i = size_t(normal_axis(in.node().integer("axis", -1), int64_t(x->size()), in.node().where())); i < shape.size(); ++i) shape[i] = {1, ""};
+    in.set(output, Type::f32, shape);
+  }
 }
 
 void forward_layer_normalization(Forward& f) {
@@ -34,8 +43,12 @@ void forward_layer_normalization(Forward& f) {
   const auto scale = f.in(1).to_floats();
   const auto bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(scale.size(), 0.f);
   const float epsilon = f.node.real("epsilon", 1e-5f);
-  auto ys = y.mutable_values<float>();
-  for (size_t start = 0; start < ys.size(); start += size_t(inner)) {
+  Dims line_dims = y.dims();
+  std::fill(line_dims.begin() + axis, line_dims.end(), 1);
+  Array means(Type::f32, line_dims), factors(Type::f32, line_dims);
+  auto ys = y.mutable_values<float>(), line_means = means.mutable_values<float>(), line_factors = factors.mutable_values<float>();
+  for (size_t line = 0; line < line_means.size(); ++line) {
+    const size_t start = line * size_t(inner);
     double mean = 0, variance = 0;
     for (int64_t i = 0; i < inner; ++i) mean += ys[start + size_t(i)];
     mean /= double(inner);
@@ -43,16 +56,24 @@ void forward_layer_normalization(Forward& f) {
     const double factor = 1 / std::sqrt(variance / double(inner) + epsilon);
     for (int64_t i = 0; i < inner; ++i)
       ys[start + size_t(i)] = float((ys[start + size_t(i)] - mean) * factor * scale.at(size_t(i)) + bias.at(size_t(i)));
+    line_means[line] = float(mean);
+    line_factors[line] = float(factor);
   }
   float_out(f, 0, y);
+  if (f.outputs.size() > 1) f.outputs[1] = means;
+  if (f.outputs.size() > 2) f.outputs[2] = factors;
 }
 
-// Softmax along one axis, shifted by the maximum so that exp cannot overflow.
+void infer_softmax(Inference& in) {
+  infer_same(in);
+  if (const Shape* x = in.shape(0)) normal_axis(in.node().integer("axis", -1), int64_t(x->size()), in.node().where());
+}
+// Softmax along one axis (below opset 13: along all axes from it on), shifted by the maximum so that exp cannot overflow.
 void softmax_along(Forward& f, bool logarithm) {
   Array y = float_in(f, 0);
   const int64_t axis = normal_axis(f.node.integer("axis", f.opset >= 13 ? -1 : 1), y.rank(), f.node.where());
   int64_t inner = 1, extent = y.rank() ? y.dim(int(axis)) : 1;
-  for (int64_t i = axis + 1; i < y.rank(); ++i) inner *= y.dim(int(i));
+  for (int64_t i = axis + 1; i < y.rank(); ++i) (f.opset >= 13 ? inner : extent) *= y.dim(int(i));
   auto ys = y.mutable_values<float>();
   for (int64_t line = 0; line < int64_t(ys.size()) / std::max<int64_t>(extent, 1); ++line) {
     float* p = ys.data() + line / inner * inner * extent + line % inner;
@@ -95,8 +116,8 @@ const Op op_batch_normalization{"BatchNormalization", "", 5, 5, 1, 5, infer_same
                                 "per-channel affine map with stored statistics"};
 const Op op_layer_normalization{"LayerNormalization", "", 2, 3, 1, 3, infer_layer_normalization, forward_layer_normalization, nullptr,
                                 "normalization over the last axes"};
-const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_same, forward_softmax, nullptr, "softmax along an axis"};
-const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_same, forward_log_softmax, nullptr, "logarithm of softmax"};
+const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_softmax, forward_softmax, nullptr, "softmax along an axis"};
+const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_softmax, forward_log_softmax, nullptr, "logarithm of softmax"};
 const Op op_lrn{"LRN", "", 1, 1, 1, 1, infer_same, forward_lrn, nullptr, "local response normalization across channels"};
 
 }  // namespace pare

@@ -62,7 +62,8 @@ void forward_mean(Forward& f) {
 }
 void forward_sum(Forward& f) { reduce(f, 0, [](double a, double b) { return a + b; }, keep_sum); }
 void forward_max(Forward& f) {
-  reduce(f, -std::numeric_limits<double>::infinity(), [](double a, double b) { return std::max(a, b); }, keep_sum);
+  const bool boolean = f.in(0).type() == Type::boolean;  // nothing at all gives the type's least value
+  reduce(f, boolean ? 0 : -std::numeric_limits<double>::infinity(), [](double a, double b) { return std::max(a, b); }, keep_sum);
 }
 void forward_min(Forward& f) {
   reduce(f, std::numeric_limits<double>::infinity(), [](double a, double b) { return std::min(a, b); }, keep_sum);

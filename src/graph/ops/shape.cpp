@@ -53,10 +53,11 @@ void infer_reshape(Inference& in) {
   }
   if (const auto x = in.dims(0)) return in.set(0, in.type(0), shape_of(reshaped(in.node(), *x, *wanted)));
   const Shape* x = in.shape(0);
+  const bool zero = in.node().integer("allowzero", 0) != 0;
   Shape out;
   for (size_t i = 0; i < wanted->size(); ++i) {
     const int64_t extent = (*wanted)[i];
-    if (extent > 0) out.push_back({extent, ""});
+    if (extent > 0 || (extent == 0 && zero)) out.push_back({extent, ""});
     else if (extent == 0 && x && i < x->size()) out.push_back((*x)[i]);
     else out.push_back({});
   }
@@ -64,12 +65,16 @@ void infer_reshape(Inference& in) {
 }
 void forward_reshape(Forward& f) { f.outputs[0] = f.in(0).reshaped(reshaped(f.node, f.in(0).dims(), f.in(1).to_integers())); }
 
+// Between 0 and the rank, which puts all axes before it.
+int64_t flatten_axis(const Node& node, int64_t rank) {
+  const int64_t axis = node.integer("axis", 1);
+  return axis == rank ? rank : normal_axis(axis, rank, node.where());
+}
 void infer_flatten(Inference& in) {
   in.set_type(0, in.type(0));
   const Shape* x = in.shape(0);
   if (x == nullptr) return;
-  int64_t axis = in.node().integer("axis", 1);
-  if (axis < 0) axis += int64_t(x->size());
+  const int64_t axis = flatten_axis(in.node(), int64_t(x->size()));
   Shape out(2, Dim{1, ""});
   for (size_t i = 0; i < x->size(); ++i) {
     Dim& side = out[int64_t(i) >= axis];
@@ -81,8 +86,7 @@ void infer_flatten(Inference& in) {
   in.set(0, in.type(0), out);
 }
 void forward_flatten(Forward& f) {
-  int64_t axis = f.node.integer("axis", 1);
-  if (axis < 0) axis += f.in(0).rank();
+  const int64_t axis = flatten_axis(f.node, f.in(0).rank());
   Dims out{1, 1};
   for (int i = 0; i < f.in(0).rank(); ++i) out[i >= axis] *= f.in(0).dim(i);
   f.outputs[0] = f.in(0).reshaped(out);

@@ -68,11 +68,19 @@ void forward_clip(Forward& f) {
   map(f, [=](double x) { return std::min(std::max(x, low), high); });
 }
 
+void infer_dropout(Inference& in) {
+  infer_same(in);
+  in.set_type(1, Type::boolean);
+  if (const Shape* shape = in.shape(0)) in.set(1, Type::boolean, *shape);
+}
 void forward_identity(Forward& f) { f.outputs[0] = f.in(0); }
 void forward_dropout(Forward& f) {
   if (f.has(2) && f.in(2).to_integers()[0] != 0)
     throw Error(f.node.where(), "is in training mode", "export the model for inference (model.eval())");
   f.outputs[0] = f.in(0);
+  if (f.outputs.size() < 2) return;
+  f.outputs[1] = Array(Type::boolean, f.in(0).dims());  // the mask keeps everything
+  std::ranges::fill(f.outputs[1].mutable_values<bool>(), true);
 }
 
 Type cast_target(const Node& node) {
@@ -111,7 +119,7 @@ ROW(elu, "Elu", 1, 1, "x, or alpha·(exp(x) - 1) where negative")
 ROW(softplus, "Softplus", 1, 1, "log(1 + exp(x))")
 ROW(identity, "Identity", 1, 1, "x")
 #undef ROW
-const Op op_dropout{"Dropout", "", 1, 3, 1, 2, infer_same, forward_dropout, nullptr, "x, at inference"};
+const Op op_dropout{"Dropout", "", 1, 3, 1, 2, infer_dropout, forward_dropout, nullptr, "x, at inference"};
 const Op op_cast{"Cast", "", 1, 1, 1, 1, infer_cast, forward_cast, nullptr, "another element type"};
 
 }  // namespace pare

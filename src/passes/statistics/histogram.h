@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace pare {
 // falls outside, the limit doubles and neighbouring bins merge, so the counts stay exact for the wider bins.
 class Histogram : public Observer {
  public:
+  explicit Histogram(bool with_bins = true) : with_bins_(with_bins) {}  // without: the range only, which is faster
   void see(const Array& values) override;
   float low() const { return low_; }
   float high() const { return high_; }
@@ -21,6 +23,8 @@ class Histogram : public Observer {
 
  private:
   void widen(float magnitude);
+  void count_values(std::span<const float> values);
+  bool with_bins_;
   std::vector<double> bins_ = std::vector<double>(kBins, 0.0);
   float low_ = 0, high_ = 0, limit_ = 0;
   int64_t count_ = 0;
