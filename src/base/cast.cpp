@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -35,13 +36,22 @@ auto widen(T value) {
   else return value;
 }
 
+// To float by rounding to odd: a second rounding to fewer bits then gives what one rounding would have given
+// (Boldo, Melquiond 2008).
+float to_odd(double value) {
+  const auto nearest = float(value);
+  if (!std::isfinite(nearest) || double(nearest) == value || (std::bit_cast<uint32_t>(nearest) & 1) != 0) return nearest;
+  return std::nextafter(nearest, value > double(nearest) ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity());
+}
+
 template <class To, class From>
 To narrow(From value) {
-  if constexpr (std::is_same_v<To, Half>) return to_half(float(value));
-  else if constexpr (std::is_same_v<To, BFloat16>) return to_bfloat16(float(value));
+  if constexpr (std::is_same_v<To, Half>) return to_half(to_odd(double(value)));
+  else if constexpr (std::is_same_v<To, BFloat16>) return to_bfloat16(to_odd(double(value)));
   else if constexpr (std::is_same_v<To, bool>) return value != From(0);
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     // Out of range is undefined in C++; go through int64 and wrap as the field's runtimes do.
+    if (std::is_same_v<To, uint64_t> && value >= From(0x1p63)) return value < From(0x1p64) ? To(value) : std::numeric_limits<To>::max();
     if (!(std::abs(value) < From(9.2e18))) return std::isnan(value) ? To(0) : value < 0 ? std::numeric_limits<To>::min() : std::numeric_limits<To>::max();
     return To(int64_t(value));
   } else return To(value);

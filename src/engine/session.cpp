@@ -25,7 +25,7 @@ class SpinBarrier {
       return;
     }
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-      if (spins > 20000) sched_yield();  // the other core is taken by someone else
+      if (spins > 2000) sched_yield();  // the other core is taken by someone else
       else __builtin_ia32_pause();
   }
 

@@ -30,15 +30,27 @@ bool moves_only(const Node& node) {
   return moving.count(node.op_type) != 0;
 }
 
+// Values whose only reader is a batch normalization, which the engine merges into the layer that writes them.
+std::set<std::string> merged_values(const Graph& graph) {
+  std::set<std::string> names;
+  const auto consumers = graph.consumers();
+  for (const Node& node : graph.nodes)
+    if (node.is("BatchNormalization") && consumers[size_t(node.inputs[0])].size() == 1)
+      names.insert(graph.at(node.inputs[0]).name);
+  return names;
+}
+
 // Names of float values that both graphs compute, in the order of `small`.
 std::vector<std::string> common_values(const Graph& small, const Graph& baseline) {
   const auto known = producers_by_name(baseline);
   std::vector<std::string> names;
+  std::set<std::string> merged = merged_values(small);
+  merged.merge(merged_values(baseline));
   for (const Node& node : small.nodes) {
     if (moves_only(node) || node.outputs.empty() || node.outputs[0] == kNone) continue;
     const Value& value = small.at(node.outputs[0]);
     const auto same = known.find(value.name);
-    if (same == known.end() || !is_float(value.type)) continue;
+    if (same == known.end() || !is_float(value.type) || merged.count(value.name) != 0) continue;
     const ValueId other = baseline.find(value.name);
     if (is_float(baseline.at(other).type)) names.push_back(value.name);
   }

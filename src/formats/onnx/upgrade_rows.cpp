@@ -212,7 +212,7 @@ void group_normalization_21(NodeUpgrade& u) { u.fail("has one scale per group, n
 const std::vector<UpgradeRow> kUpgradesTo10 = {
     {"Concat", 4, concat_4},
     {"Reshape", 5, reshape_5},
-    {nullptr, 6, drop_consumed_inputs},
+    {nullptr, 7, drop_consumed_inputs},  // gone since 6; exporters kept writing it
     {"Cast", 6, cast_6},
     {"Tile", 6, tile_6},
     {"Add", 7, broadcast_7},

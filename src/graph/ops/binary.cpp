@@ -31,27 +31,34 @@ void fold_inputs(Forward& f, Integer on_integers, Real on_reals, bool boolean = 
 }
 
 int64_t integer_power(int64_t base, int64_t exponent) {
-  if (exponent < 0) return base == 1 ? 1 : 0;
-  int64_t result = 1;
-  for (; exponent > 0; --exponent) result *= base;
-  return result;
+  if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
+  uint64_t result = 1;
+  for (auto square = uint64_t(base); exponent > 0; exponent /= 2, square *= square)
+    if (exponent % 2 == 1) result *= square;
+  return int64_t(result);
 }
 
 // The same expression over integers and reals, named by its function.
 #define BINARY(id, expression) \
   void forward_##id(Forward& f) { fold_inputs(f, [](auto a, auto b) { return expression; }, [](auto a, auto b) { return expression; }); }
-BINARY(add, a + b)
-BINARY(sub, a - b)
-BINARY(mul, a* b)
 BINARY(minimum, a < b ? a : b)
 BINARY(maximum, a > b ? a : b)
 #undef BINARY
+// Integers wrap around, which C++ promises for unsigned ones only.
+#define ARITHMETIC(id, operation) \
+  void forward_##id(Forward& f) { \
+    fold_inputs(f, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) operation uint64_t(b)); }, [](double a, double b) { return a operation b; }); \
+  }
+ARITHMETIC(add, +)
+ARITHMETIC(sub, -)
+ARITHMETIC(mul, *)
+#undef ARITHMETIC
 
 void forward_div(Forward& f) {
   const std::string where = f.node.where();
   fold_inputs(f, [&](int64_t a, int64_t b) {
     if (b == 0) throw Error(where, "divides an integer by zero");
-    return b == -1 ? -a : a / b;
+    return b == -1 ? int64_t(0 - uint64_t(a)) : a / b;
   }, [](double a, double b) { return a / b; });
 }
 void forward_pow(Forward& f) {
