@@ -32,8 +32,8 @@ std::span<const Lowering> lowerings() {
   return all;
 }
 
-Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count)
-    : graph(std::move(planned)), options(session_options), threads(thread_count), cache(session_options.use_cache) {
+Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count, Layout layout)
+    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout), cache(session_options.use_cache) {
   producer = graph.producers();
   consumers = graph.consumers();
   done.assign(graph.nodes.size(), 0);

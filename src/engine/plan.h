@@ -68,11 +68,12 @@ int replace_subsampling(Graph& graph, const std::vector<std::string>& keep);
 
 class Planner {
  public:
-  Planner(Graph graph, const SessionOptions& options, int threads);
+  Planner(Graph graph, const SessionOptions& options, int threads, Layout image_layout);
 
   Graph graph;                    // private copy, all shapes known
   const SessionOptions& options;
   int threads;
+  Layout image_layout;            // of float images: blocked or channels_last, one for the whole plan
   TuningCache cache;
   std::vector<int> producer;                   // value → node
   std::vector<std::vector<int>> consumers;     // value → nodes

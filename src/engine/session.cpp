@@ -1,4 +1,5 @@
 #include <omp.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -62,6 +63,7 @@ struct Session::State {
   std::vector<Array> inputs;   // keeps the caller's bytes alive while they are read
   SpinBarrier barrier;
 
+  static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, int threads, Layout layout);
   void bind();
   void set_inputs(const std::vector<Array>& arrays);
   void execute();
@@ -136,14 +138,63 @@ std::vector<Array> Session::State::results() {
   return arrays;
 }
 
-Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const SessionOptions& options) : state_(std::make_unique<State>()) {
-  state_->options = options;
-  state_->threads = options.threads > 0 ? options.threads : threads();
-  set_threads(state_->threads);
-  state_->planner = std::make_unique<Planner>(prepared(graph, inputs, options.taps), state_->options, state_->threads);
-  state_->planner->build();
-  for (SlotId id : state_->planner->input_slots) state_->input_dims.push_back(state_->planner->slots[size_t(id)].storage.dims);
-  state_->bind();
+namespace {
+
+// What decides which layout is fastest, as a key of the tuning cache: operators, shapes, storage of weights.
+std::string layout_key(const Graph& graph, int threads) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ uint8_t(c)) * 1099511628211u;
+  };
+  for (const Node& node : graph.nodes) {
+    add(node.op_type);
+    for (ValueId id : node.inputs) {
+      if (id == kNone) continue;
+      const Value& value = graph.at(id);
+      add(value.constant && !value.constant->plain() ? value.constant->codec->name : "plain");
+      if (value.shape) add(shape_text(*value.shape));
+    }
+  }
+  return "image_layout " + std::to_string(hash) + " t" + std::to_string(threads);
+}
+
+bool has_float_images(const Planner& planner) {
+  return std::any_of(planner.steps.begin(), planner.steps.end(), [](const auto& step) { return step->report.op.starts_with("Conv") && step->report.precision != "int8"; });
+}
+
+constexpr Layout kImageLayouts[] = {Layout::blocked, Layout::channels_last};
+
+}  // namespace
+
+std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const SessionOptions& options, int threads, Layout layout) {
+  auto state = std::make_unique<State>();
+  state->options = options;
+  state->threads = threads;
+  state->planner = std::make_unique<Planner>(graph, state->options, threads, layout);
+  state->planner->build();
+  for (SlotId id : state->planner->input_slots) state->input_dims.push_back(state->planner->slots[size_t(id)].storage.dims);
+  state->bind();
+  return state;
+}
+
+Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const SessionOptions& options) {
+  const int count = options.threads > 0 ? options.threads : threads();
+  set_threads(count);
+  const Graph ready = prepared(graph, inputs, options.taps);
+  TuningCache cache(options.use_cache);
+  const std::string key = layout_key(ready, count);
+  const auto known = options.tune ? cache.find(key) : std::optional(0);
+  state_ = State::open(ready, options, count, kImageLayouts[known && *known == 1 ? 1 : 0]);
+  if (known || !has_float_images(*state_->planner)) return;
+  // Which layout is faster depends on the whole: both are built and timed once.
+  std::unique_ptr<State> plans[] = {std::move(state_), State::open(ready, options, count, kImageLayouts[1])};
+  const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
+  for (auto& plan : plans) plan->set_inputs(arrays);
+  const int choice = fastest_of(2, [&](int i) { plans[i]->execute(); });
+  state_ = std::move(plans[choice]);
+  plans[1 - choice].reset();  // their caches are written when they go
+  TuningCache fresh(options.use_cache);
+  fresh.store(key, choice);
 }
 
 Session::~Session() = default;

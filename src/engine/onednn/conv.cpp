@@ -43,7 +43,7 @@ std::optional<dnnl::convolution_forward::primitive_desc> describe(const ConvPlan
 }
 
 std::string conv_key(const Planner& planner, const Node& node, const Fused& fused, Type type) {
-  return "float_conv " + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
+  return std::string("float_conv ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
          " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
          " t" + std::to_string(planner.threads);
 }
@@ -96,15 +96,15 @@ bool lower_float_conv(Planner& planner, int n) {
   const Array weight = planner.constant(node.inputs[1]);
   const Array bias = node.input(2) != kNone ? planner.constant(node.inputs[2]) : Array(Type::f32, {weight.dim(0)});
 
-  // Few input channels are read as they lie; oneDNN has a form for that.
+  // Few input channels would mostly fill a block with zeros; oneDNN reads them as they lie.
   const bool first = x[1] < 4;
-  const SlotId source = planner.slot(node.inputs[0], first ? Layout::plain : Layout::blocked, type);
-  const Storage target_storage{type, planner.dims(fused.result), Layout::blocked};
+  const SlotId source = planner.slot(node.inputs[0], first && planner.image_layout == Layout::blocked ? Layout::plain : planner.image_layout, type);
+  const Storage target_storage{type, planner.dims(fused.result), planner.image_layout};
   const int add = fused.residual == kNone ? -1 : *std::find_if(fused.nodes.begin(), fused.nodes.end(), [&](int k) { return planner.graph.nodes[size_t(k)].is("Add"); });
   SlotId residual = -1;
   bool in_place = false;
   if (fused.residual != kNone) {
-    residual = planner.slot(fused.residual, Layout::blocked, type);
+    residual = planner.slot(fused.residual, planner.image_layout, type);
     const bool input = std::find(planner.input_slots.begin(), planner.input_slots.end(), residual) != planner.input_slots.end();
     in_place = !input && residual != source && planner.last_use(fused.residual, add);
   }

@@ -53,8 +53,7 @@ bool lower_float_binary(Planner& planner, int n) {
   const Tensor* constant = planner.graph.constant(b);
   if (constant == nullptr && planner.dims(b) != a_dims) return false;
   Storage form = form_of(planner, a);
-  if (constant == nullptr && form_of(planner, b).layout == Layout::blocked) form = form_of(planner, b);
-  if (constant != nullptr) form.layout = form.layout == Layout::channels_last ? Layout::plain : form.layout;
+  if (constant == nullptr && form.layout == Layout::plain) form = form_of(planner, b);
   if (!float_form(form)) return false;
   const SlotId source = planner.slot(a, form.layout, form.type);
   const SlotId other = constant == nullptr ? planner.slot(b, form.layout, form.type) : -1;

@@ -29,8 +29,8 @@ bool lower_float_pool(Planner& planner, int n) {
   }
   Type type = Type::f32;
   if (const auto slot = planner.existing(x); slot && planner.storage(*slot).type == Type::bf16) type = Type::bf16;
-  const SlotId source = planner.slot(x, Layout::blocked, type);
-  const Storage storage{type, planner.dims(node.outputs[0]), Layout::blocked};
+  const SlotId source = planner.slot(x, planner.image_layout, type);
+  const Storage storage{type, planner.dims(node.outputs[0]), planner.image_layout};
   const auto algorithm = node.is("MaxPool") || node.is("GlobalMaxPool") ? dnnl::algorithm::pooling_max
                          : node.integer("count_include_pad", 0) != 0    ? dnnl::algorithm::pooling_avg_include_padding
                                                                         : dnnl::algorithm::pooling_avg_exclude_padding;
