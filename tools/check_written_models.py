@@ -3,7 +3,8 @@
 
     check_written_models.py ORIGINAL WRITTEN [ORIGINAL WRITTEN ...] [--tolerance 1e-4]
 
-Random inputs; named extents become 1 (batch) or --length. Needs onnxruntime, openvino, numpy and onnx (bench/peers).
+Random inputs; named extents become 1 (batch) or --length. Fixtures of make_onnx_fixtures.py bring inputs and expected results
+along (node test.Golden); the original is not run then, it may be too old for the runtime. Needs onnxruntime, openvino, numpy and onnx (bench/peers).
 Exit status 1 if a file does not load, does not pass onnx's checker, or gives other results.
 """
 import argparse
@@ -47,19 +48,47 @@ def worst(expected, actual):
     return error
 
 
+def split_golden(path):
+    """A copy of the model without its node test.Golden, and that node's inputs and results; None where there is none."""
+    model = onnx.load(path)
+    golden = [n for n in model.graph.node if n.op_type == "Golden"]
+    if not golden:
+        return None
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    model.graph.node.remove(golden[0])
+    outputs = [o for o in model.graph.output if o.name not in golden[0].output]
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    kept = [t for t in model.graph.initializer if not t.name.startswith("golden_")]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    domains = [o for o in model.opset_import if o.domain != "test"]
+    del model.opset_import[:]
+    model.opset_import.extend(domains)
+    pick = lambda kind: [constants[n] for n in golden[0].input if n.startswith(kind)]
+    names = [i.name for i in model.graph.input]
+    stripped = path + ".stripped.onnx"
+    onnx.save(model, stripped)
+    return stripped, dict(zip(names, pick("golden_in"))), pick("golden_out"), [o.name for o in outputs]
+
+
 def check(original, written, arguments):
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    first = ort.InferenceSession(original, options, providers=["CPUExecutionProvider"])
-    feed = random_inputs(first, arguments.length)
-    expected = first.run(None, feed)
     problems = []
+    golden = split_golden(written)
+    if golden:
+        model, feed, expected, names = golden
+    else:
+        first = ort.InferenceSession(original, options, providers=["CPUExecutionProvider"])
+        feed = random_inputs(first, arguments.length)
+        expected = first.run(None, feed)
+        model, names = written, [o.name for o in first.get_outputs()]
     try:
-        onnx.checker.check_model(written)
+        onnx.checker.check_model(model)
     except Exception as error:  # the checker throws several kinds
         problems.append(f"onnx.checker: {str(error)[:300]}")
-    second = ort.InferenceSession(written, options, providers=["CPUExecutionProvider"])
-    names = [o.name for o in first.get_outputs()]
+    second = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     if names != [o.name for o in second.get_outputs()]:
         problems.append("outputs are named otherwise")
     error = worst(expected, second.run(None, feed))
@@ -68,7 +97,7 @@ def check(original, written, arguments):
         problems.append(f"ONNX Runtime differs by {error:.3g}")
     if ov is not None and not arguments.skip_openvino:
         try:
-            compiled = ov.Core().compile_model(written, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             got = compiled(feed)
             error = worst(expected, [got[i] for i in range(len(expected))])
             line += f", OpenVINO {error:.2g}"

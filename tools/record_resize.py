@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Record what Pillow's Image.resize gives, for tests/unit/data/resize_golden.inc.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install pillow numpy
-    /tmp/venv/bin/python tools/record_resize.py > tests/unit/data/resize_golden.inc
+    python3 -m venv venv && venv/bin/pip install pillow numpy
+    venv/bin/python tools/record_resize.py > tests/unit/data/resize_golden.inc
 """
 import numpy as np
 import PIL

@@ -1,7 +1,10 @@
 #include "compress.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "command.h"
@@ -98,6 +101,14 @@ void check_output(const std::string& model, const std::string& output) {
   if (std::filesystem::equivalent(model, output, ignored))
     throw UsageError(output, "is the model itself, which is never overwritten", "choose another name for -o");
   format_to_write(output);
+  // Hours of work must not end at a folder that is not there.
+  const std::filesystem::path parent = std::filesystem::path(output).parent_path(),
+                              folder = parent.empty() ? "." : parent;
+  if (!std::filesystem::is_directory(folder, ignored))
+    throw Error(output, "cannot be written: there is no folder " + folder.string(),
+                "make it first, or choose another place");
+  if (access(folder.c_str(), W_OK) != 0)
+    throw Error(output, std::string("cannot be written: ") + std::strerror(errno), "choose another place for -o");
 }
 
 PipelineResult compress_model(const Compression& compression) {

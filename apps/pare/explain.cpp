@@ -7,6 +7,7 @@
 #include "measure/measure.h"
 #include "output.h"
 #include "report/figures.h"
+#include "shapes.h"
 
 namespace pare {
 namespace {
@@ -16,6 +17,7 @@ constexpr size_t kWorst = 5;
 
 struct Arguments {
   std::string small, against, data;
+  std::vector<std::string> shapes;
 };
 
 std::string decibels_text(double db) {
@@ -65,6 +67,7 @@ std::string slower_text(const std::vector<LayerRow>& layers) {
 int run(const Arguments& arguments, const Shared& shared) {
   MeasureOptions options;
   options.threads = shared.threads;
+  options.shapes = parse_shapes(arguments.shapes);
   options.seed = shared.seed;
   options.progress = terminal_progress(shared);
   std::optional<DataSet> data;
@@ -87,6 +90,11 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   app.add_option("SMALL", arguments->small, "the compressed model")->required();
   app.add_option("--against", arguments->against, "the model it was made from")->required()->type_name("MODEL");
   app.add_option("--data", arguments->data, "data description (TOML); default: random inputs")->type_name("FILE");
+  app.add_option(
+         "--shape", arguments->shapes,
+         "extents to time with where the model leaves them open: NAME=1x3x64x64, or 1x3x64x64 for the first input")
+      ->type_name("SHAPE")
+      ->allow_extra_args(false);
   return [=, &shared] { return run(*arguments, shared); };
 }
 

@@ -8,6 +8,7 @@
 #include "measure/measure.h"
 #include "output.h"
 #include "report/figures.h"
+#include "shapes.h"
 
 namespace pare {
 namespace {
@@ -17,6 +18,7 @@ constexpr int kRuns = 20;
 
 struct Arguments {
   std::string model;
+  std::vector<std::string> shapes;
   bool no_time = false;
 };
 
@@ -35,6 +37,7 @@ struct Inspection {
 Inspection inspect(const Arguments& arguments, const Shared& shared) {
   MeasureOptions options;
   options.threads = shared.threads;
+  options.shapes = parse_shapes(arguments.shapes);
   Inspection found{open_model(arguments.model, options), {}, {}, {}, ""};
   const Graph& graph = found.model.graph;
   for (const Node& node : graph.nodes)
@@ -161,6 +164,7 @@ nlohmann::json inspection_json(const Inspection& found, const Shared& shared) {
 int run(const Arguments& arguments, const Shared& shared) {
   const Inspection found = inspect(arguments, shared);
   say(shared, head_text(found) + ops_text(found) + stored_text(found) + time_text(found, shared.threads));
+  for (const std::string& note : found.model.row.notes) say(shared, "Note: " + note + "\n");
   give_json(shared, inspection_json(found, shared));
   return 0;
 }
@@ -168,6 +172,11 @@ int run(const Arguments& arguments, const Shared& shared) {
 std::function<int()> declare(CLI::App& app, const Shared& shared) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->model, "the model to look into")->required();
+  app.add_option(
+         "--shape", arguments->shapes,
+         "extents to time with where the model leaves them open: NAME=1x3x64x64, or 1x3x64x64 for the first input")
+      ->type_name("SHAPE")
+      ->allow_extra_args(false);
   app.add_flag("--no-time", arguments->no_time, "do not run it");
   return [=, &shared] { return run(*arguments, shared); };
 }

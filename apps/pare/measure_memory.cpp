@@ -4,23 +4,10 @@
 #include "command.h"
 #include "formats/format.h"
 #include "measure/measure.h"
+#include "shapes.h"
 
 namespace pare {
 namespace {
-
-Dims parse_dims(const std::string& text) {
-  Dims dims;
-  for (size_t at = 0; at < text.size() && text != "scalar";) {
-    size_t used = 0;
-    try {
-      dims.push_back(std::stoll(text.substr(at), &used));
-    } catch (const std::exception&) {
-      throw UsageError("--shape", "cannot read '" + text + "'", "write extents as 1x3x32x32");
-    }
-    at += used + 1;
-  }
-  return dims;
-}
 
 int run(const std::string& path, const std::vector<std::string>& shapes, const Shared& shared) {
   const Graph graph = read_model(path);
@@ -39,7 +26,7 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   const auto path = std::make_shared<std::string>();
   const auto shapes = std::make_shared<std::vector<std::string>>();
   app.add_option("MODEL", *path)->required();
-  app.add_option("--shape", *shapes, "extents of one input, in order");
+  app.add_option("--shape", *shapes, "extents of one input, in order")->allow_extra_args(false);
   return [=, &shared] { return run(*path, *shapes, shared); };
 }
 

@@ -167,6 +167,7 @@ class Study {
     }
     say(shared_, text_table(result, terminal_width(), terminal_colour()));
     say(shared_, "\n" + result.recommendation + (result.recommendation.ends_with('\n') ? "\n" : "\n\n"));
+    for (const std::string& note : result.rows[0].notes) say(shared_, "Note: " + note + "\n");
     if (reused_ > 0)
       say(shared_,
           fmt::format("{} of {} rows taken from the earlier run in {}\n", reused_, models_.size(), arguments_.out));

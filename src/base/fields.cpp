@@ -35,7 +35,8 @@ bool parse_flag(const Field& field, const std::string& text) {
 }  // namespace fields_detail
 
 void parse_fields(const std::vector<Field>& fields, void* target, const OptionTexts& texts, const std::string& what) {
-  for (const auto& [name, text] : texts) {
+  for (const auto& option : texts) {
+    const std::string& name = option.first, & text = option.second;  // no structured binding: clang 14 cannot capture one
     auto it = std::find_if(fields.begin(), fields.end(), [&](const Field& field) { return field.name == name; });
     if (it == fields.end()) {
       std::vector<std::string> names;

@@ -64,6 +64,10 @@ bool fold_small(Graph& graph, const Node& node) {
     if (id != kNone && (tensor == nullptr || tensor->count() > kSmall || !tensor->plain())) return false;
     forward.inputs.push_back(tensor ? tensor->decode() : Array());
   }
+  for (ValueId id : node.outputs) {
+    const auto dims = id != kNone && graph.at(id).shape ? known_dims(*graph.at(id).shape) : std::nullopt;
+    if (dims && count_of(*dims, node.where()) > kSmall) return false;
+  }
   forward.outputs.resize(node.outputs.size());
   node.op->forward(forward);
   for (size_t i = 0; i < node.outputs.size(); ++i) {

@@ -99,10 +99,32 @@ Latency summarize(const Timed& timed, const Timed& baseline, const MeasureOption
   return latency;
 }
 
-bool has_same_shape(const Graph& graph, const std::vector<Array>& inputs, const DataSet& data) {
+// The extents asked for, by input name; "" in options.shapes stands for the first input.
+std::map<std::string, Dims> wanted_shapes(const Graph& graph, const MeasureOptions& options) {
+  std::map<std::string, Dims> shapes =
+      options.data != nullptr ? options.data->latency_shapes : std::map<std::string, Dims>();
+  for (const auto& [name, dims] : options.shapes) {
+    if (graph.inputs.empty()) break;
+    const std::string wanted = name.empty() ? graph.at(graph.inputs[0]).name : name;
+    const ValueId id = graph.find(wanted);
+    if (std::find(graph.inputs.begin(), graph.inputs.end(), id) == graph.inputs.end())
+      throw UsageError("--shape", "the model has no input '" + wanted + "'", "`pare inspect` shows the inputs");
+    const auto& declared = graph.at(id).shape;
+    bool fits = !declared || declared->size() == dims.size();
+    for (size_t axis = 0; fits && declared && axis < dims.size(); ++axis)
+      fits = !(*declared)[axis].known() || (*declared)[axis].value == dims[axis];
+    if (!fits)
+      throw UsageError("--shape", dims_text(dims) + " does not fit the input '" + wanted + "', which takes " +
+                                      shape_text(*declared));
+    shapes[wanted] = dims;
+  }
+  return shapes;
+}
+
+bool has_shapes(const Graph& graph, const std::vector<Array>& inputs, const std::map<std::string, Dims>& shapes) {
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    const auto given = data.latency_shapes.find(graph.at(graph.inputs[i]).name);
-    if (given != data.latency_shapes.end() && given->second != inputs[i].dims()) return false;
+    const auto given = shapes.find(graph.at(graph.inputs[i]).name);
+    if (given != shapes.end() && given->second != inputs[i].dims()) return false;
   }
   return true;
 }
@@ -174,13 +196,27 @@ std::vector<Array> latency_inputs(const Graph& graph, const MeasureOptions& opti
         "takes a batch of " + std::to_string(declared) + " only, --batch asks for " + std::to_string(options.batch),
         "leave --batch out, or export the model with a dynamic batch axis");
   const int64_t batch = declared > 0 ? declared : options.batch;
+  const std::map<std::string, Dims> shapes = wanted_shapes(graph, options);
   const DataSet* data = options.data;
-  if (data == nullptr) return random_inputs(graph, default_input_dims(graph, batch), options.seed);
-  if (data->test && data->test->size() > 0) {
+  if (data != nullptr && data->test && data->test->size() > 0) {
     std::vector<Array> inputs = gather_batch(graph, *data, *data->test, 0, batch);
-    if (has_same_shape(graph, inputs, *data)) return inputs;
+    if (has_shapes(graph, inputs, shapes)) return inputs;
   }
-  return random_inputs(graph, default_input_dims(graph, batch, data->latency_shapes), options.seed);
+  return random_inputs(graph, default_input_dims(graph, batch, shapes), options.seed);
+}
+
+std::string open_extents_note(const Graph& graph, const MeasureOptions& options) {
+  if (options.data != nullptr) return "";
+  const std::map<std::string, Dims> shapes = wanted_shapes(graph, options);
+  for (ValueId id : graph.inputs) {
+    const Value& input = graph.at(id);
+    if (!input.shape || shapes.count(input.name) != 0) continue;
+    for (size_t axis = 1; axis < input.shape->size(); ++axis)
+      if (!(*input.shape)[axis].known())
+        return "the model leaves extents of '" + input.name + "' open (" + shape_text(*input.shape) +
+               "): 1 is assumed; say --shape " + input.name + "=…";
+  }
+  return "";
 }
 
 }  // namespace pare

@@ -57,6 +57,12 @@ std::vector<std::string> common_values(const Graph& small, const Graph& baseline
   return names;
 }
 
+std::vector<Dims> dims_of(const std::vector<Array>& arrays) {
+  std::vector<Dims> dims;
+  for (const Array& array : arrays) dims.push_back(array.dims());
+  return dims;
+}
+
 std::vector<std::vector<Array>> layer_inputs(const Graph& graph, const MeasureOptions& options) {
   std::vector<std::vector<Array>> inputs;
   const int64_t declared = declared_batch(graph), batch = declared > 0 ? declared : 1;
@@ -70,15 +76,11 @@ std::vector<std::vector<Array>> layer_inputs(const Graph& graph, const MeasureOp
       inputs.push_back(gather_batch(graph, *options.data, *samples, i * samples->size() / count, batch));
     return inputs;
   }
-  const std::vector<Dims> dims = default_input_dims(graph, batch);
+  MeasureOptions one = options;
+  one.batch = int(batch);
+  const std::vector<Dims> dims = dims_of(latency_inputs(graph, one));
   for (int64_t i = 0; i < kSamples; ++i) inputs.push_back(random_inputs(graph, dims, options.seed + uint64_t(i)));
   return inputs;
-}
-
-std::vector<Dims> dims_of(const std::vector<Array>& arrays) {
-  std::vector<Dims> dims;
-  for (const Array& array : arrays) dims.push_back(array.dims());
-  return dims;
 }
 
 std::map<std::string, ValueError> compare_values(const Graph& small, const Graph& baseline,

@@ -18,8 +18,9 @@ struct MeasureOptions {
   int threads = 0;  // 0: as set by set_threads()
   int batch = 1;    // of latency; quality chooses its own
   uint64_t seed = 1;
-  double seconds = 3;             // time for latency, all models together
-  const DataSet* data = nullptr;  // null: no quality, random inputs
+  double seconds = 3;                  // time for latency, all models together
+  std::map<std::string, Dims> shapes;  // input name ("": the first) → extents to time with, before the data's
+  const DataSet* data = nullptr;       // null: no quality, random inputs
   std::string program =
       "/proc/self/exe";  // the pare program, run anew to measure memory; empty: memory is not measured
   Progress progress;
@@ -63,6 +64,8 @@ void fill_latency(std::span<OpenModel> models, const MeasureOptions& options);
 // Inputs to time a model with: test samples where there are some of the right shape, else random. Throws Error where
 // the model fixes another batch than the one asked for.
 std::vector<Array> latency_inputs(const Graph& graph, const MeasureOptions& options);
+// What to say where the model leaves extents open that nothing given decides; "" where there are none.
+std::string open_extents_note(const Graph& graph, const MeasureOptions& options);
 
 // --- memory, energy, machine -----------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class Crew {
     for (int64_t i = 0; i < std::min<int64_t>(threads, batches); ++i) crew.emplace_back([&] { work(compiled); });
     for (std::thread& thread : crew) thread.join();
     if (error_) std::rethrow_exception(error_);
-    if (interrupted())
+    if (turn_ < batches)
       throw Error("quality", "interrupted after " + std::to_string(turn_ * question_.batch) + " of " +
                                  std::to_string(count_) + " samples");
   }

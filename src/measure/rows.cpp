@@ -40,12 +40,17 @@ OpenModel open_model(const std::string& path, const MeasureOptions& options) {
   const WeightCount weights = count_weights(model.graph);
   row.weight_count = weights.count;
   row.weight_nonzero = weights.nonzero;
-  Graph shaped = model.graph;
+  if (const std::string note = open_extents_note(model.graph, options); !note.empty()) row.notes.push_back(note);
   const std::vector<Dims> dims = counted_dims(model.graph, options);
-  infer_shapes(shaped, dims);
-  row.macs = count_macs(shaped);
   for (size_t i = 0; i < dims.size(); ++i)
     row.shapes.push_back(model.graph.at(model.graph.inputs[i]).name + " " + dims_text(dims[i]));
+  try {
+    Graph shaped = model.graph;
+    infer_shapes(shaped, dims);
+    row.macs = count_macs(shaped);
+  } catch (const Error& error) {  // the model can still be looked at; running it will say the same
+    row.notes.push_back(error.what());
+  }
   return model;
 }
 

@@ -88,6 +88,8 @@ void infer_where(Inference& in) {
 // Works on the bytes, so that any element type of whole bytes passes unchanged.
 void forward_where(Forward& f) {
   const std::string where = f.node.where();
+  if (f.in(1).type() != f.in(2).type()) throw Error(where, "chooses between elements of two types");
+  const Array conditions = f.in(0).cast(Type::boolean);
   const Dims out = broadcast(broadcast(f.in(0).dims(), f.in(1).dims(), where), f.in(2).dims(), where);
   Array y(f.in(1).type(), out);
   const size_t size = size_t(type_bits(y.type()) / 8);
@@ -95,7 +97,7 @@ void forward_where(Forward& f) {
   std::vector<int64_t> from[2];
   for (int k = 0; k < 2; ++k)
     for_each_index(out, broadcast_strides(f.in(size_t(k + 1)).dims(), out), [&](int64_t, int64_t at) { from[k].push_back(at); });
-  const auto condition = f.in(0).values<bool>();
+  const auto condition = conditions.values<bool>();
   std::byte* to = y.mutable_bytes();
   for_each_index(out, broadcast_strides(f.in(0).dims(), out), [&](int64_t i, int64_t at) {
     const size_t k = condition[size_t(at)] ? 0 : 1;

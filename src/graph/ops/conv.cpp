@@ -13,7 +13,7 @@ void infer_conv(Inference& in) {
   if (x->size() < 3 || w->size() != x->size())
     in.fail("input " + shape_text(*x) + " and weight " + dims_text(*w) + " do not make a convolution");
   const int64_t group = in.node().integer("group", 1);
-  if (group < 1 || (*w)[0] % group != 0 || ((*x)[1].known() && (*x)[1].value != (*w)[1] * group))
+  if (group < 1 || group > 1 << 30 || (*w)[0] % group != 0 || ((*x)[1].known() && (*x)[1].value != (*w)[1] * group))
     in.fail("input " + shape_text(*x) + ", weight " + dims_text(*w) + " and " + std::to_string(group) + " groups do not fit");
   Shape out{(*x)[0], {(*w)[0], ""}};
   out.resize(x->size());
@@ -44,7 +44,8 @@ void forward_conv(Forward& f) {
   const Dims x_strides = strides_of(x.dims());
   const int64_t taps = count_of(window.kernel), pixels = count_of(window.out);
   const auto xs = x.values<float>(), ws = w.values<float>();
-  const std::vector<float> bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(outputs, 0.f);
+  const std::vector<float> bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(size_t(outputs), 0.f);
+  check_count(f.node, int64_t(bias.size()), outputs, "biases");
   auto ys = y.mutable_values<float>();
   const Dims out_strides = strides_of(window.out), tap_strides = strides_of(window.kernel);
   // Input offsets of each (pixel, tap), -1 in the padding: shared by all channels.
@@ -82,10 +83,14 @@ Dims transposed_extents(const Node& node, const Dims& in, const Dims& kernel, st
   const auto dilation = node.integers("dilations", std::vector<int64_t>(n, 1));
   const auto extra = node.integers("output_padding", std::vector<int64_t>(n, 0));
   const auto wanted = node.integers("output_shape");
-  auto pads = node.integers("pads", std::vector<int64_t>(2 * n, 0));
+  const auto pads = node.integers("pads", std::vector<int64_t>(2 * n, 0));
   const std::string auto_pad = node.text("auto_pad", "NOTSET");
   if (stride.size() != n || dilation.size() != n || extra.size() != n || pads.size() != 2 * n)
     throw Error(node.where(), "strides, dilations, pads or output_padding do not fit " + std::to_string(n) + " spatial axes");
+  if (!wanted.empty() && wanted.size() < n) throw Error(node.where(), "output_shape does not fit " + std::to_string(n) + " spatial axes");
+  for (const auto* values : {&stride, &dilation, &extra, &wanted, &pads})
+    for (int64_t v : *values)
+      if (v < 0 || v > int64_t(1) << 30) throw Error(node.where(), "has " + std::to_string(v) + " among strides, dilations, pads and extents");
   Dims out(n);
   pad_begin.assign(n, 0);
   for (size_t i = 0; i < n; ++i) {
@@ -108,8 +113,11 @@ void infer_conv_transpose(Inference& in) {
   const auto x = in.dims(0), w = in.dims(1);
   if (!x || !w) return;
   if (x->size() < 3 || w->size() != x->size()) in.fail("input " + dims_text(*x) + " and weight " + dims_text(*w) + " do not fit");
+  const int64_t group = in.node().integer("group", 1);
+  if (group < 1 || group > 1 << 30 || (*x)[1] != (*w)[0] || (*w)[0] % group != 0)
+    in.fail("input " + dims_text(*x) + ", weight " + dims_text(*w) + " and " + std::to_string(group) + " groups do not fit");
   std::vector<int64_t> pad;
-  Dims out{(*x)[0], (*w)[1] * in.node().integer("group", 1)};
+  Dims out{(*x)[0], (*w)[1] * group};
   const Dims rest = transposed_extents(in.node(), spatial(*x), spatial(*w), pad);
   out.insert(out.end(), rest.begin(), rest.end());
   in.set(0, in.type(0), shape_of(out));
@@ -155,6 +163,7 @@ void forward_conv_transpose(Forward& f) {
   Array y(Type::f32, dims);
   auto ys = y.mutable_values<float>();
   const std::vector<float> bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(size_t(outputs), 0.f);
+  check_count(f.node, int64_t(bias.size()), outputs, "biases");
   for (size_t i = 0; i < ys.size(); ++i) ys[i] = float(sums[i] + bias[i / size_t(out_pixels) % size_t(outputs)]);
   float_out(f, 0, y);
 }

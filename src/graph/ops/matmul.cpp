@@ -79,6 +79,7 @@ void forward_matmul_integer(Forward& f) {
     std::vector<int64_t> values = f.in(i).to_integers();
     if (!f.has(i + 2)) return values;
     const std::vector<int64_t> zero = f.in(i + 2).to_integers();
+    if (zero.size() != 1) check_count(f.node, int64_t(zero.size()), columns ? p.columns : p.rows, "zero points");
     for (size_t k = 0; k < values.size(); ++k) {
       const size_t line = columns ? k % size_t(p.columns) : k / size_t(p.inner) % size_t(p.rows);
       values[k] -= zero.size() == 1 ? zero[0] : zero.at(line);
@@ -140,7 +141,7 @@ void forward_gemm(Forward& f) {
     }
   if (f.has(2)) {
     const Array c = float_in(f, 2);
-    broadcast(c.dims(), y.dims(), f.node.where());
+    check_fits(c.dims(), y.dims(), f.node.where());
     const auto cs = c.values<float>();
     for_each_index(y.dims(), broadcast_strides(c.dims(), y.dims()), [&](int64_t i, int64_t at) { ys[size_t(i)] += beta * cs[size_t(at)]; });
   }

@@ -56,8 +56,10 @@ void infer_concat(Inference& in) {
   for (size_t i = 0; i < in.inputs(); ++i) {
     const Shape* x = in.shape(i);
     if (x == nullptr) return;
+    if (x->empty()) in.fail("joins scalars");
     const auto axis = size_t(normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where()));
     if (i == 0) { out = *x; continue; }
+    if (in.type(i) != in.type(0)) in.fail("joins tensors of two types");
     if (x->size() != out.size()) in.fail("inputs have different ranks");
     for (size_t k = 0; k < out.size(); ++k) {
       if (k == axis) out[k] = out[k].known() && (*x)[k].known() ? Dim{out[k].value + (*x)[k].value, ""} : Dim{};
@@ -90,11 +92,16 @@ void forward_concat(Forward& f) {
 std::vector<int64_t> split_sizes(const Node& node, int64_t extent, std::optional<std::vector<int64_t>> given) {
   std::vector<int64_t> sizes = given ? *given : node.integers("split");
   if (sizes.empty()) {
-    const int64_t parts = node.integer("num_outputs", int64_t(node.outputs.size())), chunk = (extent + parts - 1) / parts;
+    const int64_t parts = node.integer("num_outputs", int64_t(node.outputs.size()));
+    check_count(node, int64_t(node.outputs.size()), parts, "outputs");
+    const int64_t chunk = (extent + parts - 1) / parts;
     for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<int64_t>(extent - i * chunk, 0, chunk));
   }
   int64_t sum = 0;
-  for (int64_t s : sizes) sum += s;
+  for (int64_t s : sizes) {
+    if (s < 0 || s > extent) throw Error(node.where(), "has a part of extent " + std::to_string(s));
+    sum += s;
+  }
   if (sum != extent || sizes.size() != node.outputs.size()) throw Error(node.where(), "the parts do not add up to the extent " + std::to_string(extent));
   return sizes;
 }
@@ -141,8 +148,9 @@ std::vector<Cut> cuts_of(const Node& node, const Dims& dims, const std::vector<i
     throw Error(node.where(), "starts, ends, axes and steps differ in length");
   for (size_t i = 0; i < starts.size(); ++i) {
     const auto axis = size_t(normal_axis(axes[i], int64_t(dims.size()), node.where()));
-    const int64_t n = dims[axis], step = steps.empty() ? 1 : steps[i];
+    const int64_t n = dims[axis], step = steps.empty() ? 1 : std::clamp(steps[i], -(int64_t(1) << 40), int64_t(1) << 40);
     if (step == 0) throw Error(node.where(), "a step is 0");
+    if (n == 0) { cuts[axis] = {0, step, 0}; continue; }
     auto bound = [&](int64_t at, int64_t least, int64_t most) { return std::clamp(at < 0 ? std::max(at, -n - 1) + n : at, least, most); };
     const int64_t first = step > 0 ? bound(starts[i], 0, n) : bound(starts[i], 0, n - 1);
     const int64_t last = step > 0 ? bound(ends[i], 0, n) : (ends[i] < -n ? -1 : bound(ends[i], -1, n - 1));
@@ -229,7 +237,11 @@ void infer_pad(Inference& in) {
   Shape out = *x;
   for (size_t i = 0; i < axes.size(); ++i) {
     Dim& dim = out[size_t(normal_axis(axes[i], int64_t(x->size()), in.node().where()))];
+    constexpr int64_t most = int64_t(1) << 40;
+    for (int64_t pad : {(*pads)[i], (*pads)[i + axes.size()]})
+      if (pad < -most || pad > most) in.fail("pads by " + std::to_string(pad));
     const int64_t more = (*pads)[i] + (*pads)[i + axes.size()];
+    if (dim.known() && dim.value + more < 0) in.fail("crops more than there is of " + shape_text(*x));
     if (dim.known()) dim.value += more;
     else if (more != 0) dim = {};
   }
@@ -250,6 +262,9 @@ void forward_pad(Forward& f) {
     out[axis] += given[i] + given[i + axes.size()];
   }
   const std::string mode = f.node.text("mode", "constant");
+  Array filling(x.type(), {});
+  if (f.has(2)) scalar_of(f, 2), filling = f.in(2).cast(x.type());
+  if (x.count() == 0 && mode != "constant") throw Error(f.node.where(), "has nothing to repeat in " + dims_text(x.dims()));
   const size_t size = element_size(f, x);
   Array y(x.type(), out);
   std::byte* to = y.mutable_bytes();
@@ -267,7 +282,7 @@ void forward_pad(Forward& f) {
       offset += at * strides[axis];
     }
     if (inside) std::memcpy(to + size_t(i) * size, x.bytes() + size_t(offset) * size, size);
-    else if (f.has(2)) std::memcpy(to + size_t(i) * size, f.in(2).bytes(), size);
+    else std::memcpy(to + size_t(i) * size, filling.bytes(), size);
   }
   f.outputs[0] = y;
 }
@@ -289,10 +304,12 @@ void infer_tile(Inference& in) {
   const auto repeats = in.integers(1);
   const Shape* x = in.shape(0);
   if (x == nullptr || !repeats) return;
+  for (int64_t n : *repeats)
+    if (n < 0 || n > int64_t(1) << 40) in.fail("repeats " + std::to_string(n) + " times");
   if (repeats->size() != x->size()) in.fail("has " + std::to_string(repeats->size()) + " repeats for rank " + std::to_string(x->size()));
   Shape out = *x;
   for (size_t i = 0; i < out.size(); ++i)
-    if (out[i].known()) out[i].value *= (*repeats)[i];
+    if (out[i].known()) out[i].value = count_of({out[i].value, (*repeats)[i]}, in.node().where());
   in.set(0, in.type(0), out);
 }
 void forward_tile(Forward& f) {

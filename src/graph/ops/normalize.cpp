@@ -11,6 +11,7 @@ void forward_batch_normalization(Forward& f) {
   const auto scale = f.in(1).to_floats(), bias = f.in(2).to_floats(), mean = f.in(3).to_floats(), variance = f.in(4).to_floats();
   const float epsilon = f.node.real("epsilon", 1e-5f);
   const int64_t channels = x.rank() > 1 ? x.dim(1) : 1;
+  for (const auto* values : {&scale, &bias, &mean, &variance}) check_count(f.node, int64_t(values->size()), channels, "statistics");
   int64_t inner = 1;
   for (int i = 2; i < x.rank(); ++i) inner *= x.dim(i);
   Array y = x;
@@ -42,6 +43,7 @@ void forward_layer_normalization(Forward& f) {
   for (int64_t i = axis; i < y.rank(); ++i) inner *= y.dim(int(i));
   const auto scale = f.in(1).to_floats();
   const auto bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(scale.size(), 0.f);
+  for (const auto* values : {&scale, &bias}) check_count(f.node, int64_t(values->size()), inner, "scales or biases");
   const float epsilon = f.node.real("epsilon", 1e-5f);
   Dims line_dims = y.dims();
   std::fill(line_dims.begin() + axis, line_dims.end(), 1);
@@ -95,14 +97,15 @@ void forward_log_softmax(Forward& f) { softmax_along(f, true); }
 void forward_lrn(Forward& f) {
   const Array x = float_in(f, 0);
   const float alpha = f.node.real("alpha", 1e-4f), beta = f.node.real("beta", 0.75f), bias = f.node.real("bias", 1);
-  const int64_t size = f.node.integer("size", 1), channels = x.dim(1);
+  const int64_t size = f.node.integer("size", 1), channels = x.rank() > 1 ? x.dim(1) : 0;
+  if (x.rank() < 2 || size < 1) throw Error(f.node.where(), "cannot normalize " + dims_text(x.dims()) + " over " + std::to_string(size) + " channels");
   int64_t inner = 1;
   for (int i = 2; i < x.rank(); ++i) inner *= x.dim(i);
   Array y(Type::f32, x.dims());
   const auto xs = x.values<float>();
   auto ys = y.mutable_values<float>();
   for (int64_t i = 0; i < x.count(); ++i) {
-    const int64_t c = i / inner % channels, first = std::max<int64_t>(0, c - (size - 1) / 2), last = std::min(channels - 1, c + size / 2);
+    const int64_t c = i / inner % channels, first = std::max<int64_t>(0, c - (size - 1) / 2), last = size / 2 > channels ? channels - 1 : std::min(channels - 1, c + size / 2);
     double sum = 0;
     for (int64_t k = first; k <= last; ++k) sum += double(xs[size_t(i + (k - c) * inner)]) * xs[size_t(i + (k - c) * inner)];
     ys[size_t(i)] = float(xs[size_t(i)] / std::pow(bias + alpha / double(size) * sum, double(beta)));

@@ -18,6 +18,9 @@ Dims broadcast(const Dims& a, const Dims& b, const std::string& where);     // n
 Dims strides_of(const Dims& dims);                                          // elements, row major
 // For each axis of `out`, the stride in an array of `dims` that is broadcast to it (0 where repeated).
 Dims broadcast_strides(const Dims& dims, const Dims& out);
+void check_fits(const Dims& dims, const Dims& out, const std::string& where);  // throws Error unless `dims` broadcasts to `out`
+void check_count(const Node& node, int64_t found, int64_t wanted, const char* what);  // throws Error
+double scalar_of(const Forward& forward, size_t i);                         // the one element of input i; throws Error
 // Calls f(out_index, in_offset) for all elements of `out` in row-major order.
 void for_each_index(const Dims& out, const Dims& strides, const std::function<void(int64_t, int64_t)>& f);
 

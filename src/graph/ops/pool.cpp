@@ -104,6 +104,7 @@ void global_pool(Forward& f, Reduce reduce) {
   auto ys = y.mutable_values<float>();
   const auto xs = x.values<float>();
   const size_t inner = ys.empty() ? 0 : xs.size() / ys.size();
+  if (inner == 0 && !ys.empty()) throw Error(f.node.where(), "input " + dims_text(x.dims()) + " has nothing to pool");
   for (size_t i = 0; i < ys.size(); ++i) ys[i] = reduce(xs.subspan(i * inner, inner));
   float_out(f, 0, y);
 }

@@ -26,10 +26,13 @@ std::vector<int64_t> scale_index(const Node& node, const Dims& x, const Dims& sc
   if (count_of(scale) == 1) return at;
   const auto axis = size_t(normal_axis(node.integer("axis", 1), int64_t(x.size()), node.where()));
   const int64_t block = node.integer("block_size", 0);
+  if (block < 0) throw Error(node.where(), "has blocks of " + std::to_string(block));
   if (block == 0 && (scale.size() != 1 || scale[0] != x[axis]))
     throw Error(node.where(), "scale " + dims_text(scale) + " does not fit axis " + std::to_string(axis) + " of " + dims_text(x));
-  if (block != 0 && (scale.size() != x.size() || scale[axis] != (x[axis] + block - 1) / block))
+  if (block != 0 && (scale.size() != x.size() || scale[axis] != (x[axis] - 1) / block + 1))
     throw Error(node.where(), "scale " + dims_text(scale) + " does not fit blocks of " + std::to_string(block) + " in " + dims_text(x));
+  for (size_t k = 0; block != 0 && k < x.size(); ++k)
+    if (k != axis && scale[k] != x[k]) throw Error(node.where(), "scale " + dims_text(scale) + " does not fit " + dims_text(x));
   const Dims strides = strides_of(x), scale_strides = block ? strides_of(scale) : Dims();
   for (size_t i = 0; i < at.size(); ++i) {
     if (block == 0) { at[i] = int64_t(i) / strides[axis] % x[axis]; continue; }
@@ -44,6 +47,7 @@ std::vector<int64_t> scale_index(const Node& node, const Dims& x, const Dims& sc
 std::vector<double> zeros_of(const Forward& f, size_t count) {
   if (!f.has(2)) return std::vector<double>(count, 0);
   const std::vector<int64_t> zero = f.in(2).to_integers();
+  check_count(f.node, int64_t(zero.size()), int64_t(count), "zero points");
   return {zero.begin(), zero.end()};
 }
 

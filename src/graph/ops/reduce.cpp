@@ -73,6 +73,7 @@ void infer_argmax(Inference& in) {
   in.set_type(0, Type::i64);
   const Shape* x = in.shape(0);
   if (x == nullptr) return;
+  if (x->empty()) in.fail("takes no scalar");
   const auto axis = size_t(normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where()));
   Shape out = *x;
   if (in.node().integer("keepdims", 1) != 0) out[axis] = {1, ""};
@@ -87,6 +88,7 @@ void forward_argmax(Forward& f) {
   int64_t inner = 1;
   for (int i = axis + 1; i < x.rank(); ++i) inner *= x.dim(i);
   const int64_t extent = x.dim(axis);
+  if (extent == 0) throw Error(f.node.where(), "has nothing to choose from in " + dims_text(x.dims()));
   Dims dims = x.dims();
   if (f.node.integer("keepdims", 1) != 0) dims[size_t(axis)] = 1;
   else dims.erase(dims.begin() + axis);

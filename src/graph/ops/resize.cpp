@@ -154,6 +154,7 @@ std::vector<Taps> taps_of(const Node& node, const Axis& axis) {
   std::vector<Taps> all;
   for (int64_t i = 0; i < axis.out; ++i) {
     const double x = axis.scale == 1 && axis.in == axis.out && transform != "tf_crop_and_resize" ? double(i) : source_place(node, transform, axis, i);
+    if (!(std::abs(x) < 1e9)) throw Error(node.where(), "reads at place " + std::to_string(x) + " of an axis");
     Taps taps;
     if (mode == "nearest") {
       const double last = double(axis.in - 1);

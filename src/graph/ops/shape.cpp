@@ -33,7 +33,7 @@ Dims reshaped(const Node& node, const Dims& from, Dims wanted) {
       if (open >= 0) throw Error(node.where(), "more than one extent is -1");
       open = int64_t(i);
     } else {
-      known *= wanted[i];
+      known = count_of({known, wanted[i]}, node.where());
     }
   }
   const int64_t count = count_of(from);
@@ -152,7 +152,10 @@ void forward_unsqueeze(Forward& f) {
 
 Array fill_value(const Node& node) {
   const TensorPtr value = node.get<TensorPtr>("value", nullptr);
-  return value ? value->decode() : Array::of<float>({1}, {0.f});
+  const Array array = value ? value->decode() : Array::of<float>({1}, {0.f});
+  if (array.count() != 1 || array.type() == Type::string || type_bits(array.type()) % 8 != 0)
+    throw Error(node.where(), "cannot fill with a value of type " + std::string(type_text(array.type())) + " and shape " + dims_text(array.dims()));
+  return array;
 }
 void infer_constant_of_shape(Inference& in) {
   const Type type = fill_value(in.node()).type();
@@ -168,16 +171,20 @@ void forward_constant_of_shape(Forward& f) {
   f.outputs[0] = y;
 }
 
+int64_t range_length(const Forward& f) {
+  const double length = std::ceil((scalar_of(f, 1) - scalar_of(f, 0)) / scalar_of(f, 2));
+  if (!(std::abs(length) < 1e9)) throw Error(f.node.where(), "would make an absurdly long range");
+  return std::max<int64_t>(0, int64_t(length));
+}
 void infer_range(Inference& in) {
-  in.set_type(0, in.type(0));
-  in.set(0, in.type(0), {Dim{}});
+  const Tensor *start = in.constant(0), *limit = in.constant(1), *delta = in.constant(2);
+  if (!start || !limit || !delta) return in.set(0, in.type(0), {Dim{}});
+  const Forward forward{in.node(), in.opset(), {start->decode(), limit->decode(), delta->decode()}, {}};
+  in.set(0, in.type(0), {{range_length(forward), ""}});
 }
 void forward_range(Forward& f) {
-  const double start = f.in(0).cast(Type::f64).values<double>()[0], limit = f.in(1).cast(Type::f64).values<double>()[0],
-               delta = f.in(2).cast(Type::f64).values<double>()[0];
-  const double length = std::ceil((limit - start) / delta);
-  if (!(std::abs(length) < 1e9)) throw Error(f.node.where(), "would make an absurdly long range");
-  Array y(Type::f64, {std::max<int64_t>(0, int64_t(length))});
+  const double start = scalar_of(f, 0), delta = scalar_of(f, 2);
+  Array y(Type::f64, {range_length(f)});
   auto ys = y.mutable_values<double>();
   for (size_t i = 0; i < ys.size(); ++i) ys[i] = start + double(i) * delta;
   f.outputs[0] = y.cast(f.in(0).type());

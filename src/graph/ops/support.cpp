@@ -3,7 +3,7 @@
 namespace pare {
 
 int64_t normal_axis(int64_t axis, int64_t rank, const std::string& where) {
-  if (axis < -rank || axis >= std::max<int64_t>(rank, 1))
+  if (axis < -rank || axis >= rank)
     throw Error(where, "axis " + std::to_string(axis) + " is outside a tensor of rank " + std::to_string(rank));
   return axis < 0 ? axis + rank : axis;
 }
@@ -32,6 +32,19 @@ Dims broadcast_strides(const Dims& dims, const Dims& out) {
     strides[o] = dims[i] == 1 ? 0 : own[i];
   }
   return strides;
+}
+
+void check_fits(const Dims& dims, const Dims& out, const std::string& where) {
+  if (broadcast(dims, out, where) != out) throw Error(where, "shape " + dims_text(dims) + " cannot be broadcast to " + dims_text(out));
+}
+
+void check_count(const Node& node, int64_t found, int64_t wanted, const char* what) {
+  if (found != wanted) throw Error(node.where(), "has " + std::to_string(found) + " " + what + ", expected " + std::to_string(wanted));
+}
+
+double scalar_of(const Forward& forward, size_t i) {
+  if (forward.in(i).count() != 1) throw Error(forward.node.where(), "input " + std::to_string(i) + " has shape " + dims_text(forward.in(i).dims()) + ", expected one element");
+  return forward.in(i).cast(Type::f64).values<double>()[0];
 }
 
 void for_each_index(const Dims& out, const Dims& strides, const std::function<void(int64_t, int64_t)>& f) {
@@ -93,6 +106,9 @@ Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel) 
   if (pads.empty()) pads.assign(2 * n, 0);
   if (w.kernel.size() != n || w.stride.size() != n || w.dilation.size() != n || pads.size() != 2 * n)
     throw Error(node.where(), "kernel, strides, dilations or pads do not fit " + std::to_string(n) + " spatial axes");
+  for (const auto* values : {&w.kernel, &w.stride, &w.dilation, &pads})  // products of two stay far from overflow
+    for (int64_t v : *values)
+      if (v < -(int64_t(1) << 30) || v > int64_t(1) << 30) throw Error(node.where(), "has an absurdly large " + std::to_string(v) + " among kernel, strides, dilations and pads");
   w.pad_begin.assign(pads.begin(), pads.begin() + n);
   w.pad_end.assign(pads.begin() + n, pads.end());
   const std::string auto_pad = node.text("auto_pad", "NOTSET");

@@ -49,7 +49,7 @@ void forward_hard_sigmoid(Forward& f) {
 void forward_prelu(Forward& f) {
   const Array slope = float_in(f, 1);
   Array y = float_in(f, 0);
-  broadcast(slope.dims(), y.dims(), f.node.where());
+  check_fits(slope.dims(), y.dims(), f.node.where());
   auto ys = y.mutable_values<float>();
   const auto slopes = slope.values<float>();
   for_each_index(y.dims(), broadcast_strides(slope.dims(), y.dims()), [&](int64_t i, int64_t at) {
@@ -61,7 +61,7 @@ void forward_prelu(Forward& f) {
 // Bounds are inputs from opset 11 on, attributes before.
 void forward_clip(Forward& f) {
   auto bound = [&](size_t i, const char* key, double fallback) {
-    if (f.has(i)) return f.in(i).cast(Type::f64).values<double>()[0];
+    if (f.has(i)) return scalar_of(f, i);
     return f.node.has(key) ? double(f.node.real(key, 0)) : fallback;
   };
   const double low = bound(1, "min", -std::numeric_limits<double>::infinity()), high = bound(2, "max", std::numeric_limits<double>::infinity());
@@ -75,7 +75,7 @@ void infer_dropout(Inference& in) {
 }
 void forward_identity(Forward& f) { f.outputs[0] = f.in(0); }
 void forward_dropout(Forward& f) {
-  if (f.has(2) && f.in(2).to_integers()[0] != 0)
+  if (f.has(2) && scalar_of(f, 2) != 0)
     throw Error(f.node.where(), "is in training mode", "export the model for inference (model.eval())");
   f.outputs[0] = f.in(0);
   if (f.outputs.size() < 2) return;

@@ -42,6 +42,19 @@ TEST(Upgrade, SoftmaxOverTheLastAxisNeedsNoReshape) {
   EXPECT_EQ(count(read_golden("softmax_7_axis_default").graph, "Flatten"), 1);
 }
 
+TEST(Upgrade, Opset18ReadsAxesAndCountsParts) {
+  Graph graph = read_golden("beyond_13").graph;
+  raise_opset(graph, 18);
+  for (const Node& node : graph.nodes) {
+    const bool reduces = node.is("ReduceMean") || node.is("ReduceMax");
+    EXPECT_EQ(node.integer("num_outputs", 0), node.is("Split") ? 3 : 0);
+    if (reduces) {
+      EXPECT_EQ(node.inputs.size(), 2u);
+    }
+    EXPECT_FALSE(node.has("axes"));
+  }
+}
+
 TEST(Upgrade, SubgraphsAreRaisedToo) {
   const Graph graph = read_golden("subgraphs_11").graph;
   const auto branch = graph.nodes.at(0).get<std::shared_ptr<Graph>>("then_branch", nullptr);

@@ -105,6 +105,23 @@ TEST(WriteOnnx, LargeTensorsGoToTheDataFile) {
   EXPECT_THROW(read_model(folder.path("a.onnx")), Error);
 }
 
+// Runtimes map the data file: a large tensor starts on a page, a small one on a cache line.
+TEST(WriteOnnx, ExternalDataIsAligned) {
+  const Folder folder;
+  Graph graph;
+  graph.opsets[""] = 13;
+  graph.opsets["test"] = 1;
+  std::vector<ValueId> ids;
+  for (const auto& [name, size] : {std::pair<const char*, int64_t>{"a", 1100}, {"b", 70000}, {"c", 1100}})
+    ids.push_back(graph.add_constant(name, Tensor(Array(Type::i8, {size}))));
+  graph.outputs = {graph.add_value("y", Type::f32)};
+  Node& node = graph.add_node("Keep", ids, graph.outputs);
+  node.domain = "test";
+  write_model(graph, folder.path("a.onnx"), {.external_above = 0});
+  const int64_t c = (4096 + 70000 + 63) / 64 * 64;
+  EXPECT_EQ(file_size(folder.path("a.onnx.data")), c + 1100);
+}
+
 TEST(WriteOnnx, SmallModelsStayInOneFile) {
   const Folder folder;
   write_model(small_graph(), folder.path("a.onnx"));
@@ -152,6 +169,22 @@ TEST(WriteOnnx, WritingDoesNotChangeTheGraph) {
   const std::string text = text_of(branches);
   write_model(branches, folder.path("b.onnx"));
   EXPECT_TRUE(text_of(branches) == text);
+}
+
+TEST(WriteOnnx, EncodedConstantsOfSubgraphsAreUnfoldedInTheFileOnly) {
+  const Folder folder;
+  const Graph graph = read_model(fixture("subgraphs_11"));
+  const auto branch = [](const Graph& g) { return g.nodes.at(0).get<std::shared_ptr<Graph>>("then_branch", nullptr); };
+  Value& w = branch(graph)->at(branch(graph)->find("w"));
+  w.constant = std::make_shared<const Tensor>(codec_float16.encode(w.constant->array(), 0, 0));
+  write_model(graph, folder.path("a.onnx"));
+  EXPECT_EQ(w.constant->codec, &codec_float16);
+  const Graph again = read_model(folder.path("a.onnx"));
+  const Tensor* read = branch(again)->constant(branch(again)->find("w"));
+  ASSERT_NE(read, nullptr);
+  EXPECT_EQ(read->codec, &codec_float16);
+  const Golden golden = split_golden(again);
+  expect_same_results(golden.graph, golden);
 }
 
 TEST(WriteOnnx, NamesOfQuantizersAreShortNamesOfWeightsStay) {
