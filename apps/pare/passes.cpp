@@ -16,7 +16,7 @@ CatalogPage page() {
                              {"needs data", pass->needs_data ? "yes: a calibration split" : "no"},
                              {"changes results", pass->keeps_function ? "no, up to rounding" : "yes"}},
                             pass->fields,
-                            "",
+                            pass->rules,
                             ""});
   return page;
 }

@@ -12,7 +12,8 @@ size_t bytes_of(Type type, int64_t count) { return (size_t(count) * size_t(type_
 
 std::shared_ptr<std::byte> allocate(size_t size) {
   const size_t rounded = (size + 63) / 64 * 64 + 64;  // slack, so that vector loads may run past the end
-  auto* memory = static_cast<std::byte*>(::operator new(rounded, std::align_val_t(64)));
+  auto* memory = static_cast<std::byte*>(::operator new(rounded, std::align_val_t(64), std::nothrow));
+  if (memory == nullptr) throw Error("memory", fmt::format("there is none for a tensor of {} bytes", size), "use a smaller batch or a machine with more memory");
   std::memset(memory, 0, rounded);
   return {memory, [](std::byte* p) { ::operator delete(p, std::align_val_t(64)); }};
 }

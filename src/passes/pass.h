@@ -50,6 +50,7 @@ struct Pass {
   bool needs_data = false;
   std::vector<Field> fields;
   std::function<std::unique_ptr<BoundPass>(const OptionTexts&)> bind;
+  std::string rules;                     // the policy it follows, as text for people; empty: none
 };
 
 // Declares a pass from its options struct S (whose static fields() lists its members) and two functions.
@@ -67,7 +68,7 @@ Pass declare_pass(std::string name, std::string summary, std::string source, boo
     void run(Graph& graph, PassRun& pass_run) const override { run_function(graph, options_struct, pass_run); }
     std::string options() const override { return print_fields(fields, &options_struct); }
   };
-  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr, S::fields(), {}};
+  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr, S::fields(), {}, ""};
   pass.bind = [name, run, request](const OptionTexts& texts) {
     auto bound = std::make_unique<Bound>();
     bound->fields = S::fields();

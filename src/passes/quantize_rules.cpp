@@ -1,5 +1,7 @@
 #include "passes/quantize_rules.h"
 
+#include <fmt/format.h>
+
 namespace pare {
 
 const std::vector<QuantizeRule>& quantize_rules() {
@@ -25,6 +27,13 @@ const QuantizeRule& rule_for(const Node& node) {
   for (const QuantizeRule& rule : rules)
     if (rule.op == "*" || (rule.op == node.op_type && node.domain.empty())) return rule;
   return rules.back();
+}
+
+std::string rules_text() {
+  std::string text;
+  for (const QuantizeRule& rule : quantize_rules())
+    text += fmt::format("{:<20}{:<7}{}\n", rule.op == "*" ? "any other" : rule.op, rule.quantize ? "int8" : "float", rule.reason);
+  return text;
 }
 
 }  // namespace pare

@@ -14,5 +14,6 @@ struct QuantizeRule {
 };
 const std::vector<QuantizeRule>& quantize_rules();
 const QuantizeRule& rule_for(const Node& node);
+std::string rules_text();  // one line a rule, aligned
 
 }  // namespace pare

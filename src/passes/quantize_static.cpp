@@ -236,8 +236,10 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
 }  // namespace
 
 Pass pass_quantize_static() {
-  return declare_pass<QuantizeStatic>("quantize-static", "Static int8: weights per channel, activations by calibration. Needs data.",
+  Pass pass = declare_pass<QuantizeStatic>("quantize-static", "Static int8: weights per channel, activations by calibration. Needs data.",
                                       "Jacob et al. 2018, sections 2-3; Krishnamoorthi 2018, section 3.1.2", false, run, request);
+  pass.rules = "operators, the first rule that fits decides; exclude= adds to them\n" + rules_text();
+  return pass;
 }
 
 }  // namespace pare

@@ -99,6 +99,12 @@ bool lower_integer_add(Planner& planner, int n) {
 
 namespace {
 
+// A mean over one window that is the whole image is the global mean.
+bool covers_image(const Node& node, const Dims& x) {
+  const Window window = window_of(node, {x[2], x[3]});
+  return window.out == Dims{1, 1} && window.kernel == Dims{x[2], x[3]} && window.pad_begin == Dims{0, 0} && window.pad_end == Dims{0, 0};
+}
+
 // A maximum keeps scale and zero point; where the result has others, a second job follows.
 void lower_max_pool(Planner& planner, const Node& node, PoolInt8 job, SlotId source, const Planner::Quantized& in, const IntegerChain& chain) {
   const std::string name = planner.graph.at(chain.result).name;
@@ -137,10 +143,11 @@ void lower_global_average(Planner& planner, const Node& node, SlotId source, con
 
 bool lower_integer_pool(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
-  const bool maximum = node.is("MaxPool"), average = node.is("AveragePool"), global = node.is("GlobalAveragePool");
-  if (!(maximum || average || global) || node.outputs.size() > 1) return false;
+  const bool maximum = node.is("MaxPool"), average = node.is("AveragePool");
+  if (!(maximum || average || node.is("GlobalAveragePool")) || node.outputs.size() > 1) return false;
   const auto in = planner.dequantized(node.inputs[0]);
   const Dims x = planner.dims(node.inputs[0]);
+  const bool global = node.is("GlobalAveragePool") || (average && x.size() == 4 && covers_image(node, x));
   if (!in || !planner.existing(in->value) || x.size() != 4) return false;
   const IntegerChain chain = integer_chain(planner, node.outputs[0]);
   if (chain.mid || chain.residual) return planner.refuse("a residual sum follows the pool"), false;

@@ -32,7 +32,8 @@ void outer_names(const Node& node, std::set<std::string>& names) {
 
 TensorPtr fold_node(const Graph& graph, const Node& node) {
   bool constant = !node.inputs.empty() && node.outputs.size() == 1 && node.outputs[0] != kNone;
-  for (ValueId id : node.inputs) constant = constant && (id == kNone || graph.at(id).constant != nullptr);
+  for (ValueId id : node.inputs)  // nothing to encode in an empty tensor, and codecs rely on a scale being there
+    constant = constant && (id == kNone || (graph.at(id).constant != nullptr && graph.at(id).constant->count() > 0));
   if (!constant || graph.is_output(node.outputs[0])) return nullptr;
   for (const Codec* codec : codecs())
     if (codec->fold != nullptr)

@@ -5,6 +5,13 @@ namespace {
 
 Dims spatial(const Dims& dims) { return {dims.begin() + 2, dims.end()}; }
 
+// The weight's extents are the kernel's; the attribute may only repeat them.
+Window conv_window(const Node& node, const Dims& in, const Dims& kernel) {
+  const Window window = window_of(node, in, kernel);
+  if (window.kernel != kernel) throw Error(node.where(), "kernel_shape is " + dims_text(window.kernel) + ", the weight has " + dims_text(kernel));
+  return window;
+}
+
 void infer_conv(Inference& in) {
   in.set_type(0, in.type(0));
   const Shape* x = in.shape(0);
@@ -20,7 +27,7 @@ void infer_conv(Inference& in) {
   // Axis by axis, so that one dynamic extent does not hide the others.
   Dims extents;
   for (size_t i = 2; i < x->size(); ++i) extents.push_back((*x)[i].known() ? (*x)[i].value : int64_t(1) << 20);
-  const Window window = window_of(in.node(), extents, spatial(*w));
+  const Window window = conv_window(in.node(), extents, spatial(*w));
   for (size_t i = 2; i < x->size(); ++i)
     if ((*x)[i].known()) out[i] = {window.out[i - 2], ""};
   in.set(0, in.type(0), out);
@@ -35,7 +42,7 @@ int64_t macs_conv(const Node&, std::span<const Dims> in, std::span<const Dims> o
 // Any number of spatial axes: y[n,m,o…] = b[m] + Σ w[m,c,k…] · x[n, g·C+c, o·stride + k·dilation − pad].
 void forward_conv(Forward& f) {
   const Array x = float_in(f, 0), w = float_in(f, 1);
-  const Window window = window_of(f.node, spatial(x.dims()), spatial(w.dims()));
+  const Window window = conv_window(f.node, spatial(x.dims()), spatial(w.dims()));
   const int64_t group = f.node.integer("group", 1), channels = w.dim(1), outputs = w.dim(0);
   Dims dims{x.dim(0), outputs};
   dims.insert(dims.end(), window.out.begin(), window.out.end());

@@ -224,11 +224,16 @@ void forward_gather(Forward& f) {
   f.outputs[0] = y;
 }
 
+void check_pads(const Node& node, const std::vector<int64_t>& pads) {
+  for (int64_t pad : pads)
+    if (pad < -(int64_t(1) << 40) || pad > int64_t(1) << 40) throw Error(node.where(), "pads by " + std::to_string(pad));
+}
 void infer_pad(Inference& in) {
   in.set_type(0, in.type(0));
   const Shape* x = in.shape(0);
   const auto pads = in.has(1) ? in.integers(1) : std::optional(in.node().integers("pads"));
   if (x == nullptr || !pads) return;
+  check_pads(in.node(), *pads);
   if (in.has(3) && !in.integers(3)) return in.set(0, in.type(0), Shape(x->size()));
   std::vector<int64_t> axes = in.integers(3).value_or(std::vector<int64_t>());
   if (axes.empty())
@@ -237,9 +242,6 @@ void infer_pad(Inference& in) {
   Shape out = *x;
   for (size_t i = 0; i < axes.size(); ++i) {
     Dim& dim = out[size_t(normal_axis(axes[i], int64_t(x->size()), in.node().where()))];
-    constexpr int64_t most = int64_t(1) << 40;
-    for (int64_t pad : {(*pads)[i], (*pads)[i + axes.size()]})
-      if (pad < -most || pad > most) in.fail("pads by " + std::to_string(pad));
     const int64_t more = (*pads)[i] + (*pads)[i + axes.size()];
     if (dim.known() && dim.value + more < 0) in.fail("crops more than there is of " + shape_text(*x));
     if (dim.known()) dim.value += more;
@@ -251,6 +253,7 @@ void forward_pad(Forward& f) {
   const Array& x = f.in(0);
   const auto rank = x.dims().size();
   const std::vector<int64_t> given = f.has(1) ? f.in(1).to_integers() : f.node.integers("pads");
+  check_pads(f.node, given);
   std::vector<int64_t> axes = f.has(3) ? f.in(3).to_integers() : std::vector<int64_t>(), before(rank, 0), after(rank, 0);
   if (axes.empty())
     for (size_t i = 0; i < rank; ++i) axes.push_back(int64_t(i));
@@ -320,9 +323,10 @@ void forward_tile(Forward& f) {
   const Dims own = strides_of(x.dims());
   Dims pairs, strides, out;
   for (size_t i = 0; i < repeats.size(); ++i) {
+    if (repeats[i] < 0) throw Error(f.node.where(), "repeats " + std::to_string(repeats[i]) + " times");
     pairs.insert(pairs.end(), {repeats[i], x.dims()[i]});
     strides.insert(strides.end(), {0, own[i]});
-    out.push_back(repeats[i] * x.dims()[i]);
+    out.push_back(count_of({repeats[i], x.dims()[i]}, f.node.where()));
   }
   f.outputs[0] = gather_strided(f, x, pairs, strides).reshaped(out);
 }

@@ -113,6 +113,14 @@ TEST(BrokenFiles, TheGoodOneIsRead) {
   EXPECT_EQ(read_onnx_bytes(std::as_bytes(std::span(file)), "memory").nodes.size(), 1u);
 }
 
+// A scale without elements: no codec may take it for the encoding of a weight.
+TEST(BrokenFiles, AnEmptyScaleIsNotFolded) {
+  const std::string file = model(initializer(tensor("q", 3, {4, 2}, raw(std::string(8, 1)))) + initializer(tensor("s", 1, {0}, "")) +
+                                 node("DequantizeLinear", {"q", "s"}, {"w"}) + node("Relu", {"w"}, {"y"}) + output("y"));
+  const Graph graph = read_onnx_bytes(std::as_bytes(std::span(file)), "memory");
+  EXPECT_EQ(graph.nodes.size(), 2u);
+}
+
 TEST(BrokenFiles, MemoryHasNoOtherFiles) {
   const std::string file = graph_of(initializer(tensor("w", 1, {2}, external("data.bin"))));
   EXPECT_THROW(read_onnx_bytes(std::as_bytes(std::span(file)), "memory"), Error);

