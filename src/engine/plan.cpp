@@ -180,6 +180,7 @@ void Planner::build() {
     output_slots.push_back(slot(id, Layout::plain, graph.at(id).type));
   }
   plan_memory();
+  cache.save();
 }
 
 // First-fit by size: the largest slots are placed first, each at the lowest offset that is free during its life.

@@ -53,6 +53,7 @@ class TuningCache {
   ~TuningCache();
   std::optional<int> find(const std::string& key) const;
   void store(const std::string& key, int choice);
+  void save();  // what others stored meanwhile is kept
 
  private:
   std::map<std::string, int> choices_;

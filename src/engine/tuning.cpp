@@ -39,6 +39,17 @@ void make_folders(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) mkdir(path.substr(0, slash).c_str(), 0755);
 }
 
+std::map<std::string, int> read_choices(const std::string& path) {
+  std::map<std::string, int> choices;
+  std::ifstream in(path);
+  std::string line;
+  while (std::getline(in, line)) {
+    const size_t tab = line.rfind('\t');
+    if (tab != std::string::npos) choices[line.substr(0, tab)] = std::atoi(line.c_str() + tab + 1);
+  }
+  return choices;
+}
+
 double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
@@ -47,21 +58,20 @@ double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::
 TuningCache::TuningCache(bool persistent) {
   if (!persistent) return;
   path_ = cache_path();
-  std::ifstream in(path_);
-  std::string line;
-  while (std::getline(in, line)) {
-    const size_t tab = line.rfind('\t');
-    if (tab == std::string::npos) continue;
-    choices_[line.substr(0, tab)] = std::atoi(line.c_str() + tab + 1);
-  }
+  choices_ = read_choices(path_);
 }
 
-TuningCache::~TuningCache() {
+TuningCache::~TuningCache() { save(); }
+
+void TuningCache::save() {
   if (!changed_ || path_.empty()) return;
+  changed_ = false;
   try {  // a cache that cannot be written costs time, nothing else
     make_folders(path_);
+    std::map<std::string, int> all = read_choices(path_);
+    for (const auto& [key, choice] : choices_) all[key] = choice;
     write_file(path_, [&](std::ostream& out) {
-      for (const auto& [key, choice] : choices_) out << key << '\t' << choice << '\n';
+      for (const auto& [key, choice] : all) out << key << '\t' << choice << '\n';
     });
   } catch (const Error&) {
   }

@@ -1,4 +1,5 @@
 #include "codecs/codecs.h"
+#include "graph/simplify.h"
 #include "passes/pass.h"
 #include "passes/weights.h"
 
@@ -19,6 +20,7 @@ struct CastWeights {
 };
 
 void run(Graph& graph, const CastWeights& options, PassRun& pass) {
+  fold_batch_norms(graph);  // a 16-bit weight could not take one up any more
   const Codec& codec = options.type == "f16" ? codec_float16 : codec_bfloat16;
   for (const WeightUse& use : weight_uses(graph)) {
     const Node& node = graph.nodes[size_t(use.node)];

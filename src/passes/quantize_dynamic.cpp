@@ -1,4 +1,5 @@
 #include "codecs/codecs.h"
+#include "graph/simplify.h"
 #include "passes/pass.h"
 #include "passes/weights.h"
 
@@ -35,6 +36,7 @@ ValueId quantize_at_run_time(Graph& graph, ValueId x, std::map<ValueId, ValueId>
 }
 
 void run(Graph& graph, const QuantizeDynamic& options, PassRun& pass) {
+  fold_batch_norms(graph);  // a weight in int8 could not take one up any more
   std::map<ValueId, ValueId> done;
   for (const WeightUse& use : weight_uses(graph)) {
     const Tensor& weight = *graph.constant(use.value);

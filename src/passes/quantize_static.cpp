@@ -5,6 +5,7 @@
 #include <set>
 
 #include "codecs/codecs.h"
+#include "graph/simplify.h"
 #include "passes/pass.h"
 #include "passes/quantize_rules.h"
 #include "passes/statistics/histogram.h"
@@ -210,6 +211,7 @@ void quantize_layer(Graph& graph, size_t n, float input_scale) {
 }
 
 void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
+  if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
   const Type type = options.activations == "s8" ? Type::i8 : Type::u8;
   PairInserter pairs(graph, options, pass, type);
   const size_t count = graph.nodes.size();

@@ -101,6 +101,12 @@ TEST(QuantizeStatic, ExcludedLayersStayInFloat) {
   EXPECT_TRUE(said);
 }
 
+TEST(QuantizeStatic, MergesBatchNormalizationsFirst) {
+  Graph graph = testing::residual_network(1, true);
+  run_recipe(graph, "quantize-static", calibration({1, 3, 17, 19}));
+  for (const LayerReport& layer : Session(graph, {{1, 3, 17, 19}}, plain()).layers()) EXPECT_NE(layer.implementation, "reference") << layer.op;
+}
+
 TEST(QuantizeDynamic, StoresSmallAndStaysClose) {
   for (const Case& c : kCases)
     for (const char* options : {"", "{activations=all}", "{activations=none}"}) {
