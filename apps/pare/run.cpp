@@ -121,6 +121,7 @@ int run(const Arguments& arguments, const Shared& shared) {
     for (const Array& input : inputs) dims.push_back(input.dims());
     SessionOptions options;
     options.threads = shared.threads;
+    options.tune = arguments.explain;  // one run does not repay measuring; the plan shown is the one that is measured
     Session session(graph, dims, options);
     if (arguments.explain) {
       say(shared, plan_text(session.layers()) + "\n");
