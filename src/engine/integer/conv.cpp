@@ -49,6 +49,23 @@ class DepthwiseStep : public IntegerStep {
   PackedDepthwiseInt8 packed;
 };
 
+// The fields that the kernels' shapes share: image, kernel, strides, dilations, padding.
+template <class Shape>
+void set_window(Shape& shape, const Dims& x, const Window& window) {
+  shape.in_h = int(x[2]);
+  shape.in_w = int(x[3]);
+  shape.kernel_h = int(window.kernel[0]);
+  shape.kernel_w = int(window.kernel[1]);
+  shape.stride_h = int(window.stride[0]);
+  shape.stride_w = int(window.stride[1]);
+  shape.dilation_h = int(window.dilation[0]);
+  shape.dilation_w = int(window.dilation[1]);
+  shape.pad_top = int(window.pad_begin[0]);
+  shape.pad_left = int(window.pad_begin[1]);
+  shape.pad_bottom = int(window.pad_end[0]);
+  shape.pad_right = int(window.pad_end[1]);
+}
+
 struct Source {
   Planner::Quantized q;
   SlotId slot = -1;
@@ -152,20 +169,9 @@ bool lower_integer_conv(Planner& planner, int n) {
   ConvInt8Shape shape;
   shape.batch = int(x[0]);
   shape.in_c = int(x[1]);
-  shape.in_h = int(x[2]);
-  shape.in_w = int(x[3]);
   shape.out_c = int(w[0]);
   shape.groups = int(groups);
-  shape.kernel_h = int(w[2]);
-  shape.kernel_w = int(w[3]);
-  shape.stride_h = int(window.stride[0]);
-  shape.stride_w = int(window.stride[1]);
-  shape.dilation_h = int(window.dilation[0]);
-  shape.dilation_w = int(window.dilation[1]);
-  shape.pad_top = int(window.pad_begin[0]);
-  shape.pad_left = int(window.pad_begin[1]);
-  shape.pad_bottom = int(window.pad_end[0]);
-  shape.pad_right = int(window.pad_end[1]);
+  set_window(shape, x, window);
   const IntegerChain chain = integer_chain(planner, node.outputs[0]);
   auto step = make_conv(planner, shape, *weights, *source, chain);
   const std::string name = described(*step);
@@ -187,18 +193,7 @@ bool lower_integer_depthwise(Planner& planner, int n) {
   DepthwiseInt8Shape shape;
   shape.batch = int(x[0]);
   shape.channels = int(x[1]);
-  shape.in_h = int(x[2]);
-  shape.in_w = int(x[3]);
-  shape.kernel_h = int(w[2]);
-  shape.kernel_w = int(w[3]);
-  shape.stride_h = int(window.stride[0]);
-  shape.stride_w = int(window.stride[1]);
-  shape.dilation_h = int(window.dilation[0]);
-  shape.dilation_w = int(window.dilation[1]);
-  shape.pad_top = int(window.pad_begin[0]);
-  shape.pad_left = int(window.pad_begin[1]);
-  shape.pad_bottom = int(window.pad_end[0]);
-  shape.pad_right = int(window.pad_end[1]);
+  set_window(shape, x, window);
   const IntegerChain chain = integer_chain(planner, node.outputs[0]);
   auto step = std::make_unique<DepthwiseStep>();
   step->kernel = &choose_kernel(depthwise_int8_kernels(), planner.options.kernels);
