@@ -13,6 +13,8 @@ struct WriteOptions;
 // The graph is raised to opset 13 at least, codecs are folded; shapes are not yet inferred.
 Graph read_onnx_bytes(std::span<const std::byte> bytes, const std::string& where, const std::string& folder = "");
 Graph read_onnx(const std::string& path);
+// A file of one TensorProto, as ONNX's test data sets have them beside a model.
+Array read_onnx_tensor(const std::string& path);
 void write_onnx(const Graph& graph, const std::string& path, const WriteOptions& options);
 
 // Rewrites nodes of ai.onnx so that they mean under opset `version` what they mean under the graph's own; a graph that is

@@ -77,4 +77,14 @@ Graph read_onnx(const std::string& path) {
   return read_onnx_bytes(file->bytes(), path, folder.empty() ? "." : folder.string());
 }
 
+Array read_onnx_tensor(const std::string& path) {
+  const auto file = MappedFile::open(path);
+  const auto bytes = file->bytes();
+  onnx::TensorProto tensor;
+  if (bytes.size() > size_t(INT_MAX) || !tensor.ParseFromArray(bytes.data(), int(bytes.size())))
+    throw Error(path, "the file is no ONNX tensor, or damaged", "write it again: numpy_helper.from_array(...).SerializeToString()");
+  OnnxSource source{path, "", {}};
+  return read_tensor(tensor, source, path);
+}
+
 }  // namespace pare
