@@ -1,4 +1,5 @@
-// bench_serve MODEL --threads N: answers timing requests, so that a driver can interleave pare with its peers.
+// bench_serve MODEL --threads N [--input X.npy …]: answers timing requests, so that a driver can interleave pare with
+// its peers. The inputs' files decide the shapes; without them an input is random, of the shape the model declares.
 // Prints `ready` when compiled and warm; reads lines: `run K` answers with K latencies in microseconds, `quit` ends.
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "data/data_set.h"
 #include "engine/engine.h"
 #include "formats/format.h"
 
@@ -21,14 +23,22 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void serve(const std::string& path, int threads) {
+std::vector<pare::Array> read_inputs(const pare::Graph& graph, const std::vector<std::string>& files) {
+  if (files.empty()) return pare::random_inputs(graph, pare::default_input_dims(graph, 1), kSeed);
+  std::vector<pare::Array> inputs;
+  for (const std::string& file : files) inputs.push_back(pare::read_npy(file));
+  return inputs;
+}
+
+void serve(const std::string& path, int threads, const std::vector<std::string>& files) {
   pare::set_threads(threads);
   const pare::Graph graph = pare::read_model(path);
-  const std::vector<pare::Dims> dims = pare::default_input_dims(graph, 1);
+  const std::vector<pare::Array> inputs = read_inputs(graph, files);
+  std::vector<pare::Dims> dims;
+  for (const pare::Array& input : inputs) dims.push_back(input.dims());
   pare::SessionOptions options;
   options.threads = threads;
   pare::Session session(graph, dims, options);
-  const std::vector<pare::Array> inputs = pare::random_inputs(graph, dims, kSeed);
   for (const auto start = Clock::now(); seconds_since(start) < kWarmSeconds;) session.run_only(inputs);
   std::cout << "ready" << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
@@ -56,11 +66,13 @@ int main(int argc, char** argv) {
   CLI::App app("Serves one model with a fixed random input; see the head of bench/serve.cpp for the protocol.");
   std::string model;
   int threads = 1;
+  std::vector<std::string> files;
   app.add_option("MODEL", model)->required();
   app.add_option("--threads", threads)->capture_default_str();
+  app.add_option("--input", files);
   CLI11_PARSE(app, argc, argv);
   try {
-    serve(model, threads);
+    serve(model, threads, files);
   } catch (const std::exception& error) {
     std::cerr << "bench_serve: " << error.what() << "\n";
     return 1;

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 
 import make_models
@@ -25,35 +26,65 @@ class Model:
     folder: pathlib.Path  # the artifacts
     burst: int  # inferences a turn
     data: pathlib.Path  # pare's data description
+    inputs: int = 1
     test_data: pathlib.Path | None = None  # labelled images
+
+    def files(self, kind):
+        """The .npy file of every input: kind is "input" (what is timed) or "calib"."""
+        return [self.folder / f"{kind}_{k}.npy" for k in range(self.inputs)]
 
     @property
     def fixed(self):
-        """The model with a batch of 1 written into it: what the peers like best."""
+        """The model with the shapes that are timed written into it: what the peers like best."""
         return self.folder / "fp32.onnx"
 
 
-CIFAR = ("resnet20", "resnet32")
 RANDOM = tuple(make_models.MAKERS)
-NAMES = CIFAR + RANDOM
-BURSTS = {"resnet20": 20, "resnet32": 20, "mobilenetv2": 10, "resnet50": 3}
 
 
-def fix_batch(source, target):
+def cifar_columns(folder):
+    return [samples.read_cifar(folder / "cifar10_train_5085.bin", samples.CIFAR_COUNT)[0]]
+
+
+def super_resolution(scale, shape, most):
+    """Samples of a super-resolution model whose input lies in 0..most, from the pictures made for that scale."""
+    return lambda folder: [samples.read_pictures(folder / f"calibration/LRx{scale}", shape) * np.float32(most / 255)]
+
+
+# Trained models of the shared folder: file, and what makes the samples from the file's folder.
+SHARED = {
+    "resnet20": ("image_classification/resnet20_cifar10.onnx", cifar_columns),
+    "resnet32": ("image_classification/resnet32_cifar10.onnx", cifar_columns),
+    "yolox": ("object_detection/yolox_nano_416.onnx",
+              lambda folder: [samples.read_pictures(folder / "calibration", (416, 416), letterbox=True)]),
+    "minilm": ("text_classification/minilm_l6_banking77.onnx",
+               lambda folder: samples.read_tokens(folder / "banking77_train_tokens.jsonl")),
+    "rfdn": ("generative/rfdn_x4.onnx", super_resolution(4, (60, 78), 255)),
+    "carn2": ("generative/carn_m_x2.onnx", super_resolution(2, (120, 156), 1)),
+    "carn4": ("generative/carn_m_x4.onnx", super_resolution(4, (60, 78), 1)),
+}
+NAMES = (*SHARED, *RANDOM)
+BURSTS = {"resnet20": 20, "resnet32": 20, "mobilenetv2": 10}  # others: 3
+
+
+def fix_shapes(source, target, shapes):
+    """Writes `shapes` (of the inputs, by position) into the model; returns the names of its inputs."""
     model = onnx.load(source)
-    for value in [*model.graph.input, *model.graph.output]:
-        for dim in value.type.tensor_type.shape.dim:
+    constants = {t.name for t in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in constants]
+    known = {}
+    for value, shape in zip(inputs, shapes, strict=True):
+        for dim, extent in zip(value.type.tensor_type.shape.dim, shape, strict=True):
             if dim.dim_param:
-                dim.dim_value = 1
+                known[dim.dim_param] = extent
+            dim.dim_value = extent
+    for value in model.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in known:
+                dim.dim_value = known[dim.dim_param]
     del model.graph.value_info[:]
     onnx.save(model, target)
-
-
-def describe_cifar(models_dir, folder):
-    """pare's data description: the one users see; its paths lead to the default models folder only."""
-    shown = ROOT / "tests/models/cifar10.toml"
-    usual = models_dir.resolve() == (ROOT.parent / "shared/models").resolve()
-    return shown if shown.exists() and usual else folder / "calib.toml"
+    return [i.name for i in inputs]
 
 
 def prepare_model(name, models_dir, work):
@@ -64,19 +95,19 @@ def prepare_model(name, models_dir, work):
         source = folder / "source.onnx"
         if not source.exists():
             onnx.save(make_models.MAKERS[name](), source)
-        model = Model(name, source, folder, BURSTS[name], folder / "calib.toml")
-        images = samples.make_random_images()
+        columns = [samples.make_random_images()]
     else:
-        pack = models_dir / "image_classification"
-        source = pack / f"{name}_cifar10.onnx"
+        file, read = SHARED[name]
+        source = models_dir / file
         if not source.exists():
             print(f"{name}: skipped, {source} is absent")
             return None
-        images, _ = samples.read_cifar(pack / "cifar10_train_5085.bin", samples.CIFAR_COUNT)
-        data = describe_cifar(models_dir, folder)
-        model = Model(name, source, folder, BURSTS[name], data, pack / "cifar10_test_first1017.bin")
-    samples.write_calibration(folder, images)
-    fix_batch(source, model.fixed)
+        columns = read(source.parent)
+    model = Model(name, source, folder, BURSTS.get(name, 3), folder / "calib.toml", len(columns))
+    names = fix_shapes(source, model.fixed, [(1, *column.shape[1:]) for column in columns])
+    samples.write_calibration(folder, names, columns)
+    if SHARED.get(name, ("", None))[1] is cifar_columns:
+        model.test_data = source.parent / "cifar10_test_first1017.bin"
     return model
 
 
@@ -86,8 +117,8 @@ def compress_command(pare, model, precision, out):
 
 
 def quantize_command(model, tool, out):
-    return [sys.executable, str(HERE / "quantize_peer.py"), tool, str(model.fixed),
-            str(model.folder / "calib.npy"), str(out)]
+    return [sys.executable, str(HERE / "quantize_peer.py"), tool, str(model.fixed), str(out),
+            *map(str, model.files("calib"))]
 
 
 def run_quietly(command):
@@ -150,11 +181,11 @@ def check_pare(pare, model, artifact, precision):
     """{"sqnr_db", "least_db", "passed"}, or {"skipped": why} where `pare run` or the reference does not work."""
     folder = model.folder / f"outputs_{precision}"
     shutil.rmtree(folder, ignore_errors=True)
-    input_file = model.folder / "input.npy"
-    error = run_quietly([str(pare), "run", str(artifact), "--input", str(input_file), "--output", str(folder)])
+    inputs = model.files("input")
+    error = run_quietly([str(pare), "run", str(artifact), "--input", *map(str, inputs), "--output", str(folder)])
     if error:
         return {"skipped": f"pare run: {error}"}
-    found = ask_checker("compare", artifact, input_file, folder)
+    found = ask_checker("compare", artifact, folder, *inputs)
     if "error" in found:
         return {"skipped": found["error"]}
     least = LEAST_SQNR_DB[precision]

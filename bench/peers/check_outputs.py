@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks artifacts in a process of its own, and prints one JSON line.
 
-  check_outputs.py compare MODEL X.npy FOLDER        SQNR in dB of the .npy in FOLDER against ONNX Runtime's output
+  check_outputs.py compare MODEL FOLDER X.npy …     SQNR in dB of the .npy in FOLDER against ONNX Runtime's output
   check_outputs.py top1 MODEL CIFAR.bin              share of right answers; MODEL is .onnx (ONNX Runtime) or .xml
 """
 import json
@@ -21,9 +21,9 @@ def make_session(path):
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def compare(model, input_file, folder):
+def compare(model, folder, *input_files):
     session = make_session(model)
-    wanted = session.run(None, {session.get_inputs()[0].name: np.load(input_file)})
+    wanted = session.run(None, {i.name: np.load(f) for i, f in zip(session.get_inputs(), input_files, strict=True)})
     files = sorted(pathlib.Path(folder).rglob("*.npy"))
     if len(files) != len(wanted):
         sys.exit(f"{len(files)} outputs in {folder}, ONNX Runtime has {len(wanted)}")

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Quantizes MODEL to int8 with a peer, in a process of its own: quantize_peer.py TOOL MODEL CALIB.npy OUT
+"""Quantizes MODEL to int8 with a peer, in a process of its own: quantize_peer.py TOOL MODEL OUT CALIB.npy …
 
 TOOL is onnxruntime, nncf (default preset) or nncf-mixed. Prints one JSON line: seconds of the imports and seconds of
-reading, quantizing and saving. MODEL has a static batch of 1; CALIB.npy holds the samples along its first axis.
+reading, quantizing and saving. MODEL has fixed shapes, batch 1; a CALIB.npy for each of its inputs holds the samples
+along its first axis.
 """
 import json
 import pathlib
@@ -19,8 +20,8 @@ def quantize_onnxruntime(model, samples, out):
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(q.CalibrationDataReader):
-        def __init__(self, name):
-            self.rows = iter([{name: s[None]} for s in samples])
+        def __init__(self, names):
+            self.rows = iter([dict(zip(names, sample, strict=True)) for sample in samples])
 
         def get_next(self):
             return next(self.rows, None)
@@ -28,11 +29,12 @@ def quantize_onnxruntime(model, samples, out):
     def run():
         import onnx
 
-        name = onnx.load(model, load_external_data=False).graph.input[0].name
+        graph = onnx.load(model, load_external_data=False).graph
+        names = [i.name for i in graph.input if i.name not in {t.name for t in graph.initializer}]
         with tempfile.TemporaryDirectory() as folder:
             prepared = str(pathlib.Path(folder) / "prepared.onnx")
             quant_pre_process(model, prepared, skip_symbolic_shape=True)
-            q.quantize_static(prepared, out, Reader(name), quant_format=q.QuantFormat.QDQ, per_channel=True,
+            q.quantize_static(prepared, out, Reader(names), quant_format=q.QuantFormat.QDQ, per_channel=True,
                               activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8,
                               calibrate_method=q.CalibrationMethod.MinMax)
 
@@ -46,7 +48,7 @@ def quantize_nncf(model, samples, out, preset=None):
     def run():
         # convert_model folds the reshaped weights of depthwise convolutions; after read_model NNCF leaves them float.
         graph = openvino.convert_model(model)
-        data = nncf.Dataset(list(samples), lambda s: s[None])
+        data = nncf.Dataset(samples, lambda sample: sample if len(sample) > 1 else sample[0])
         chosen = nncf.QuantizationPreset.MIXED if preset == "mixed" else None
         openvino.save_model(nncf.quantize(graph, data, preset=chosen, subset_size=len(samples)), out)
 
@@ -54,10 +56,11 @@ def quantize_nncf(model, samples, out, preset=None):
 
 
 def main():
-    if len(sys.argv) != 5:
+    if len(sys.argv) < 5:
         sys.exit(__doc__.splitlines()[0])
-    tool, model, calibration, out = sys.argv[1:]
-    samples = np.load(calibration)
+    tool, model, out, *calibration = sys.argv[1:]
+    columns = [np.load(file) for file in calibration]
+    samples = [[column[i : i + 1] for column in columns] for i in range(len(columns[0]))]
     start = time.perf_counter()
     if tool == "onnxruntime":
         run = quantize_onnxruntime(model, samples, out)

@@ -72,16 +72,17 @@ def describe_machine():
             "versions": {n: importlib.metadata.version(n) for n in PEERS}}
 
 
-def peer_command(engine, path, threads, precision="f32"):
-    return [sys.executable, str(artifacts.HERE / "serve_peer.py"), engine, str(path), "--threads", str(threads),
-            "--precision", precision]
-
-
-def make_commands(serve, paths, precision, threads):
+def make_commands(serve, model, paths, precision, threads):
     """{engine: command} of one cell; paths: {tool: artifact}, "fixed" is the fp32 model of the peers."""
+    inputs = ["--input", *map(str, model.files("input"))]
+
+    def peer_command(engine, path, threads, precision="f32"):
+        return [sys.executable, str(artifacts.HERE / "serve_peer.py"), engine, str(path), "--threads", str(threads),
+                "--precision", precision, *inputs]
+
     commands = {}
     if paths.get("pare"):
-        commands["pare"] = [str(serve), str(paths["pare"]), "--threads", str(threads)]
+        commands["pare"] = [str(serve), str(paths["pare"]), "--threads", str(threads), *inputs]
     if precision == "fp32":
         commands["onnxruntime"] = peer_command("onnxruntime", paths["fixed"], threads)
         commands["openvino"] = peer_command("openvino", paths["fixed"], threads)
@@ -135,7 +136,7 @@ def measure_model(a, model, precision):
     check = check_outputs(a, model, paths, precision)
     cells = []
     for threads in a.threads:
-        commands = make_commands(a.serve, paths, precision, threads)
+        commands = make_commands(a.serve, model, paths, precision, threads)
         cell = {"model": model.name, "precision": precision, "check": check}
         cell |= interleave.time_cell(commands, threads, a.rounds, model.burst)
         print_cell(cell)

@@ -1,4 +1,6 @@
-"""Calibration samples: CIFAR-10 images for the trained networks, random images for the random ones."""
+"""Calibration samples of every model: lists with an array for each input, samples along the first axis."""
+import json
+
 import numpy as np
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(3, 1, 1)
@@ -7,15 +9,8 @@ CIFAR_COUNT = 300  # NNCF's default subset, and the limit in tests/models/cifar1
 RANDOM_COUNT = 16  # 224x224 images; random weights gain nothing from more
 SEED = 11
 
-TOML = """# Written by bench/peers: every tool calibrates on calib.npy.
-task = "compare"
-[test]
-format = "npy"
-inputs = "calib.npy"
-[calibration]
-format = "npy"
-inputs = "calib.npy"
-"""
+TEXT_COUNT = 64
+TEXT_TOKENS = 128
 
 
 def read_cifar(path, count=None):
@@ -38,8 +33,54 @@ def make_random_images(count=RANDOM_COUNT, size=224, coarse=14):
     return (smooth + 0.5 * random.standard_normal(smooth.shape)).astype(np.float32)
 
 
-def write_calibration(folder, images):
-    """Writes calib.npy, calib.toml and input.npy (one sample, for the check of outputs)."""
-    np.save(folder / "calib.npy", images)
-    np.save(folder / "input.npy", images[:1])
-    (folder / "calib.toml").write_text(TOML)
+def read_pictures(folder, shape, letterbox=False):
+    """Every picture of a folder as float32 0..255, N x 3 x shape: letterboxed in BGR as YOLOX wants it, or mirrored at
+    its borders to at least `shape` and cropped."""
+    from PIL import Image
+
+    height, width = shape
+    rows = []
+    for path in sorted(folder.glob("*.[jp][pn]g")):
+        image = Image.open(path).convert("RGB")
+        if letterbox:
+            scale = min(width / image.width, height / image.height)
+            small = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+            pixels = np.full((height, width, 3), 114, np.uint8)
+            pixels[: small.height, : small.width] = np.asarray(small)[:, :, ::-1]
+        else:
+            pixels = np.asarray(image)
+            missing = [(0, max(0, wanted - have)) for wanted, have in zip(shape, pixels.shape)]
+            pixels = np.pad(pixels, [*missing, (0, 0)], mode="symmetric")[:height, :width]
+        rows.append(pixels.transpose(2, 0, 1).astype(np.float32))
+    return np.stack(rows)
+
+
+def read_tokens(path):
+    """Ids and mask of TEXT_COUNT sentences, padded with 0 to TEXT_TOKENS, spread evenly over the file."""
+    lines = path.read_text().splitlines()
+    ids = np.zeros((TEXT_COUNT, TEXT_TOKENS), np.int64)
+    mask = np.zeros_like(ids)
+    for row in range(TEXT_COUNT):
+        found = json.loads(lines[row * len(lines) // TEXT_COUNT])
+        tokens = found["input_ids"][:TEXT_TOKENS]
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return [ids, mask]
+
+
+def write_calibration(folder, names, columns):
+    """Writes calib_K.npy and calib.toml, which every tool calibrates on, and input_K.npy, what is run and timed.
+
+    A sentence that is timed has no padding: its mask is all ones, and its ids go around until the row is full."""
+    table = []
+    for k, (name, column) in enumerate(zip(names, columns, strict=True)):
+        np.save(folder / f"calib_{k}.npy", column)
+        first = column[:1]
+        if column.dtype == np.int64:
+            used = int(columns[-1][0].sum())
+            first = np.resize(column[0, :used], column.shape[1])[None]
+        np.save(folder / f"input_{k}.npy", first)
+        table.append(f'"{name}" = "calib_{k}.npy"')
+    split = 'format = "npy"\ninputs = {' + ", ".join(table) + "}\n"
+    (folder / "calib.toml").write_text(
+        f"# Written by bench/peers: every tool calibrates on these.\ntask = \"compare\"\n[test]\n{split}[calibration]\n{split}")

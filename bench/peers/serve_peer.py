@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves one peer engine with the protocol of bench_serve: serve_peer.py ENGINE MODEL --threads N --precision P
+"""Serves one peer engine with the protocol of bench_serve: serve_peer.py ENGINE MODEL --threads N --input X.npy …
 
 Prints `ready`; then reads lines: `run K` answers with K latencies in microseconds, `quit` ends.
 Python must not slow a peer down: ONNX Runtime runs with bound inputs and outputs, OpenVINO through its C interface.
@@ -14,11 +14,10 @@ import time
 
 import numpy as np
 
-SEED = 7
 WARM_UP_SECONDS = 0.3
 
 
-def make_onnxruntime(path, threads, precision):
+def make_onnxruntime(path, threads, precision, inputs):
     import onnxruntime as ort
 
     if precision != "f32":
@@ -29,13 +28,13 @@ def make_onnxruntime(path, threads, precision):
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    x = session.get_inputs()[0]
-    data = np.random.default_rng(SEED).standard_normal(x.shape).astype(np.float32)
+    feed = {x.name: data for x, data in zip(session.get_inputs(), inputs, strict=True)}
     binding = session.io_binding()
-    binding.bind_cpu_input(x.name, data)
-    for out in session.get_outputs():
-        value = ort.OrtValue.ortvalue_from_shape_and_type(out.shape, np.float32)
-        binding.bind_ortvalue_output(out.name, value)
+    for name, data in feed.items():
+        binding.bind_cpu_input(name, data)
+    # Shapes from a first inference: a file may leave those of its outputs open.
+    for out, found in zip(session.get_outputs(), session.run(None, feed), strict=True):
+        binding.bind_ortvalue_output(out.name, ort.OrtValue.ortvalue_from_shape_and_type(found.shape, found.dtype))
     run, handle = session._sess.run_with_iobinding, binding._iobinding
     return lambda: run(handle, None)
 
@@ -50,17 +49,18 @@ def check(status):
         sys.exit(f"OpenVINO answered {status}")
 
 
-def fill_input(lib, request):
-    """Writes the fixed random input straight into the request's own tensor."""
+def fill_input(lib, request, index, values):
+    """Writes an input straight into the request's own tensor."""
     tensor, data, size = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_size_t()
-    check(lib.ov_infer_request_get_input_tensor(request, ctypes.byref(tensor)))
-    check(lib.ov_tensor_get_size(tensor, ctypes.byref(size)))
+    check(lib.ov_infer_request_get_input_tensor_by_index(request, ctypes.c_size_t(index), ctypes.byref(tensor)))
+    check(lib.ov_tensor_get_byte_size(tensor, ctypes.byref(size)))
     check(lib.ov_tensor_data(tensor, ctypes.byref(data)))
-    values = np.random.default_rng(SEED).standard_normal(size.value).astype(np.float32)
+    if size.value != values.nbytes:
+        sys.exit(f"input {index} holds {size.value} bytes, {values.nbytes} were given")
     ctypes.memmove(data, values.ctypes.data, values.nbytes)
 
 
-def make_openvino(path, threads, precision):
+def make_openvino(path, threads, precision, inputs):
     lib = load_openvino_c()
     core, model, compiled, request = (ctypes.c_void_p() for _ in range(4))
     check(lib.ov_core_create(ctypes.byref(core)))
@@ -71,7 +71,8 @@ def make_openvino(path, threads, precision):
     words = [ctypes.c_char_p(str(w).encode()) for pair in settings.items() for w in pair]
     check(lib.ov_core_compile_model(core, model, b"CPU", ctypes.c_size_t(len(words)), ctypes.byref(compiled), *words))
     check(lib.ov_compiled_model_create_infer_request(compiled, ctypes.byref(request)))
-    fill_input(lib, request)
+    for index, values in enumerate(inputs):
+        fill_input(lib, request, index, values)
     lib.ov_infer_request_infer.argtypes = [ctypes.c_void_p]
     infer = lib.ov_infer_request_infer
     check(infer(request))
@@ -105,8 +106,10 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--input", nargs="+", required=True, help=".npy files in the order of the model's inputs")
     a = parser.parse_args()
-    serve(ENGINES[a.engine](a.model, a.threads, a.precision))
+    inputs = [np.ascontiguousarray(np.load(f)) for f in a.input]
+    serve(ENGINES[a.engine](a.model, a.threads, a.precision, inputs))
 
 
 if __name__ == "__main__":
