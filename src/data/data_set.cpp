@@ -19,7 +19,7 @@ struct Task {
   std::string_view name;
   bool needs_labels;
 };
-constexpr Task tasks[] = {{"classify", true}, {"compare", false}};
+constexpr Task tasks[] = {{"classify", true}, {"classify-text", true}, {"compare", false}};
 
 constexpr int64_t calibration_limit = 300;
 
@@ -36,6 +36,7 @@ class PickedSamples : public Samples {
   PickedSamples(std::shared_ptr<const Samples> all, std::vector<int64_t> picked)
       : all_(std::move(all)), picked_(std::move(picked)) {}
   int64_t size() const override { return int64_t(picked_.size()); }
+  int64_t length(int64_t index) const override { return all_->length(picked_.at(size_t(index))); }
   Sample get(int64_t index) const override {
     PARE_CHECK(index >= 0 && index < size());
     return all_->get(picked_[size_t(index)]);
@@ -133,7 +134,13 @@ std::map<std::string, Dims> read_latency_shapes(const Section& whole) {
   return shapes;
 }
 
-Split read_split(const Section& section, const Preprocess& preprocess, const std::vector<std::string>& classes,
+// What applies to the samples of both splits.
+struct Treatment {
+  Preprocess preprocess;
+  TextOptions text;
+};
+
+Split read_split(const Section& section, const Treatment& treatment, const std::vector<std::string>& classes,
                  const Task& task) {
   const Reader& reader = readers()[section.choice("format", names_of(readers()))];
   std::vector<std::string> keys = {"format", "limit", "shuffle", "seed"};
@@ -141,7 +148,7 @@ Split read_split(const Section& section, const Preprocess& preprocess, const std
   section.allow(keys);
   if (!section.has(reader.keys[0]))
     section.fail(reader.keys[0], "missing", fmt::format("for example:\n{}", reader.example));
-  Split split = reader.read({section, preprocess, classes, task.needs_labels});
+  Split split = reader.read({section, treatment.preprocess, treatment.text, classes, task.needs_labels});
   if (split.samples->size() == 0) section.fail(reader.keys[0], "there is not a single sample");
   return split;
 }
@@ -152,8 +159,19 @@ std::string grouped(int64_t value) {
   return text;
 }
 
+// " of 5 to 82 tokens".
+std::string length_text(const Samples& texts) {
+  int64_t least = INT64_MAX, most = 0;
+  for (int64_t i = 0; i < texts.size(); ++i) {
+    least = std::min(least, texts.length(i));
+    most = std::max(most, texts.length(i));
+  }
+  return fmt::format(" of {} to {} tokens", least, most);
+}
+
 // "32x32 float32" of every input without the batch axis; images are always float32.
 std::string sample_text(const Split& split, const Sample& sample) {
+  if (split.texts) return length_text(*split.samples);
   if (!split.fixed_size) return " of their own sizes";
   std::vector<std::string> inputs;
   for (const Array& input : sample.inputs) {
@@ -184,31 +202,34 @@ void check_same_inputs(const Section& section, const Split& test, const Sample& 
 
 DataSet read_data_set(const std::string& path) {
   const Section whole = Section::read(path);
-  whole.allow({"task", "test", "calibration", "preprocess", "classes", "latency_shape"});
+  whole.allow({"task", "test", "calibration", "preprocess", "text", "classes", "latency_shape"});
   const Task& task = tasks[whole.choice("task", names_of(tasks))];
   DataSet set{.path = path, .task = std::string(task.name), .classes = read_classes(whole.section("classes"))};
   set.latency_shapes = read_latency_shapes(whole);
-  const Preprocess preprocess = Preprocess::read(whole.section("preprocess"));
+  const Treatment treatment{Preprocess::read(whole.section("preprocess")), TextOptions::read(whole.section("text"))};
   if (!whole.has("test")) whole.fail("test", "missing", "add a [test] table with the files the model is judged on");
 
   const Section test_section = *whole.section("test");
-  Split test = read_split(test_section, preprocess, set.classes, task);
+  Split test = read_split(test_section, treatment, set.classes, task);
   if (set.classes.empty()) set.classes = test.classes;
   set.input_names = test.input_names;
+  set.padding = test.padding;
   set.test = test.samples = limit_samples(test.samples, test_section, false);
   const Sample first = set.test->get(0);
   set.summary = fmt::format("{}: {}{}", set.task, split_text(test, "test"), sample_text(test, first));
-  bool images = test.images;
+  bool images = test.images, texts = test.texts;
   if (const auto section = whole.section("calibration")) {
-    Split split = read_split(*section, preprocess, set.classes, {"", false});
+    Split split = read_split(*section, treatment, set.classes, {"", false});
     set.calibration = split.samples = limit_samples(split.samples, *section, true);
     check_same_inputs(*section, test, first, split, set.calibration->get(0));
     set.summary += ", " + split_text(split, "calibration");
     images = images || split.images;
+    texts = texts || split.texts;
   }
   if (!images && whole.has("preprocess"))
     whole.fail("preprocess", "applies to images, but arrays are given to the model as they are",
                "remove it, and preprocess what is in the .npy files");
+  if (!texts && whole.has("text")) whole.fail("text", "applies to texts, but there are none", "remove it");
   if (!set.classes.empty()) set.summary += fmt::format(", {} classes", grouped(int64_t(set.classes.size())));
   return set;
 }

@@ -20,14 +20,24 @@ class Samples {
  public:
   virtual ~Samples() = default;
   virtual int64_t size() const = 0;
+  // Extent of the sample along the axis in which samples differ (a text's tokens), without reading it; 0 where all are of
+  // one size.
+  virtual int64_t length(int64_t /*index*/) const { return 0; }
   virtual Sample get(int64_t index) const = 0;  // any order, from several threads; throws Error where a file is damaged
+};
+
+// How samples of different lengths stand in one batch: each is filled up at the end of its second axis.
+struct Padding {
+  std::vector<int64_t> values;  // one an input; empty: only samples of the same length stand together
+  int64_t most = 0;             // no sample is longer, and none may be filled up beyond
 };
 
 // A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
 struct DataSet {
-  std::string path, task;                            // "classify", "compare"
+  std::string path, task;                            // "classify", "classify-text", "compare"
   std::vector<std::string> classes, input_names;     // empty where the description names none
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
+  Padding padding;
   std::map<std::string, Dims> latency_shapes;        // input name → extents to time a model of dynamic shapes with
   std::string summary;  // "classify: 1,017 test images 3x32x32, 300 calibration images, 10 classes"
 };

@@ -5,6 +5,7 @@
 #include "data/data_set.h"
 #include "data/description.h"
 #include "data/preprocess.h"
+#include "data/text.h"
 
 namespace pare {
 
@@ -12,6 +13,7 @@ namespace pare {
 struct SplitRequest {
   const Section& section;  // [test] or [calibration]; its keys are already known to be the reader's
   const Preprocess& preprocess;
+  const TextOptions& text;
   const std::vector<std::string>& classes;  // empty: not named
   bool needs_labels = false;
 };
@@ -22,6 +24,8 @@ struct Split {
   std::vector<std::string> classes, input_names;  // empty: the files do not say
   bool images = false;                            // [preprocess] was applied
   bool fixed_size = true;                         // every sample has the first one's extents
+  Padding padding;
+  bool texts = false;                             // [text] was applied
 };
 
 // A layout of files on disk. A new one is a file here and a row in readers.inc.

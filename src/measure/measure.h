@@ -99,12 +99,20 @@ std::vector<LayerRow> compare_layers(const Graph& small, const Graph& baseline, 
 
 // --- samples -------------------------------------------------------------------------------------------------------
 
-// Samples [first, first + count) as one batch, in the model's input order; beyond the split's end the last sample
-// repeats. Throws Error naming input and shapes where samples and model do not fit.
+// These samples as one batch of `count`, in the model's input order; where there are fewer the last one repeats. Samples
+// of different lengths are filled up as the data's padding says. Throws Error naming input and shapes where samples and
+// model do not fit.
+std::vector<Array> gather_samples(const Graph& graph, const DataSet& data, const Samples& samples,
+                                  std::span<const int64_t> indices, int64_t count,
+                                  std::vector<int64_t>* labels = nullptr);
+// The same with samples [first, first + count); beyond the split's end the last sample repeats.
 std::vector<Array> gather_batch(const Graph& graph, const DataSet& data, const Samples& samples, int64_t first,
                                 int64_t count, std::vector<int64_t>* labels = nullptr);
 // One sample's inputs in the model's order, checked against the model's declared shapes.
 std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const Sample& sample);
+// The length that samples of at most `longest` get in a batch of `count`: the model's where it fixes one. Rounded up to
+// a few steps where it is open, so that a few compiled plans serve all batches.
+int64_t batch_length(const Graph& graph, const DataSet& data, int64_t longest, int64_t count);
 // The first axis of every input, where it is the same known number; -1 where all are open; Error where they differ.
 int64_t declared_batch(const Graph& graph);
 

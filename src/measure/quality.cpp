@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <latch>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "base/threads.h"
@@ -36,6 +37,24 @@ int64_t judged_batch(const Graph& graph, const DataSet& data) {
   return std::min({kBatch, data.test->size(), std::max<int64_t>(1, kBatchBytes / bytes)});
 }
 
+// Which samples are judged together: neighbours, and where samples differ in length those of similar length, so that
+// little is filled up and few plans are compiled.
+std::vector<std::vector<int64_t>> schedule(const Graph& graph, const DataSet& data, int64_t batch) {
+  std::vector<int64_t> order(static_cast<size_t>(data.test->size()));
+  std::iota(order.begin(), order.end(), int64_t(0));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return data.test->length(a) < data.test->length(b); });
+  std::vector<std::vector<int64_t>> batches;
+  int64_t length = -1;
+  for (const int64_t sample : order) {
+    const int64_t own = batch_length(graph, data, data.test->length(sample), batch);
+    if (batches.empty() || own != length || int64_t(batches.back().size()) == batch) batches.emplace_back();
+    batches.back().push_back(sample);
+    length = own;
+  }
+  return batches;
+}
+
 std::vector<Dims> dims_of(const std::vector<Array>& arrays) {
   std::vector<Dims> dims;
   for (const Array& array : arrays) dims.push_back(array.dims());
@@ -47,6 +66,7 @@ struct Question {
   const Graph* baseline;  // null where the task needs none
   const DataSet& data;
   int64_t batch;
+  std::vector<std::vector<int64_t>> batches;  // sample numbers
 };
 
 void check_outputs(const std::vector<Array>& outputs, int64_t batch, const DataSet& data) {
@@ -66,39 +86,34 @@ class Crew {
       : question_(question), judge_(judge), progress_(progress), count_(question.data.test->size()) {}
 
   void run(int threads) {
-    const int64_t batches = (count_ + question_.batch - 1) / question_.batch;
+    const auto batches = int64_t(question_.batches.size());
     std::vector<std::thread> crew;
     std::latch compiled(std::min<int64_t>(threads, batches));
     for (int64_t i = 0; i < std::min<int64_t>(threads, batches); ++i) crew.emplace_back([&] { work(compiled); });
     for (std::thread& thread : crew) thread.join();
     if (error_) std::rethrow_exception(error_);
     if (turn_ < batches)
-      throw Error("quality", "interrupted after " + std::to_string(turn_ * question_.batch) + " of " +
-                                 std::to_string(count_) + " samples");
+      throw Error("quality",
+                  "interrupted after " + std::to_string(judged_) + " of " + std::to_string(count_) + " samples");
   }
 
  private:
   void work(std::latch& compiled) {
     set_threads(1);
-    std::unique_ptr<Session> session, baseline;
+    Plans plans;
     try {
       // One after the other, and before anybody runs: compiling measures candidates.
       const std::lock_guard lock(guard_);
-      const auto dims =
-          dims_of(gather_batch(question_.model, question_.data, *question_.data.test, 0, question_.batch));
-      SessionOptions options;
-      options.threads = 1;
-      session = std::make_unique<Session>(question_.model, dims, options);
-      if (question_.baseline != nullptr) baseline = std::make_unique<Session>(*question_.baseline, dims, options);
+      compile(plans, dims_of(inputs_of(0)));
     } catch (...) {
       fail();
     }
     compiled.arrive_and_wait();
     while (!stopped_ && !interrupted()) {
       const int64_t batch = next_.fetch_add(1);
-      if (batch * question_.batch >= count_) return;
+      if (batch >= int64_t(question_.batches.size())) return;
       try {
-        run_batch(batch, *session, baseline.get());
+        run_batch(batch, plans);
       } catch (...) {
         fail();
       }
@@ -108,19 +123,44 @@ class Crew {
     turn_moved_.notify_all();
   }
 
-  void run_batch(int64_t batch, Session& session, Session* baseline) {
+  // A thread's plans for the shapes it met last.
+  struct Plans {
+    std::vector<Dims> dims;
+    std::unique_ptr<Session> model, baseline;
+  };
+
+  std::vector<Array> inputs_of(int64_t batch, std::vector<int64_t>* labels = nullptr) const {
+    return gather_samples(question_.model, question_.data, *question_.data.test, question_.batches[size_t(batch)],
+                          question_.batch, labels);
+  }
+
+  void compile(Plans& plans, std::vector<Dims> dims) const {
+    SessionOptions options;
+    options.threads = 1;
+    // Measuring the candidates of every layer does not pay for a plan that judges a few samples.
+    const std::vector<int64_t>&first = question_.batches.front(), &last = question_.batches.back();
+    options.tune = question_.data.test->length(first[0]) == question_.data.test->length(last[0]);
+    plans.model.reset();  // before the next is made: weights are packed anew
+    plans.baseline.reset();
+    plans.model = std::make_unique<Session>(question_.model, dims, options);
+    if (question_.baseline != nullptr) plans.baseline = std::make_unique<Session>(*question_.baseline, dims, options);
+    plans.dims = std::move(dims);
+  }
+
+  void run_batch(int64_t batch, Plans& plans) {
     std::vector<int64_t> labels;
-    const auto inputs = gather_batch(question_.model, question_.data, *question_.data.test, batch * question_.batch,
-                                     question_.batch, &labels);
-    const std::vector<Array> outputs = session.run(inputs),
-                             expected = baseline != nullptr ? baseline->run(inputs) : std::vector<Array>();
+    const auto inputs = inputs_of(batch, &labels);
+    if (auto dims = dims_of(inputs); dims != plans.dims) compile(plans, std::move(dims));
+    const std::vector<Array> outputs = plans.model->run(inputs),
+                             expected = plans.baseline ? plans.baseline->run(inputs) : std::vector<Array>();
     check_outputs(outputs, question_.batch, question_.data);
     std::unique_lock lock(guard_);
     turn_moved_.wait(lock, [&] { return turn_ == batch || stopped_; });
     if (stopped_) return;
-    judge_.see({labels, outputs, expected, question_.batch > 1});
+    judge_.see({labels, outputs, expected, question_.batch > 1, question_.batches[size_t(batch)]});
     ++turn_;
-    if (progress_) progress_("quality", double(turn_ * question_.batch), double(count_));
+    judged_ += int64_t(labels.size());
+    if (progress_) progress_("quality", double(judged_), double(count_));
     turn_moved_.notify_all();
   }
 
@@ -137,7 +177,8 @@ class Crew {
   const int64_t count_;
   std::mutex guard_;
   std::condition_variable turn_moved_;
-  int64_t turn_ = 0;  // the batch the judge sees next: results do not depend on who was faster
+  int64_t judged_ = 0;  // samples
+  int64_t turn_ = 0;    // the batch the judge sees next: results do not depend on who was faster
   std::atomic<int64_t> next_ = 0;
   std::atomic<bool> stopped_ = false;
   std::exception_ptr error_;
@@ -150,8 +191,9 @@ Quality measure_quality(const Graph& model, const Graph& baseline, const Measure
   const DataSet& data = *options.data;
   const Task& task = find_task(data.task);
   if (data.test->size() == 0) throw Error(data.path, "the test split is empty");
-  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data)};
+  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data), {}};
   if (task.needs_baseline) question.batch = std::min(question.batch, judged_batch(baseline, data));
+  question.batches = schedule(model, data, question.batch);
   const auto judge = task.start(data, options.seed);
   Crew(question, *judge, options.progress).run(options.threads > 0 ? options.threads : threads());
   Quality quality = judge->finish();

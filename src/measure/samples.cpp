@@ -48,14 +48,39 @@ Array stack(const std::vector<const Array*>& rows) {
   return batch;
 }
 
+// The second extent of the model's inputs, -1 where it is open.
+int64_t fixed_length(const Graph& graph) {
+  for (ValueId id : graph.inputs)
+    if (const auto& shape = graph.at(id).shape; shape && shape->size() > 1 && (*shape)[1].known())
+      return (*shape)[1].value;
+  return -1;
+}
+
+// Every input of the sample, 1xT…, filled up to 1xLENGTH…
+void fill_up(Sample& sample, const Padding& padding, int64_t length) {
+  for (size_t i = 0; i < sample.inputs.size(); ++i) {
+    const Array& array = sample.inputs[i];
+    if (array.rank() < 2 || array.dim(1) >= length) continue;
+    PARE_CHECK(array.type() == Type::i64 && i < padding.values.size());
+    Dims dims = array.dims();
+    dims[1] = length;
+    Array filled(Type::i64, dims);
+    auto values = filled.mutable_values<int64_t>();
+    std::fill(values.begin(), values.end(), padding.values[i]);
+    std::memcpy(values.data(), array.bytes(), array.size_bytes());
+    sample.inputs[i] = std::move(filled);
+  }
+}
+
 // Reading and preprocessing on all threads; the first error wins.
-std::vector<Sample> read_samples(const Samples& samples, int64_t first, int64_t count) {
-  std::vector<Sample> read(static_cast<size_t>(count));
+std::vector<Sample> read_samples(const Samples& samples, std::span<const int64_t> indices) {
+  const auto count = int64_t(indices.size());
+  std::vector<Sample> read(indices.size());
   std::exception_ptr error;
   std::mutex guard;
   parallel_for(count, [&](int64_t begin, int64_t end) {
     try {
-      for (int64_t i = begin; i < end; ++i) read[size_t(i)] = samples.get(first + i);
+      for (int64_t i = begin; i < end; ++i) read[size_t(i)] = samples.get(indices[size_t(i)]);
     } catch (...) {
       const std::lock_guard lock(guard);
       if (!error) error = std::current_exception();
@@ -65,9 +90,7 @@ std::vector<Sample> read_samples(const Samples& samples, int64_t first, int64_t 
   return read;
 }
 
-}  // namespace
-
-std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const Sample& sample) {
+std::vector<Array> in_order(const Graph& graph, const DataSet& data, const Sample& sample) {
   std::vector<Array> inputs;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const size_t position = sample_position(graph, data, i);
@@ -80,15 +103,51 @@ std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const S
   return inputs;
 }
 
+int64_t length_of(const Sample& sample) {
+  int64_t length = 0;
+  for (const Array& array : sample.inputs)
+    if (array.rank() > 1) length = std::max(length, array.dim(1));
+  return length;
+}
+
+constexpr int64_t kLengthStep = 8;  // mean waste of 4 of some 20 tokens, and at most 16 plans for 128
+
+}  // namespace
+
+int64_t batch_length(const Graph& graph, const DataSet& data, int64_t longest, int64_t count) {
+  if (data.padding.values.empty()) return longest;
+  if (const int64_t fixed = fixed_length(graph); fixed > 0) return std::max(fixed, longest);
+  if (count == 1) return longest;
+  return std::max(longest, std::min(data.padding.most, (longest + kLengthStep - 1) / kLengthStep * kLengthStep));
+}
+
+std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const Sample& sample) {
+  if (data.padding.values.empty()) return in_order(graph, data, sample);
+  Sample filled = sample;
+  fill_up(filled, data.padding, batch_length(graph, data, length_of(sample), 1));
+  return in_order(graph, data, filled);
+}
+
 std::vector<Array> gather_batch(const Graph& graph, const DataSet& data, const Samples& samples, int64_t first,
                                 int64_t count, std::vector<int64_t>* labels) {
-  const int64_t present = std::min(count, samples.size() - first);
-  if (present <= 0)
+  std::vector<int64_t> indices;
+  for (int64_t i = first; i < std::min(first + count, samples.size()); ++i) indices.push_back(i);
+  if (indices.empty())
     throw Error(data.path, "has no sample " + std::to_string(first) + ", only " + std::to_string(samples.size()));
-  const std::vector<Sample> read = read_samples(samples, first, present);
+  return gather_samples(graph, data, samples, indices, count, labels);
+}
+
+std::vector<Array> gather_samples(const Graph& graph, const DataSet& data, const Samples& samples,
+                                  std::span<const int64_t> indices, int64_t count, std::vector<int64_t>* labels) {
+  const auto present = int64_t(indices.size());
+  PARE_CHECK(present > 0 && present <= count);
+  std::vector<Sample> read = read_samples(samples, indices);
+  int64_t longest = 0;
+  for (const Sample& sample : read) longest = std::max(longest, length_of(sample));
   std::vector<std::vector<Array>> ordered;
-  for (const Sample& sample : read) {
-    ordered.push_back(model_inputs(graph, data, sample));
+  for (Sample& sample : read) {
+    if (!data.padding.values.empty()) fill_up(sample, data.padding, batch_length(graph, data, longest, count));
+    ordered.push_back(in_order(graph, data, sample));
     if (labels != nullptr) labels->push_back(sample.label);
   }
   if (count == 1) return ordered[0];

@@ -15,7 +15,7 @@ namespace pare {
 // A stream of model inputs; labels and files stay outside.
 struct SampleSource {
   int64_t count = 0;
-  std::function<std::vector<Array>(int64_t)> get;  // the model's inputs by position, batch 1
+  std::function<std::vector<Array>(int64_t)> get;  // the model's inputs by position, batch 1; equal shapes side by side
 };
 
 // Sees one value of the graph for every calibration sample; memory must not grow with their number.

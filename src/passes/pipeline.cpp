@@ -1,6 +1,7 @@
 // The driver of passes, written once: what a pass needs measured is measured here, and around every pass stands the
 // same frame of clock, verification and record.
 #include <chrono>
+#include <optional>
 
 #include "base/threads.h"
 #include "engine/engine.h"
@@ -27,19 +28,26 @@ void observe(const Graph& graph, const Observations& observations, const Pipelin
   // Small layers gain nothing from a second thread and lose much where the cores are shared with other programs.
   const int all_threads = threads();
   options.threads = count_macs(graph) < 500'000'000 ? 1 : all_threads;
-  std::vector<Dims> dims;
-  for (const Array& array : inputs.calibration.get(0)) dims.push_back(array.dims());
   std::vector<Observer*> observers;
   for (const auto& [name, observer] : observations) {
     options.taps.push_back(name);
     observers.push_back(observer.get());
   }
-  Session session(graph, dims, options);
+  std::vector<Dims> compiled;
+  std::optional<Session> session;
   const size_t outputs = graph.outputs.size();
   for (int64_t i = 0; i < inputs.calibration.count; ++i) {
     if (interrupted()) throw Error(pass, "interrupted while measuring the calibration data");
     if (inputs.progress) inputs.progress(pass + ": calibration", double(i), double(inputs.calibration.count));
-    const std::vector<Array> results = session.run(inputs.calibration.get(i));
+    const std::vector<Array> sample = inputs.calibration.get(i);
+    std::vector<Dims> dims;
+    for (const Array& array : sample) dims.push_back(array.dims());
+    if (!session || dims != compiled) {
+      session.reset();  // before the next is made: weights are packed anew
+      session.emplace(graph, dims, options);
+      compiled = dims;
+    }
+    const std::vector<Array> results = session->run(sample);
     parallel_for(int64_t(observers.size()), [&](int64_t first, int64_t last) {
       for (int64_t k = first; k < last; ++k) observers[size_t(k)]->see(results[outputs + size_t(k)]);
     });

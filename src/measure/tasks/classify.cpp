@@ -1,7 +1,8 @@
+#include "measure/tasks/classify.h"
+
 #include <algorithm>
 
 #include "measure/statistics.h"
-#include "measure/tasks/task.h"
 
 namespace pare {
 namespace {
@@ -24,7 +25,7 @@ size_t rank_of(std::span<const float> values, size_t label) {
 
 class ClassifyJudge : public Judge {
  public:
-  explicit ClassifyJudge(const DataSet& data) : data_(data) {}
+  ClassifyJudge(const DataSet& data, const char* metric) : data_(data), metric_(metric) {}
 
   void see(const JudgedBatch& batch) override {
     const Array& scores = batch.outputs[0];
@@ -39,9 +40,11 @@ class ClassifyJudge : public Judge {
     for (size_t i = 0; i < batch.labels.size(); ++i) {
       const int64_t label = batch.labels[i];
       if (label < 0 || size_t(label) >= classes)
-        throw Error(data_.path, "test sample " + std::to_string(correct_.size()) + " has label " +
-                                    std::to_string(label) + ", the model tells classes 0 to " +
-                                    std::to_string(classes - 1));
+        throw Error(data_.path,
+                    "test sample " +
+                        std::to_string(i < batch.samples.size() ? batch.samples[i] : int64_t(correct_.size())) +
+                        " has label " + std::to_string(label) + ", the model tells classes 0 to " +
+                        std::to_string(classes - 1));
       const size_t rank = rank_of(std::span(values).subspan(i * classes, classes), size_t(label));
       correct_.push_back(rank == 0);
       top5_ += rank < 5;
@@ -51,7 +54,7 @@ class ClassifyJudge : public Judge {
   Quality finish() override {
     Quality quality;
     const int64_t count = int64_t(correct_.size());
-    quality.metric = proportion("top1", std::count(correct_.begin(), correct_.end(), 1), count);
+    quality.metric = proportion(metric_, std::count(correct_.begin(), correct_.end(), 1), count);
     if (classes_ >= kTop5Classes) quality.more.push_back(proportion("top5", top5_, count));
     quality.correct = std::move(correct_);
     return quality;
@@ -59,16 +62,21 @@ class ClassifyJudge : public Judge {
 
  private:
   const DataSet& data_;
+  const char* metric_;
   size_t classes_ = 0;
   int64_t top5_ = 0;
   std::vector<char> correct_;
 };
 
 std::unique_ptr<Judge> start(const DataSet& data, uint64_t) {
-  return std::make_unique<ClassifyJudge>(data);
+  return judge_classes(data, "top1");
 }
 
 }  // namespace
+
+std::unique_ptr<Judge> judge_classes(const DataSet& data, const char* metric) {
+  return std::make_unique<ClassifyJudge>(data, metric);
+}
 
 extern const Task task_classify;
 const Task task_classify = {"classify", "top-1 (and top-5) accuracy against labels", false, start};

@@ -14,6 +14,7 @@ struct JudgedBatch {
   std::span<const Array> outputs;           // the model's; the first axis is the batch where `batched`
   std::span<const Array> baseline_outputs;  // empty unless the task asked for them
   bool batched = true;                      // false: one sample, whatever the first axis is
+  std::span<const int64_t> samples = {};    // numbers of the judged samples in the test split
 };
 
 // Collects over the test split; memory grows with the number of samples by a few bytes each at most.

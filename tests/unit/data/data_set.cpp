@@ -92,7 +92,7 @@ TEST(DataSet, MistakesAreNamed) {
       {"task = \"clasify\"\n", "d.toml:1", {"\"clasify\" is not known", "did you mean \"classify\""}},
       {"task = classify\n", "d.toml:1", {"a data description is TOML"}},
       {"task = 3\n", "d.toml:1", {"task: expected a text in quotes, found a whole number"}},
-      {"", "d.toml", {"task: missing", "classify, compare"}},
+      {"", "d.toml", {"task: missing", "classify, classify-text, compare"}},
       {"task = \"compare\"\n", "d.toml", {"test: missing"}},
       {"task = \"compare\"\ntest = 3\n", "d.toml:2", {"expected a table, found a whole number"}},
       {"tsk = 1\n" + test_lines, "d.toml:1", {"unknown key \"tsk\"", "did you mean \"task\""}},

@@ -1,0 +1,88 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/bytes.h"
+#include "data/reader.h"
+#include "data/text.h"
+
+// One JSON object a line, of which two keys are read: the text's token ids and its label.
+namespace pare {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Keys {
+  std::string ids, label;
+};
+
+const Json* member(const Json& object, const std::string& key) {
+  const auto at = object.find(key);
+  return at == object.end() || at->is_null() ? nullptr : &*at;
+}
+
+std::string known_keys(const Json& object) {
+  std::string names;
+  for (const auto& [key, value] : object.items()) names += (names.empty() ? "" : ", ") + key;
+  return "the line has: " + (names.empty() ? "nothing" : names);
+}
+
+std::vector<int64_t> ids_of(const Json& object, const std::string& key, const std::string& where) {
+  const Json* list = member(object, key);
+  if (list == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
+  bool whole = list->is_array();
+  std::vector<int64_t> ids;
+  for (size_t i = 0; whole && i < list->size(); ++i) {
+    whole = (*list)[i].is_number_integer();
+    if (whole)
+      ids.push_back(
+          (*list)[i].is_number_unsigned() && (*list)[i].get<uint64_t>() > INT64_MAX ? -1 : (*list)[i].get<int64_t>());
+  }
+  if (!whole) throw Error(where, fmt::format("\"{}\" is not a list of whole numbers", key));
+  return ids;
+}
+
+int64_t label_in(const Json& object, const std::string& key, const SplitRequest& request, const std::string& where) {
+  const Json* label = member(object, key);
+  if (label == nullptr && !request.needs_labels) return -1;
+  if (label == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
+  if (label->is_string()) return label_of(label->get<std::string>(), request.classes, where);
+  if (!label->is_number_integer()) throw Error(where, fmt::format("\"{}\" is neither a whole number nor a text", key));
+  const int64_t number = label->is_number_unsigned() && label->get<uint64_t>() > INT64_MAX ? -1 : label->get<int64_t>();
+  check_label(number, request.classes.empty() ? INT32_MAX : int64_t(request.classes.size()), where);
+  return number;
+}
+
+void read_lines(const std::string& path, const Keys& keys, const SplitRequest& request, TokenSamples& samples) {
+  const Bytes file = map_bytes(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.view.data()), file.view.size());
+  int64_t number = 0;
+  for (size_t start = 0; start < text.size(); ++number) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    const std::string_view line = text.substr(start, end - start);
+    start = end + 1;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}:{}", path, number + 1);
+    const Json object = Json::parse(line, nullptr, false);
+    if (object.is_discarded() || !object.is_object())
+      throw Error(where, "the line is not a JSON object", "JSONL holds one {\"key\": value, …} a line");
+    samples.add(ids_of(object, keys.ids, where), label_in(object, keys.label, request, where), where);
+  }
+}
+
+}  // namespace
+
+Split read_jsonl(const SplitRequest& request) {
+  const Section& section = request.section;
+  const Keys keys{section.text("ids", "input_ids"), section.text("label", "label")};
+  auto samples = std::make_shared<TokenSamples>(request.text);
+  for (const std::string& path : section.files("files")) read_lines(path, keys, request, *samples);
+  return {.samples = samples,
+          .input_names = request.text.input_names(),
+          .fixed_size = false,
+          .padding = request.text.filling(),
+          .texts = true};
+}
+
+}  // namespace pare

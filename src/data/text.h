@@ -1,0 +1,49 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/data_set.h"
+#include "data/description.h"
+
+namespace pare {
+
+// From a text's token ids to what the model takes. Member initialisers are the only defaults.
+struct TextOptions {
+  enum class Input { ids, mask, types, positions };  // of one text: 1 for every token of the mask, 0 for every type
+  int64_t length = 512;                              // tokens at most; what is longer is cut at its end
+  bool padding = true;                               // texts judged together are filled up to one length
+  int64_t pad_id = 0;                                // token that fills up
+  std::vector<std::pair<std::string, Input>> inputs = {{"attention_mask", Input::mask},
+                                                       {"input_ids", Input::ids},
+                                                       {"position_ids", Input::positions},
+                                                       {"token_type_ids", Input::types}};
+
+  static TextOptions read(const std::optional<Section>& section);
+  std::vector<std::string> input_names() const;
+  Padding filling() const;
+};
+
+// Texts as token ids, kept one after the other: a few bytes a token.
+class TokenSamples : public Samples {
+ public:
+  explicit TokenSamples(TextOptions options) : options_(std::move(options)) {}
+  // Ids beyond the options' length are dropped. Throws Error (where) for no ids or ids outside 0 … 2³¹−1.
+  void add(const std::vector<int64_t>& ids, int64_t label, const std::string& where);
+
+  int64_t size() const override { return int64_t(labels_.size()); }
+  int64_t length(int64_t index) const override;
+  Sample get(int64_t index) const override;  // int64 1xT an input, in the order of the options' inputs
+
+ private:
+  TextOptions options_;
+  std::vector<int32_t> ids_;
+  std::vector<size_t> starts_ = {0};  // of sample i, and the end of the last
+  std::vector<int64_t> labels_;
+};
+
+// The class a label names: its place among `classes`, else the whole number it is. Throws Error (where).
+int64_t label_of(const std::string& text, const std::vector<std::string>& classes, const std::string& where);
+
+}  // namespace pare

@@ -1,0 +1,98 @@
+#include "data/text.h"
+
+#include "fixtures.h"
+
+namespace pare {
+namespace {
+
+const std::string head = "task = \"classify-text\"\n[test]\nformat = \"jsonl\"\nfiles = \"t.jsonl\"\n";
+
+std::vector<int64_t> ints(const Array& array) {
+  const auto values = array.values<int64_t>();
+  return {values.begin(), values.end()};
+}
+
+DataSet read(const TempFolder& folder, const std::string& lines, const std::string& more = "") {
+  folder.write("t.jsonl", lines);
+  return read_data_set(folder.write("d.toml", head + more));
+}
+
+TEST(Jsonl, GivesIdsMaskAndLabels) {
+  const TempFolder folder;
+  const DataSet set =
+      read(folder, "{\"input_ids\": [5, 6, 7], \"label\": 1, \"text\": \"x\"}\r\n\n{\"label\": 0, \"input_ids\": [9]}");
+  EXPECT_EQ(set.summary, "classify-text: 2 test samples of 1 to 3 tokens");
+  EXPECT_EQ(set.input_names,
+            (std::vector<std::string>{"attention_mask", "input_ids", "position_ids", "token_type_ids"}));
+  const Sample sample = set.test->get(0);
+  EXPECT_EQ(sample.label, 1);
+  EXPECT_EQ(sample.inputs[1].dims(), (Dims{1, 3}));
+  EXPECT_EQ(ints(sample.inputs[0]), (std::vector<int64_t>{1, 1, 1}));
+  EXPECT_EQ(ints(sample.inputs[1]), (std::vector<int64_t>{5, 6, 7}));
+  EXPECT_EQ(ints(sample.inputs[2]), (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_EQ(ints(sample.inputs[3]), (std::vector<int64_t>{0, 0, 0}));
+  EXPECT_EQ(set.test->length(1), 1);
+  EXPECT_EQ(set.padding.values, (std::vector<int64_t>{0, 0, 0, 0}));
+}
+
+TEST(Jsonl, KeysInputsAndLengthAreDeclared) {
+  const TempFolder folder;
+  const DataSet set = read(folder, "{\"tokens\": [5, 6, 7], \"intent\": \"b\"}",
+                           "ids = \"tokens\"\nlabel = \"intent\"\n[text]\nlength = 2\npad_id = 9\n"
+                           "inputs = { words = \"ids\", seen = \"mask\" }\n[classes]\nnames = [\"a\", \"b\"]\n");
+  EXPECT_EQ(set.input_names, (std::vector<std::string>{"seen", "words"}));
+  EXPECT_EQ(ints(set.test->get(0).inputs[1]), (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(set.test->get(0).label, 1);
+  EXPECT_EQ(set.padding.values, (std::vector<int64_t>{0, 9}));
+  EXPECT_EQ(set.padding.most, 2);
+}
+
+TEST(Jsonl, WithoutPaddingOnlyEqualLengthsStandTogether) {
+  const TempFolder folder;
+  EXPECT_TRUE(read(folder, "{\"input_ids\": [5], \"label\": 1}", "[text]\npadding = false\n").padding.values.empty());
+}
+
+TEST(Jsonl, SaysWhatIsWrongAndWhere) {
+  const TempFolder folder;
+  const auto error = [&](const std::string& lines, const std::string& more = "") {
+    return error_of([&] { read(folder, lines, more); });
+  };
+  expect_contains(error("{\"input_ids\": [1], \"label\": 1}\n{\"input_ids\": [1], \"label\": 1"),
+                  "t.jsonl:2: the line is not a JSON object");
+  expect_contains(error("[1, 2]"), "not a JSON object");
+  expect_contains(error("{\"ids\": [1], \"label\": 1}"), "there is no key \"input_ids\"\n  the line has: ids, label");
+  expect_contains(error("{\"input_ids\": [1]}"), "there is no key \"label\"");
+  expect_contains(error("{\"input_ids\": [1.5], \"label\": 1}"), "not a list of whole numbers");
+  expect_contains(error("{\"input_ids\": 7, \"label\": 1}"), "not a list of whole numbers");
+  expect_contains(error("{\"input_ids\": [], \"label\": 1}"), "the text has no token");
+  expect_contains(error("{\"input_ids\": [-1], \"label\": 1}"), "-1 is not a token id");
+  expect_contains(error("{\"input_ids\": [18446744073709551615], \"label\": 1}"), "is not a token id");
+  expect_contains(error("{\"input_ids\": [4294967296], \"label\": 1}"), "4294967296 is not a token id");
+  expect_contains(error("{\"input_ids\": [1], \"label\": -3}"), "label -3 is not one of");
+  expect_contains(error("{\"input_ids\": [1], \"label\": 18446744073709551615}"), "label -1 is not one of");
+  expect_contains(error("{\"input_ids\": [1], \"label\": 2}", "[classes]\nnames = [\"a\", \"b\"]\n"),
+                  "label 2 is not one of the 2 classes");
+  expect_contains(error("{\"input_ids\": [1], \"label\": \"bb\"}", "[classes]\nnames = [\"a\", \"b\"]\n"),
+                  "did you mean \"b\"?");
+  expect_contains(error("{\"input_ids\": [1], \"label\": \"b\"}"), "name the classes");
+  expect_contains(error("\n\n"), "there is not a single sample");
+  expect_contains(error("{\"input_ids\": [1], \"label\": 1}", "[text]\ninputs = { m = \"mask\" }\n"),
+                  "no input takes the token ids");
+  expect_contains(error("{\"input_ids\": [1], \"label\": 1}", "[text]\ninputs = { m = \"idds\" }\n"),
+                  "did you mean \"ids\"?");
+  expect_contains(error("{\"input_ids\": [1], \"label\": 1}", "[preprocess]\nscale = 1\n"), "applies to images");
+}
+
+TEST(Jsonl, TextOptionsNeedTexts) {
+  const TempFolder folder;
+  folder.write("a.bin", cifar_record(1, 2, 3, 4));
+  expect_contains(
+      error_of([&] {
+        read_data_set(folder.write(
+            "d.toml", "task = \"classify\"\n[test]\nformat = \"cifar\"\nfiles = \"a.bin\"\n[text]\nlength = 3\n"));
+      }),
+      "applies to texts");
+}
+
+}  // namespace
+}  // namespace pare
