@@ -2,6 +2,7 @@
 #include "kernels/conv_int8/conv_int8.h"
 #include "kernels/depthwise_int8/depthwise_int8.h"
 #include "kernels/elementwise_int8/elementwise_int8.h"
+#include "kernels/float_rows/float_rows.h"
 
 namespace pare {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 CatalogPage page() {
   CatalogPage page{
       "Kernels",
-      "Integer loops of our own, best first; float layers run in oneDNN. Written by `pare kernels --markdown`.",
+      "Loops of our own, best first; dense float layers run in oneDNN. Written by `pare kernels --markdown`.",
       {}};
   const auto add = [&page](const auto& rows, const char* summary) {
     bool best = true;
@@ -29,6 +30,7 @@ CatalogPage page() {
   add(conv_int8_kernels(), "8-bit convolution and linear layers");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
   add(elementwise_int8_kernels(), "8-bit add, pooling, quantize and dequantize");
+  add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
 }
 
@@ -39,7 +41,7 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
 }  // namespace
 
 extern const Command command_kernels;
-const Command command_kernels = {"kernels", "Integer kernels, and which of them this CPU runs.", "pare kernels",
+const Command command_kernels = {"kernels", "Kernels, and which of them this CPU runs.", "pare kernels",
                                  declare};
 
 }  // namespace pare

@@ -1,0 +1,13 @@
+#include "kernels/float_rows/loops.h"
+
+namespace pare {
+namespace {
+
+bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+}  // namespace
+
+extern const FloatRowsKernel float_rows_avx2;
+const FloatRowsKernel float_rows_avx2{"float_rows_avx2", "avx2", supported, softmax_row, norm_row};
+
+}  // namespace pare

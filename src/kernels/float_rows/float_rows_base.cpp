@@ -1,0 +1,13 @@
+#include "kernels/float_rows/loops.h"
+
+namespace pare {
+namespace {
+
+bool supported() { return true; }
+
+}  // namespace
+
+extern const FloatRowsKernel float_rows_base;
+const FloatRowsKernel float_rows_base{"float_rows_scalar", "scalar", supported, softmax_row, norm_row};
+
+}  // namespace pare
