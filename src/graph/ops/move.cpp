@@ -134,10 +134,8 @@ void forward_split(Forward& f) {
   }
 }
 
-struct Cut {
-  int64_t start = 0, step = 1, extent = 0;
-};
-// One Cut per axis of x, by ONNX's clamping rules for negative and overlong bounds.
+}  // namespace
+
 std::vector<Cut> cuts_of(const Node& node, const Dims& dims, const std::vector<int64_t>& starts, const std::vector<int64_t>& ends,
                          std::vector<int64_t> axes, const std::vector<int64_t>& steps) {
   std::vector<Cut> cuts;
@@ -159,6 +157,9 @@ std::vector<Cut> cuts_of(const Node& node, const Dims& dims, const std::vector<i
   }
   return cuts;
 }
+
+namespace {
+
 void infer_slice(Inference& in) {
   in.set_type(0, in.type(0));
   const Shape* x = in.shape(0);

@@ -37,6 +37,14 @@ struct Window {
 // `in`: spatial extents. Reads kernel_shape (or `kernel`), strides, dilations, pads, auto_pad, ceil_mode.
 Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel = {});
 
+// What a Slice takes along one axis: `extent` elements from `start` on, each `step` further.
+struct Cut {
+  int64_t start = 0, step = 1, extent = 0;
+};
+// One Cut per axis of `dims`, by ONNX's clamping rules for negative and overlong bounds.
+std::vector<Cut> cuts_of(const Node& node, const Dims& dims, const std::vector<int64_t>& starts, const std::vector<int64_t>& ends,
+                         std::vector<int64_t> axes, const std::vector<int64_t>& steps);
+
 // f32 in and out for a float operator of any float type: casts inputs, runs, casts the result to the type of input 0.
 Array float_in(const Forward& forward, size_t i);
 void float_out(Forward& forward, size_t i, Array result);
