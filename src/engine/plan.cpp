@@ -44,6 +44,7 @@ Planner::Planner(Graph planned, const SessionOptions& session_options, int threa
     output_values.push_back(id);
   }
   pinned_.insert(output_values.begin(), output_values.end());
+  if (image_layout == Layout::blocked) find_homes();
 }
 
 Dims Planner::dims(ValueId id) const {
@@ -98,22 +99,76 @@ SlotId Planner::slot(ValueId id, Layout layout, Type type) {
 }
 
 SlotId Planner::scratch(Storage storage) {
-  slots.push_back({std::move(storage), -1, -1, -1, 0});
+  slots.push_back({std::move(storage)});
   return SlotId(slots.size()) - 1;
 }
 
 SlotId Planner::define(ValueId id, Storage storage) {
   if (storage.dims.size() != 4) storage.layout = Layout::plain;
-  const SlotId slot = scratch(storage);
-  forms_[{id, storage.layout, storage.type}] = slot;
+  const auto key = std::tuple(id, storage.layout, storage.type);
+  const SlotId slot = scratch(std::move(storage));
+  forms_[key] = slot;
+  if (const auto home = homes_.find(id); home != homes_.end() && std::get<Layout>(key) == Layout::blocked) {
+    move_in(slot, home->second);
+    keep(id);
+  }
   return slot;
 }
 
-SlotId Planner::define_alias(ValueId id, Storage storage, SlotId of) {
-  const SlotId slot = define(id, std::move(storage));
-  while (slots[size_t(of)].alias >= 0) of = slots[size_t(of)].alias;
+SlotId Planner::define_alias(ValueId id, Storage storage, SlotId of, size_t shift) {
+  if (storage.dims.size() != 4) storage.layout = Layout::plain;
+  const auto key = std::tuple(id, storage.layout, storage.type);
+  const SlotId slot = scratch(std::move(storage));
+  forms_[key] = slot;
+  shift += slots[size_t(of)].shift;
+  if (slots[size_t(of)].alias >= 0) of = slots[size_t(of)].alias;
   slots[size_t(slot)].alias = of;
+  slots[size_t(slot)].shift = shift;
   return slot;
+}
+
+SlotId Planner::joined_slot(ValueId concat, Type type) {
+  const auto key = std::pair(concat, type);
+  if (const auto made = joined_.find(key); made != joined_.end()) return made->second;
+  const SlotId slot = scratch({type, dims(concat), Layout::blocked});
+  if (const auto home = homes_.find(concat); home != homes_.end()) move_in(slot, home->second);
+  return joined_[key] = slot;
+}
+
+// Puts a slot where its value belongs in the Concat's.
+void Planner::move_in(SlotId id, const Home& home) {
+  const Storage& own = storage(id);
+  const size_t shift = size_t(home.channel * own.dims[2] * own.dims[3] * type_bits(own.type) / 8);
+  const SlotId whole = joined_slot(home.concat, own.type);
+  const Slot& around = slots[size_t(whole)];
+  slots[size_t(id)].alias = around.alias >= 0 ? around.alias : whole;
+  slots[size_t(id)].shift = around.shift + shift;
+}
+
+SlotId Planner::define_joined(ValueId concat, Type type) {
+  const SlotId slot = joined_slot(concat, type);
+  forms_[{concat, Layout::blocked, type}] = slot;
+  if (homed(concat)) keep(concat);
+  return slot;
+}
+
+// The inputs of a Concat of channels lie one behind the other where the batch is 1 and every one of them fills whole blocks.
+// A value can lie in one place only.
+void Planner::find_homes() {
+  for (const Node& node : graph.nodes) {
+    if (!node.is("Concat") || graph.at(node.outputs[0]).type != Type::f32) continue;
+    const auto whole = graph.at(node.outputs[0]).shape ? known_dims(*graph.at(node.outputs[0]).shape) : std::nullopt;
+    const int64_t axis = node.integer("axis", 0);
+    if (!whole || whole->size() != 4 || (*whole)[0] != 1 || (axis != 1 && axis != -3)) continue;
+    std::map<ValueId, Home> found;
+    int64_t channel = 0;
+    for (ValueId id : node.inputs) {
+      const int64_t channels = dims(id)[1];
+      if (channel % channel_block() == 0 && channels % channel_block() == 0 && producer[size_t(id)] >= 0 && !homed(id)) found[id] = {node.outputs[0], channel};
+      channel += channels;
+    }
+    if (channel % channel_block() == 0) homes_.insert(found.begin(), found.end());
+  }
 }
 
 void Planner::emit(std::unique_ptr<Step> step) {

@@ -89,7 +89,11 @@ class Planner {
   std::optional<SlotId> existing(ValueId id) const;    // any slot that holds it
   const Storage& storage(SlotId id) const { return slots[size_t(id)].storage; }
   SlotId define(ValueId id, Storage storage);          // a fresh slot for a node's result
-  SlotId define_alias(ValueId id, Storage storage, SlotId of);  // the same memory, read or updated in place
+  // The same memory from `shift` bytes on, read or updated in place.
+  SlotId define_alias(ValueId id, Storage storage, SlotId of, size_t shift = 0);
+  // Concat along blocked channels happens by itself: its inputs are made where they belong in its result.
+  bool homed(ValueId id) const { return homes_.count(id) != 0; }   // such an input
+  SlotId define_joined(ValueId concat, Type type);                 // the result of such a Concat, blocked
   void keep(ValueId id) { pinned_.insert(id); }         // its memory is read under another name: no step may overwrite it
   SlotId scratch(Storage storage);                     // a slot that belongs to no value
   void emit(std::unique_ptr<Step> step);
@@ -108,7 +112,8 @@ class Planner {
 
   struct Slot {
     Storage storage;
-    SlotId alias = -1;
+    SlotId alias = -1;           // shares the memory of this slot, which is no alias itself
+    size_t shift = 0;            // bytes from its beginning
     int first = -1, last = -1;   // steps
     size_t offset = 0;
   };
@@ -123,6 +128,15 @@ class Planner {
  private:
   void lower(int node);
   void plan_memory();
+  struct Home {
+    ValueId concat;
+    int64_t channel;   // the first
+  };
+  void find_homes();
+  SlotId joined_slot(ValueId concat, Type type);
+  void move_in(SlotId id, const Home& home);
+  std::map<ValueId, Home> homes_;
+  std::map<std::pair<ValueId, Type>, SlotId> joined_;   // not among the forms before the Concat is reached
   std::map<std::tuple<ValueId, Layout, Type>, SlotId> forms_;
   std::vector<std::string> refusals_;
   std::set<ValueId> pinned_;

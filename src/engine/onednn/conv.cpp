@@ -16,19 +16,6 @@ struct ConvPlan {
   memory::data_type bias_type = memory::data_type::f32;
 };
 
-dnnl::post_ops post_ops_of(const Fused& fused, bool in_place, const memory::desc& residual) {
-  dnnl::post_ops ops;
-  auto add = [&](bool before) {
-    for (const auto& a : fused.activations)
-      if (a.before_residual == before) ops.append_eltwise(1.f, a.algorithm, a.alpha, a.beta);
-  };
-  add(true);
-  if (fused.residual != kNone && in_place) ops.append_sum(1.f);
-  else if (fused.residual != kNone) ops.append_binary(dnnl::algorithm::binary_add, residual);
-  add(false);
-  return ops;
-}
-
 std::optional<dnnl::convolution_forward::primitive_desc> describe(const ConvPlan& plan, dnnl::algorithm algorithm, const dnnl::post_ops& ops) {
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
@@ -106,7 +93,7 @@ bool lower_float_conv(Planner& planner, int n) {
   if (fused.residual != kNone) {
     residual = planner.slot(fused.residual, planner.image_layout, type);
     const bool input = std::find(planner.input_slots.begin(), planner.input_slots.end(), residual) != planner.input_slots.end();
-    in_place = !input && residual != source && planner.last_use(fused.residual, add);
+    in_place = !input && !planner.homed(fused.result) && residual != source && planner.last_use(fused.residual, add);
   }
   const ConvPlan plan = plan_conv(planner, node, planner.storage(source), target_storage);
   const dnnl::post_ops ops = post_ops_of(fused, in_place, memory_desc(target_storage));
@@ -124,11 +111,7 @@ bool lower_float_conv(Planner& planner, int n) {
     step->reads = {source};
     if (residual >= 0) step->reads.push_back(residual);
     step->writes = target;
-    if (residual >= 0 && !in_place) {
-      int position = 0;
-      for (const auto& a : fused.activations) position += a.before_residual;
-      step->bind_slot(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1, residual, memory_desc(target_storage));
-    }
+    if (residual >= 0 && !in_place) step->bind_slot(residual_argument(fused), residual, memory_desc(target_storage));
   }
   int choice = 0;
   if (steps.size() > 1 && planner.options.tune) {

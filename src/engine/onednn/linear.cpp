@@ -11,9 +11,23 @@ using dnnl::memory;
 
 // y[rows, columns] = x[rows, inner] · wᵀ + b, w as [columns, inner].
 struct Linear {
+  ValueId result = kNone;  // behind the Add of a bias
+  int add = -1;
   int64_t rows = 1, inner = 1, columns = 1;
   Array weight, bias;
 };
+
+// MatMul has no bias of its own: exporters add it behind.
+void take_bias(const Planner& planner, Linear& linear) {
+  const int next = planner.only_consumer(linear.result);
+  if (next < 0 || !planner.graph.nodes[size_t(next)].is("Add")) return;
+  const Node& add = planner.graph.nodes[size_t(next)];
+  const Tensor* bias = planner.graph.constant(add.inputs[add.inputs[0] == linear.result ? 1 : 0]);
+  if (bias == nullptr || bias->count() != linear.columns || bias->dims.empty() || bias->dims.back() != linear.columns) return;
+  linear.bias = bias->decode().cast(Type::f32);
+  linear.add = next;
+  linear.result = add.outputs[0];
+}
 
 std::optional<Linear> linear_of(Planner& planner, const Node& node) {
   if (!(node.is("Gemm") || node.is("MatMul")) || planner.graph.constant(node.input(1)) == nullptr || planner.graph.constant(node.input(0)) != nullptr) return std::nullopt;
@@ -43,6 +57,8 @@ std::optional<Linear> linear_of(Planner& planner, const Node& node) {
     for (int64_t i = 0; i < linear.inner; ++i)
       for (int64_t j = 0; j < linear.columns; ++j) to[size_t(j * linear.inner + i)] = from[size_t(i * linear.columns + j)];
   }
+  linear.result = node.outputs[0];
+  if (linear.bias.empty()) take_bias(planner, linear);
   if (linear.bias.empty()) linear.bias = Array(Type::f32, {linear.columns});
   linear.bias = linear.bias.reshaped({linear.columns});
   return linear;
@@ -55,15 +71,19 @@ bool lower_float_linear(Planner& planner, int n) {
   const auto linear = linear_of(planner, node);
   if (!linear) return false;
   const Type type = compute_type(planner, node.inputs[1]);
-  Fused fused = fuse_behind(planner, node.outputs[0], false);
+  Fused fused = fuse_behind(planner, linear->result, true);
+  if (linear->add >= 0) {
+    fused.nodes.push_back(linear->add);
+    fused.text = "+Add" + fused.text;
+  }
   const SlotId source = planner.slot(node.inputs[0], Layout::plain, type);
   const SlotId target = planner.define(fused.result, {Type::f32, planner.dims(fused.result), Layout::plain});
   const memory::desc x({linear->rows, linear->inner}, data_type(type), memory::format_tag::ab);
   const memory::desc w({linear->columns, linear->inner}, data_type(type), memory::format_tag::any);
   const memory::desc b({linear->columns}, memory::data_type::f32, memory::format_tag::a);
   const memory::desc y({linear->rows, linear->columns}, memory::data_type::f32, memory::format_tag::ab);
-  dnnl::post_ops ops;
-  for (const auto& a : fused.activations) ops.append_eltwise(1.f, a.algorithm, a.alpha, a.beta);
+  const SlotId residual = fused.residual == kNone ? -1 : planner.slot(fused.residual, Layout::plain, Type::f32);
+  const dnnl::post_ops ops = post_ops_of(fused, false, y);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
   const dnnl::inner_product_forward::desc desc(dnnl::prop_kind::forward_inference, x, w, b, y);
@@ -75,6 +95,10 @@ bool lower_float_linear(Planner& planner, int n) {
   step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), linear->weight, {linear->columns, linear->inner}));
   step->bind_memory(DNNL_ARG_BIAS, constant_memory(b, linear->bias, {linear->columns}));
   step->reads = {source};
+  if (residual >= 0) {
+    step->reads.push_back(residual);
+    step->bind_slot(residual_argument(fused), residual, y);
+  }
   step->writes = target;
   step->report = {node.name, node.op_type + fused.text, planner.graph.at(fused.result).name, std::string("onednn ") + described.impl_info_str(),
                   type == Type::bf16 ? "bf16" : "f32", "", linear->rows * linear->inner * linear->columns, planner.graph.constant(node.inputs[1])->size_bytes(), 0};

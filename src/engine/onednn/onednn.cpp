@@ -97,6 +97,12 @@ std::optional<Fused::Activation> activation_of(const Planner& planner, const Nod
   if (node.is("Elu")) return Fused::Activation{A::eltwise_elu, node.real("alpha", 1), 0};
   if (node.is("Exp")) return Fused::Activation{A::eltwise_exp, 0, 0};
   if (node.is("Abs")) return Fused::Activation{A::eltwise_abs, 0, 0};
+  if (node.is("Swish")) return Fused::Activation{A::eltwise_swish, node.real("alpha", 1), 0};
+  if (node.is("Gelu")) return Fused::Activation{node.text("approximate", "none") == "tanh" ? A::eltwise_gelu_tanh : A::eltwise_gelu_erf, 0, 0};
+  if (node.is("Mish")) return Fused::Activation{A::eltwise_mish, 0, 0};
+  if (node.is("Sqrt")) return Fused::Activation{A::eltwise_sqrt, 0, 0};
+  if (node.is("Neg")) return Fused::Activation{A::eltwise_linear, -1, 0};
+  if (node.is("Softplus")) return Fused::Activation{A::eltwise_soft_relu, 0, 0};
   if (node.is("HardSwish")) return Fused::Activation{A::eltwise_hardswish, 0, 0};
   return std::nullopt;
 }
@@ -123,6 +129,24 @@ Fused fuse_behind(const Planner& planner, ValueId value, bool allow_residual) {
     fused.text += "+" + node.op_type;
     fused.result = node.outputs[0];
   }
+}
+
+dnnl::post_ops post_ops_of(const Fused& fused, bool in_place, const dnnl::memory::desc& residual) {
+  dnnl::post_ops ops;
+  auto add = [&](bool before) {
+    for (const auto& a : fused.activations)
+      if (a.before_residual == before) ops.append_eltwise(1.f, a.algorithm, a.alpha, a.beta);
+  };
+  add(true);
+  if (fused.residual != kNone && in_place) ops.append_sum(1.f);
+  else if (fused.residual != kNone) ops.append_binary(dnnl::algorithm::binary_add, residual);
+  add(false);
+  return ops;
+}
+
+int residual_argument(const Fused& fused) {
+  const auto before = std::count_if(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
+  return DNNL_ARG_ATTR_MULTIPLE_POST_OP(int(before)) | DNNL_ARG_SRC_1;
 }
 
 Type compute_type(const Planner& planner, ValueId weight) {

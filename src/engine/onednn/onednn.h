@@ -43,6 +43,9 @@ struct Fused {
   std::vector<Activation> activations;
 };
 Fused fuse_behind(const Planner& planner, ValueId value, bool allow_residual);
+// The same for oneDNN. The residual is added `in_place` (it lies in the target), or bound as residual_argument().
+dnnl::post_ops post_ops_of(const Fused& fused, bool in_place, const dnnl::memory::desc& residual);
+int residual_argument(const Fused& fused);
 // oneDNN's form of an elementwise node, if it has one.
 std::optional<Fused::Activation> activation_of(const Planner& planner, const Node& node);
 

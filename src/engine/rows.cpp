@@ -1,0 +1,76 @@
+// Normalization and softmax over the last axis: rows shared by the team.
+#include "engine/plan.h"
+#include "graph/ops/ops.h"
+#include "kernels/float_rows/float_rows.h"
+
+namespace pare {
+namespace {
+
+class RowsStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* y = reinterpret_cast<float*>(slots[writes]);
+    const FloatRowsKernel& kernel = best_float_rows_kernel();
+    for (int64_t row = count * thread / threads; row < count * (thread + 1) / threads; ++row) {
+      if (gamma.empty()) kernel.softmax(x + row * length, nullptr, 1, y + row * length, length);
+      else kernel.norm(x + row * length, gamma.data(), beta.empty() ? nullptr : beta.data(), epsilon, centred, y + row * length, length);
+    }
+  }
+  int64_t count = 0, length = 0;
+  std::vector<float> gamma, beta;  // no gamma: softmax
+  float epsilon = 0;
+  bool centred = true;
+};
+
+bool last_axis(const Node& node, const Dims& dims) { return normal_axis(node.integer("axis", -1), int64_t(dims.size()), node.where()) == int64_t(dims.size()) - 1; }
+
+std::optional<std::vector<float>> row_of(const Planner& planner, ValueId id, int64_t length) {
+  const Tensor* tensor = planner.graph.constant(id);
+  return tensor && tensor->count() == length ? std::optional(tensor->decode().to_floats()) : std::nullopt;
+}
+
+bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> step) {
+  const ValueId x = node.inputs[0], y = node.outputs[0];
+  const Dims dims = planner.dims(x);
+  step->length = dims.back();
+  step->count = step->length > 0 ? count_of(dims) / step->length : 0;
+  step->reads = {planner.slot(x, Layout::plain, Type::f32)};
+  step->writes = planner.define(y, {Type::f32, dims, Layout::plain});
+  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+}  // namespace
+
+bool lower_norm(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const bool centred = node.is("LayerNormalization");
+  if (!(centred || node.is("RMSNormalization")) || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  const Dims dims = planner.dims(node.inputs[0]);
+  const auto unused = [&](size_t i) { return node.outputs.size() <= i || node.outputs[i] == kNone; };
+  if (dims.empty() || !last_axis(node, dims) || !unused(1) || !unused(2)) return false;
+  const auto gamma = row_of(planner, node.input(1), dims.back());
+  if (!gamma || gamma->empty()) return false;
+  auto step = std::make_unique<RowsStep>();
+  step->gamma = *gamma;
+  if (node.input(2) != kNone) {
+    const auto beta = row_of(planner, node.input(2), dims.back());
+    if (!beta) return false;
+    step->beta = *beta;
+  }
+  step->epsilon = node.real("epsilon", 1e-5f);
+  step->centred = centred;
+  return emit_rows(planner, node, std::move(step));
+}
+
+bool lower_softmax(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (!node.is("Softmax") || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  const Dims dims = planner.dims(node.inputs[0]);
+  return !dims.empty() && last_axis(node, dims) && emit_rows(planner, node, std::make_unique<RowsStep>());
+}
+
+}  // namespace pare
