@@ -59,10 +59,10 @@ void check_random(uint64_t seed) {
 
 TEST(StridedCopy, EveryArrangement) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
-    check_random<uint8_t>(seed);
-    check_random<uint16_t>(seed);
-    check_random<uint32_t>(seed);
-    check_random<uint64_t>(seed);
+    ASSERT_NO_FATAL_FAILURE(check_random<uint8_t>(seed));
+    ASSERT_NO_FATAL_FAILURE(check_random<uint16_t>(seed));
+    ASSERT_NO_FATAL_FAILURE(check_random<uint32_t>(seed));
+    ASSERT_NO_FATAL_FAILURE(check_random<uint64_t>(seed));
   }
 }
 
