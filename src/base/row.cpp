@@ -50,7 +50,8 @@ Json paired_json(const PairedTest& paired) {
           {"high", finite(paired.high)},
           {"better", paired.better},
           {"worse", paired.worse},
-          {"p_value", finite(paired.p_value)}};
+          {"p_value", finite(paired.p_value)},
+          {"test", paired.test}};
 }
 
 Json latency_json(const Latency& latency) {
@@ -189,12 +190,14 @@ MetricValue read_metric(const Json& json, const std::string& where) {
 
 PairedTest read_paired(const Json& json, const std::string& where) {
   const Object object = object_at(json, where);
-  return {object.number_or("difference", not_a_number),
-          object.number_or("low", not_a_number),
-          object.number_or("high", not_a_number),
-          object.count("better"),
-          object.count("worse"),
-          object.number_or("p_value", not_a_number)};
+  PairedTest paired{object.number_or("difference", not_a_number),
+                    object.number_or("low", not_a_number),
+                    object.number_or("high", not_a_number),
+                    object.count("better"),
+                    object.count("worse"),
+                    object.number_or("p_value", not_a_number)};
+  if (object.optional("test") != nullptr) paired.test = object.text("test");
+  return paired;
 }
 
 Latency read_latency(const Json& json, const std::string& where) {

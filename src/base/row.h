@@ -18,7 +18,8 @@ struct MetricValue {
 struct PairedTest {
   double difference = 0, low = 0, high = 0;  // value − baseline value, 95 % interval
   int64_t better = 0, worse = 0;    // samples only this model / only the baseline gets right
-  double p_value = 1;               // two-sided exact McNemar (classification)
+  double p_value = 1;               // two-sided
+  std::string test = "exact McNemar";  // or "paired bootstrap": better and worse count the samples it does better on
 };
 
 struct Latency {

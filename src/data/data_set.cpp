@@ -18,8 +18,10 @@ namespace {
 struct Task {
   std::string_view name;
   bool needs_labels;
+  TruthKind truth = TruthKind::label;
 };
-constexpr Task tasks[] = {{"classify", true}, {"classify-text", true}, {"compare", false}};
+constexpr Task tasks[] = {
+    {"classify", true}, {"classify-text", true}, {"compare", false}, {"restore", true, TruthKind::picture}};
 
 constexpr int64_t calibration_limit = 300;
 
@@ -40,6 +42,10 @@ class PickedSamples : public Samples {
   Sample get(int64_t index) const override {
     PARE_CHECK(index >= 0 && index < size());
     return all_->get(picked_[size_t(index)]);
+  }
+  Truth truth(int64_t index) const override {
+    PARE_CHECK(index >= 0 && index < size());
+    return all_->truth(picked_[size_t(index)]);
   }
 
  private:
@@ -148,7 +154,12 @@ Split read_split(const Section& section, const Treatment& treatment, const std::
   section.allow(keys);
   if (!section.has(reader.keys[0]))
     section.fail(reader.keys[0], "missing", fmt::format("for example:\n{}", reader.example));
-  Split split = reader.read({section, treatment.preprocess, treatment.text, classes, task.needs_labels});
+  Split split = reader.read({section, treatment.preprocess, treatment.text, classes,
+                             task.needs_labels && task.truth == TruthKind::label});
+  if (task.needs_labels && split.truth != task.truth)
+    section.fail("format", fmt::format("\"{}\" does not say what task \"{}\" is judged by", reader.name, task.name),
+                 task.truth == TruthKind::label ? "use a format with labels"
+                                                : "use format = \"pairs\" with inputs and targets");
   if (split.samples->size() == 0) section.fail(reader.keys[0], "there is not a single sample");
   return split;
 }
@@ -200,13 +211,22 @@ void check_same_inputs(const Section& section, const Split& test, const Sample& 
 
 }  // namespace
 
+Truth Samples::truth(int64_t) const {
+  return {};
+}
+
 DataSet read_data_set(const std::string& path) {
   const Section whole = Section::read(path);
-  whole.allow({"task", "test", "calibration", "preprocess", "text", "classes", "latency_shape"});
   const Task& task = tasks[whole.choice("task", names_of(tasks))];
+  std::vector<std::string> known = {"task", "test",    "calibration",  "preprocess",
+                                    "text", "classes", "latency_shape"};
+  if (task.truth != TruthKind::label) known.emplace_back(task.name);
+  whole.allow(known);
   DataSet set{.path = path, .task = std::string(task.name), .classes = read_classes(whole.section("classes"))};
   set.latency_shapes = read_latency_shapes(whole);
   const Treatment treatment{Preprocess::read(whole.section("preprocess")), TextOptions::read(whole.section("text"))};
+  set.preprocess = treatment.preprocess;
+  set.settings = whole.section(set.task);
   if (!whole.has("test")) whole.fail("test", "missing", "add a [test] table with the files the model is judged on");
 
   const Section test_section = *whole.section("test");
@@ -214,6 +234,7 @@ DataSet read_data_set(const std::string& path) {
   if (set.classes.empty()) set.classes = test.classes;
   set.input_names = test.input_names;
   set.padding = test.padding;
+  set.fixed_size = test.fixed_size;
   set.test = test.samples = limit_samples(test.samples, test_section, false);
   const Sample first = set.test->get(0);
   set.summary = fmt::format("{}: {}{}", set.task, split_text(test, "test"), sample_text(test, first));

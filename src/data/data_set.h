@@ -1,10 +1,14 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/array.h"
+#include "data/description.h"
+#include "data/image.h"
+#include "data/preprocess.h"
 
 namespace pare {
 
@@ -13,6 +17,12 @@ namespace pare {
 struct Sample {
   std::vector<Array> inputs;
   int64_t label = -1;
+};
+
+// What a sample should give, where a class index does not say it.
+struct Truth {
+  std::string file;  // the sample's picture
+  Image picture;     // restore: the picture wanted
 };
 
 // A split read as a stream: memory does not grow with its length (but for compressed IDX files, held as bytes).
@@ -24,6 +34,7 @@ class Samples {
   // one size.
   virtual int64_t length(int64_t /*index*/) const { return 0; }
   virtual Sample get(int64_t index) const = 0;  // any order, from several threads; throws Error where a file is damaged
+  virtual Truth truth(int64_t index) const;     // likewise; empty where the reader knows labels only
 };
 
 // How samples of different lengths stand in one batch: each is filled up at the end of its second axis.
@@ -34,10 +45,13 @@ struct Padding {
 
 // A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
 struct DataSet {
-  std::string path, task;                            // "classify", "classify-text", "compare"
+  std::string path, task;                            // "classify", "classify-text", "compare", "restore"
   std::vector<std::string> classes, input_names;     // empty where the description names none
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
   Padding padding;
+  bool fixed_size = true;                            // every picture has the first one's extents
+  Preprocess preprocess;                             // what was done to pictures
+  std::optional<Section> settings;                   // the table named as the task: how outputs are to be read
   std::map<std::string, Dims> latency_shapes;        // input name → extents to time a model of dynamic shapes with
   std::string summary;  // "classify: 1,017 test images 3x32x32, 300 calibration images, 10 classes"
 };

@@ -28,17 +28,23 @@ Image decode_image(std::span<const std::byte> file, const std::string& where) {
               "convert it to PNG or JPEG, or remove it");
 }
 
+Image crop(const Image& image, const Frame& frame) {
+  PARE_CHECK(frame.top >= 0 && frame.left >= 0 && frame.top + frame.height <= image.height &&
+             frame.left + frame.width <= image.width);
+  const int64_t row = frame.width * image.channels;
+  Image result{frame.height, frame.width, image.channels, std::vector<uint8_t>(size_t(frame.height * row))};
+  for (int64_t y = 0; y < frame.height; ++y)
+    std::copy_n(image.values.begin() + ((frame.top + y) * image.width + frame.left) * image.channels, row,
+                result.values.begin() + y * row);
+  return result;
+}
+
 Image crop_centre(const Image& image, int64_t height, int64_t width) {
   PARE_CHECK(height <= image.height && width <= image.width);
   // Halves round to even, as Python's round() in torchvision's center_crop.
   const auto top = int64_t(std::nearbyint(double(image.height - height) / 2));
   const auto left = int64_t(std::nearbyint(double(image.width - width) / 2));
-  Image result{height, width, image.channels, std::vector<uint8_t>(size_t(height * width * image.channels))};
-  const int64_t row = width * image.channels;
-  for (int64_t y = 0; y < height; ++y)
-    std::copy_n(image.values.begin() + ((top + y) * image.width + left) * image.channels, row,
-                result.values.begin() + y * row);
-  return result;
+  return crop(image, {top, left, height, width});
 }
 
 Image to_rgb(const Image& image) {

@@ -27,6 +27,10 @@ enum class Interpolation { bilinear, bicubic, nearest };
 // The same bytes as PIL's Image.resize: when shrinking, bilinear and bicubic average over all pixels covered.
 Image resize(const Image& image, int64_t height, int64_t width, Interpolation interpolation);
 
+struct Frame {
+  int64_t top = 0, left = 0, height = 0, width = 0;
+};
+Image crop(const Image& image, const Frame& frame);  // the frame lies within the image
 Image crop_centre(const Image& image, int64_t height, int64_t width);  // extents at most the image's
 Image to_rgb(const Image& image);
 Image to_gray(const Image& image);  // ITU-R 601 luma in PIL's integers

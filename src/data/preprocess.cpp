@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -81,6 +82,31 @@ Array Preprocess::apply(Image image, const std::string& image_name) const {
     for (int64_t i = 0; i < pixels; ++i) out[start + i * step] = table[image.values[size_t(i * count + c)]];
   }
   return array;
+}
+
+Image Preprocess::invert(const Array& picture, const std::string& name) const {
+  Dims dims = picture.dims();
+  while (dims.size() > 3 && dims[0] == 1) dims.erase(dims.begin());
+  const auto is_colour = [](int64_t extent) { return extent == 1 || extent == 3; };
+  if (dims.size() == 2) dims.insert(channels_last ? dims.end() : dims.begin(), 1);
+  const bool last = dims.size() == 3 && is_colour(dims[2]) && (channels_last || !is_colour(dims[0]));
+  if (dims.size() != 3 || !(last || is_colour(dims[0])))
+    throw Error(name, fmt::format("{} is not a picture, expected 1 or 3 channels of rows", dims_text(picture.dims())));
+  const int64_t count = last ? dims[2] : dims[0], pixels = picture.count() / count;
+  Image image{last ? dims[0] : dims[1], last ? dims[1] : dims[2], count, std::vector<uint8_t>(size_t(picture.count()))};
+  check_count(*this, "mean", mean, count, name);
+  check_count(*this, "std", std, count, name);
+  const std::vector<float> values = picture.to_floats();
+  for (int64_t c = 0; c < count; ++c) {
+    const double factor = of_channel(std, c) / scale, shift = of_channel(mean, c) / scale;
+    const int64_t start = last ? c : c * pixels, step = last ? count : 1;
+    const int64_t to = channels == Channels::bgr ? count - 1 - c : c;
+    for (int64_t i = 0; i < pixels; ++i) {
+      const double value = std::nearbyint(double(values[size_t(start + i * step)]) * factor + shift);
+      image.values[size_t(i * count + to)] = value > 0 ? uint8_t(std::min(value, 255.0)) : 0;  // NaN becomes black
+    }
+  }
+  return image;
 }
 
 Preprocess Preprocess::read(const std::optional<Section>& section) {

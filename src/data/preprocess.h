@@ -25,6 +25,10 @@ struct Preprocess {
   bool fixes_size() const { return !crop.empty() || resize.size() == 2; }
   Array apply(Image image, const std::string& image_name) const;  // float32 1xCxHxW or 1xHxWxC
 
+  // The way back: what a model gave in the units of its input (array of one picture, alone or the first of a batch of
+  // one) as 8-bit RGB or gray pixels, rounded and clipped. Throws Error where it is no picture of 1 or 3 channels.
+  Image invert(const Array& picture, const std::string& name) const;
+
   static Preprocess read(const std::optional<Section>& section);
 };
 

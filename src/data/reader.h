@@ -18,6 +18,9 @@ struct SplitRequest {
   bool needs_labels = false;
 };
 
+// What a split's samples can be judged by.
+enum class TruthKind { label, picture };
+
 // What it gives: all samples of the files, in their order. The driver (data_set.cpp) picks from them.
 struct Split {
   std::shared_ptr<const Samples> samples;
@@ -26,6 +29,7 @@ struct Split {
   bool fixed_size = true;                         // every sample has the first one's extents
   Padding padding;
   bool texts = false;                             // [text] was applied
+  TruthKind truth = TruthKind::label;
 };
 
 // A layout of files on disk. A new one is a file here and a row in readers.inc.

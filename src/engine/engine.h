@@ -1,4 +1,5 @@
 #pragma once
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -54,8 +55,28 @@ class Session {
   std::unique_ptr<State> state_;
 };
 
-// The extents a session takes where the model leaves them open: `batch` for the first axis, 1 for others unless
-// `given` (by input name) says more.
+// A graph compiled anew for each set of input shapes it meets; the last `keep` are kept, each with packed weights of its
+// own. For samples of their own sizes.
+class Sessions {
+ public:
+  Sessions(const Graph& graph, SessionOptions options, size_t keep)
+      : graph_(graph), options_(std::move(options)), keep_(keep) {}
+  // The session for inputs of these extents. Valid until the next call.
+  Session& of(const std::vector<Array>& inputs);
+
+ private:
+  const Graph& graph_;
+  SessionOptions options_;
+  size_t keep_;
+  std::list<std::pair<std::vector<Dims>, Session>> kept_;  // the last used first
+};
+
+// What open extents are taken to be where nobody says more: the height and width of pictures (a multiple of every
+// usual stride) and the length of token sequences.
+constexpr int64_t assumed_extent = 128;
+// The extents a session takes where the model leaves them open: `batch` for the first axis, `assumed_extent` for the
+// spatial axes of 4-D inputs and the second axis of 2-D whole-number inputs, 1 for others unless `given` (by input
+// name) says more.
 std::vector<Dims> default_input_dims(const Graph& graph, int64_t batch, const std::map<std::string, Dims>& given = {});
 std::vector<Array> random_inputs(const Graph& graph, const std::vector<Dims>& dims, uint64_t seed);
 

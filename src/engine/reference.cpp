@@ -35,6 +35,19 @@ std::vector<Array> run_reference(const Graph& graph, const std::vector<Array>& i
   return results;
 }
 
+namespace {
+
+// Height and width of NCHW, or of NHWC where only the last axis can be the channels; tokens of NxT.
+bool is_spatial_or_sequence(const Value& input, size_t axis) {
+  const Shape& shape = *input.shape;
+  if (shape.size() == 2) return axis == 1 && is_integer(input.type);
+  if (shape.size() != 4 || axis == 0) return false;
+  const bool channels_last = !shape[1].known() && shape[3].known();
+  return channels_last ? axis < 3 : axis > 1;
+}
+
+}  // namespace
+
 std::vector<Dims> default_input_dims(const Graph& graph, int64_t batch, const std::map<std::string, Dims>& given) {
   std::vector<Dims> all;
   for (ValueId id : graph.inputs) {
@@ -46,7 +59,10 @@ std::vector<Dims> default_input_dims(const Graph& graph, int64_t batch, const st
     if (!value.shape) throw Error("input '" + value.name + "'", "the model does not say its rank", "give a shape with the data description's latency_shape");
     Dims dims;
     for (size_t i = 0; i < value.shape->size(); ++i)
-      dims.push_back((*value.shape)[i].known() ? (*value.shape)[i].value : i == 0 ? batch : 1);
+      dims.push_back((*value.shape)[i].known()            ? (*value.shape)[i].value
+                     : i == 0                             ? batch
+                     : is_spatial_or_sequence(value, i) ? assumed_extent
+                                                          : 1);
     all.push_back(dims);
   }
   return all;

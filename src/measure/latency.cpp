@@ -103,6 +103,9 @@ Latency summarize(const Timed& timed, const Timed& baseline, const MeasureOption
 std::map<std::string, Dims> wanted_shapes(const Graph& graph, const MeasureOptions& options) {
   std::map<std::string, Dims> shapes =
       options.data != nullptr ? options.data->latency_shapes : std::map<std::string, Dims>();
+  // Models that share a description need not share their input's name.
+  if (shapes.size() == 1 && graph.inputs.size() == 1)
+    shapes = {{graph.at(graph.inputs[0]).name, shapes.begin()->second}};
   for (const auto& [name, dims] : options.shapes) {
     if (graph.inputs.empty()) break;
     const std::string wanted = name.empty() ? graph.at(graph.inputs[0]).name : name;
@@ -208,13 +211,14 @@ std::vector<Array> latency_inputs(const Graph& graph, const MeasureOptions& opti
 std::string open_extents_note(const Graph& graph, const MeasureOptions& options) {
   if (options.data != nullptr) return "";
   const std::map<std::string, Dims> shapes = wanted_shapes(graph, options);
-  for (ValueId id : graph.inputs) {
-    const Value& input = graph.at(id);
+  const std::vector<Dims> assumed = default_input_dims(graph, std::max<int64_t>(1, declared_batch(graph)), shapes);
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Value& input = graph.at(graph.inputs[i]);
     if (!input.shape || shapes.count(input.name) != 0) continue;
     for (size_t axis = 1; axis < input.shape->size(); ++axis)
       if (!(*input.shape)[axis].known())
-        return "the model leaves extents of '" + input.name + "' open (" + shape_text(*input.shape) +
-               "): 1 is assumed; say --shape " + input.name + "=…";
+        return "the model leaves extents of '" + input.name + "' open (" + shape_text(*input.shape) + "): " +
+               dims_text(assumed[i]) + " is assumed; say --shape " + input.name + "=…";
   }
   return "";
 }

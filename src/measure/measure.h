@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,12 +42,14 @@ struct Quality {
   MetricValue metric;
   std::vector<MetricValue> more;
   std::vector<char> correct;  // per sample, for the paired test; empty where the task has no right and wrong
+  // Else the metric over a choice of samples (numbers in the test split, repeats allowed), for the paired bootstrap.
+  std::function<double(std::span<const int64_t>)> over_samples;
   int64_t batch = 1;          // samples judged at a time
 };
 // `baseline` is needed by tasks that compare with it. Throws Error where data and model do not fit, or when
 // interrupted.
 Quality measure_quality(const Graph& model, const Graph& baseline, const MeasureOptions& options);
-// Absent unless both were judged right or wrong on the same samples.
+// Absent unless both were judged on the same samples, right or wrong or by a metric over any choice of them.
 std::optional<PairedTest> compare_quality(const Quality& model, const Quality& baseline);
 
 // --- latency -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <latch>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 
 #include "base/threads.h"
@@ -31,7 +32,7 @@ bool batches(const Graph& graph) {
 int64_t judged_batch(const Graph& graph, const DataSet& data) {
   const int64_t declared = declared_batch(graph);
   if (declared > 0) return declared;
-  if (!batches(graph)) return 1;
+  if (!data.fixed_size || find_task(data.task).one_at_a_time || !batches(graph)) return 1;
   int64_t bytes = 1;
   for (const Array& input : data.test->get(0).inputs) bytes += int64_t(input.size_bytes());
   return std::min({kBatch, data.test->size(), std::max<int64_t>(1, kBatchBytes / bytes)});
@@ -55,18 +56,13 @@ std::vector<std::vector<int64_t>> schedule(const Graph& graph, const DataSet& da
   return batches;
 }
 
-std::vector<Dims> dims_of(const std::vector<Array>& arrays) {
-  std::vector<Dims> dims;
-  for (const Array& array : arrays) dims.push_back(array.dims());
-  return dims;
-}
-
 struct Question {
   const Graph& model;
   const Graph* baseline;  // null where the task needs none
   const DataSet& data;
   int64_t batch;
   std::vector<std::vector<int64_t>> batches;  // sample numbers
+  std::vector<std::string> output_names;
 };
 
 void check_outputs(const std::vector<Array>& outputs, int64_t batch, const DataSet& data) {
@@ -100,11 +96,22 @@ class Crew {
  private:
   void work(std::latch& compiled) {
     set_threads(1);
-    Plans plans;
+    const DataSet& data = question_.data;
+    SessionOptions options;
+    options.threads = 1;
+    // Measuring the candidates of every layer does not pay for a plan that judges a few samples.
+    const std::vector<int64_t>&first = question_.batches.front(), &last = question_.batches.back();
+    options.tune = data.fixed_size && data.test->length(first[0]) == data.test->length(last[0]);
+    // Texts come sorted by their length; pictures of a set have a handful of sizes in any order.
+    const size_t kept = data.fixed_size ? 1 : 4;
+    Sessions sessions(question_.model, options, kept);
+    std::optional<Sessions> baseline;
+    if (question_.baseline != nullptr) baseline.emplace(*question_.baseline, options, kept);
     try {
-      // One after the other, and before anybody runs: compiling measures candidates.
-      const std::lock_guard lock(guard_);
-      compile(plans, dims_of(inputs_of(0)));
+      // Before anybody runs: compiling measures candidates.
+      const auto inputs = inputs_of(0);
+      sessions.of(inputs);
+      if (baseline) baseline->of(inputs);
     } catch (...) {
       fail();
     }
@@ -113,7 +120,7 @@ class Crew {
       const int64_t batch = next_.fetch_add(1);
       if (batch >= int64_t(question_.batches.size())) return;
       try {
-        run_batch(batch, plans);
+        run_batch(batch, sessions, baseline ? &*baseline : nullptr);
       } catch (...) {
         fail();
       }
@@ -123,41 +130,22 @@ class Crew {
     turn_moved_.notify_all();
   }
 
-  // A thread's plans for the shapes it met last.
-  struct Plans {
-    std::vector<Dims> dims;
-    std::unique_ptr<Session> model, baseline;
-  };
-
   std::vector<Array> inputs_of(int64_t batch, std::vector<int64_t>* labels = nullptr) const {
     return gather_samples(question_.model, question_.data, *question_.data.test, question_.batches[size_t(batch)],
                           question_.batch, labels);
   }
 
-  void compile(Plans& plans, std::vector<Dims> dims) const {
-    SessionOptions options;
-    options.threads = 1;
-    // Measuring the candidates of every layer does not pay for a plan that judges a few samples.
-    const std::vector<int64_t>&first = question_.batches.front(), &last = question_.batches.back();
-    options.tune = question_.data.test->length(first[0]) == question_.data.test->length(last[0]);
-    plans.model.reset();  // before the next is made: weights are packed anew
-    plans.baseline.reset();
-    plans.model = std::make_unique<Session>(question_.model, dims, options);
-    if (question_.baseline != nullptr) plans.baseline = std::make_unique<Session>(*question_.baseline, dims, options);
-    plans.dims = std::move(dims);
-  }
-
-  void run_batch(int64_t batch, Plans& plans) {
+  void run_batch(int64_t batch, Sessions& sessions, Sessions* baseline) {
     std::vector<int64_t> labels;
     const auto inputs = inputs_of(batch, &labels);
-    if (auto dims = dims_of(inputs); dims != plans.dims) compile(plans, std::move(dims));
-    const std::vector<Array> outputs = plans.model->run(inputs),
-                             expected = plans.baseline ? plans.baseline->run(inputs) : std::vector<Array>();
+    const std::vector<Array> outputs = sessions.of(inputs).run(inputs),
+                             expected = baseline != nullptr ? baseline->of(inputs).run(inputs) : std::vector<Array>();
     check_outputs(outputs, question_.batch, question_.data);
     std::unique_lock lock(guard_);
     turn_moved_.wait(lock, [&] { return turn_ == batch || stopped_; });
     if (stopped_) return;
-    judge_.see({labels, outputs, expected, question_.batch > 1, question_.batches[size_t(batch)]});
+    judge_.see({labels, outputs, expected, question_.batch > 1, question_.batches[size_t(batch)], inputs,
+                question_.output_names});
     ++turn_;
     judged_ += int64_t(labels.size());
     if (progress_) progress_("quality", double(judged_), double(count_));
@@ -191,7 +179,8 @@ Quality measure_quality(const Graph& model, const Graph& baseline, const Measure
   const DataSet& data = *options.data;
   const Task& task = find_task(data.task);
   if (data.test->size() == 0) throw Error(data.path, "the test split is empty");
-  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data), {}};
+  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data), {}, {}};
+  for (ValueId id : model.outputs) question.output_names.push_back(model.at(id).name);
   if (task.needs_baseline) question.batch = std::min(question.batch, judged_batch(baseline, data));
   question.batches = schedule(model, data, question.batch);
   const auto judge = task.start(data, options.seed);
@@ -201,7 +190,40 @@ Quality measure_quality(const Graph& model, const Graph& baseline, const Measure
   return quality;
 }
 
+namespace {
+
+// The difference of a metric that is no proportion: samples are drawn anew, the same for both models.
+std::optional<PairedTest> compare_by_bootstrap(const Quality& model, const Quality& baseline) {
+  const int64_t count = model.metric.count;
+  if (!model.over_samples || !baseline.over_samples || count != baseline.metric.count ||
+      model.metric.name != baseline.metric.name)
+    return std::nullopt;
+  int64_t draws = 0, above = 0, below = 0;
+  const Interval interval = bootstrap_interval(count, 1, [&](std::span<const int64_t> samples) {
+    const double difference = model.over_samples(samples) - baseline.over_samples(samples);
+    ++draws;
+    above += difference >= 0;
+    below += difference <= 0;
+    return difference;
+  });
+  PairedTest test;
+  test.test = "paired bootstrap";
+  test.difference = model.metric.value - baseline.metric.value;
+  test.low = interval.low;
+  test.high = interval.high;
+  if (draws > 0) test.p_value = std::min(1.0, 2 * double(std::min(above, below) + 1) / double(draws + 1));
+  for (int64_t i = 0; i < count; ++i) {
+    const double ours = model.over_samples({&i, 1}), theirs = baseline.over_samples({&i, 1});
+    test.better += ours > theirs;
+    test.worse += ours < theirs;
+  }
+  return test;
+}
+
+}  // namespace
+
 std::optional<PairedTest> compare_quality(const Quality& model, const Quality& baseline) {
+  if (model.correct.empty() && baseline.correct.empty()) return compare_by_bootstrap(model, baseline);
   if (model.correct.empty() || model.correct.size() != baseline.correct.size()) return std::nullopt;
   PairedCounts counts;
   for (size_t i = 0; i < model.correct.size(); ++i) {
@@ -211,12 +233,14 @@ std::optional<PairedTest> compare_quality(const Quality& model, const Quality& b
       ++(baseline.correct[i] ? counts.only_baseline : counts.neither);
   }
   const Interval interval = paired_interval(counts);
-  return PairedTest{double(counts.only_model - counts.only_baseline) / double(model.correct.size()),
-                    interval.low,
-                    interval.high,
-                    counts.only_model,
-                    counts.only_baseline,
-                    mcnemar_p_value(counts.only_model, counts.only_baseline)};
+  PairedTest test;
+  test.difference = double(counts.only_model - counts.only_baseline) / double(model.correct.size());
+  test.low = interval.low;
+  test.high = interval.high;
+  test.better = counts.only_model;
+  test.worse = counts.only_baseline;
+  test.p_value = mcnemar_p_value(test.better, test.worse);
+  return test;
 }
 
 }  // namespace pare

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/random.h"
 
@@ -69,6 +70,16 @@ Interval bootstrap_interval(int64_t count, uint64_t seed,
     results.push_back(statistic(indices));
   }
   return {percentile(results, 0.025), percentile(results, 0.975)};
+}
+
+MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
+                                const std::function<double(std::span<const int64_t>)>& over_samples) {
+  std::vector<int64_t> all(static_cast<size_t>(count));
+  std::iota(all.begin(), all.end(), int64_t(0));
+  const double value = all.empty() ? 0 : over_samples(all);
+  const Interval interval =
+      std::isfinite(value) ? bootstrap_interval(count, seed, over_samples) : Interval{value, value};
+  return {name, value, interval.low, interval.high, count, true};
 }
 
 }  // namespace pare

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "base/row.h"
+
 namespace pare {
 
 struct Interval {
@@ -31,5 +33,9 @@ double percentile(std::vector<double> values, double fraction);  // linear betwe
 // `seed`.
 Interval bootstrap_interval(int64_t count, uint64_t seed,
                             const std::function<double(std::span<const int64_t>)>& statistic);
+
+// The metric over all of `count` samples with its bootstrap interval. A value that is not finite has none.
+MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
+                                const std::function<double(std::span<const int64_t>)>& over_samples);
 
 }  // namespace pare

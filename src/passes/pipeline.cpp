@@ -1,7 +1,6 @@
 // The driver of passes, written once: what a pass needs measured is measured here, and around every pass stands the
 // same frame of clock, verification and record.
 #include <chrono>
-#include <optional>
 
 #include "base/threads.h"
 #include "engine/engine.h"
@@ -33,21 +32,12 @@ void observe(const Graph& graph, const Observations& observations, const Pipelin
     options.taps.push_back(name);
     observers.push_back(observer.get());
   }
-  std::vector<Dims> compiled;
-  std::optional<Session> session;
+  Sessions sessions(graph, options, 1);  // pictures and texts have sizes of their own
   const size_t outputs = graph.outputs.size();
   for (int64_t i = 0; i < inputs.calibration.count; ++i) {
     if (interrupted()) throw Error(pass, "interrupted while measuring the calibration data");
     if (inputs.progress) inputs.progress(pass + ": calibration", double(i), double(inputs.calibration.count));
-    const std::vector<Array> sample = inputs.calibration.get(i);
-    std::vector<Dims> dims;
-    for (const Array& array : sample) dims.push_back(array.dims());
-    if (!session || dims != compiled) {
-      session.reset();  // before the next is made: weights are packed anew
-      session.emplace(graph, dims, options);
-      compiled = dims;
-    }
-    const std::vector<Array> results = session->run(sample);
+    const std::vector<Array> sample = inputs.calibration.get(i), results = sessions.of(sample).run(sample);
     parallel_for(int64_t(observers.size()), [&](int64_t first, int64_t last) {
       for (int64_t k = first; k < last; ++k) observers[size_t(k)]->see(results[outputs + size_t(k)]);
     });

@@ -63,9 +63,10 @@ Cell change_cell(const Sheet& sheet, size_t i) {
     cell.tone = 0;
     cell.hint = "no paired test: the difference of the two values";
   } else if (row.paired->better + row.paired->worse > 0) {
-    cell.hint = fmt::format("only this model right: {}, only the baseline right: {}, exact McNemar p = {}",
-                            count_text(row.paired->better), count_text(row.paired->worse),
-                            significant_text(row.paired->p_value, 2));
+    const bool counted = row.paired->test == PairedTest().test;
+    cell.hint = fmt::format("{}: {}, {}: {}, {} p = {}", counted ? "only this model right" : "better on",
+                            count_text(row.paired->better), counted ? "only the baseline right" : "worse on",
+                            count_text(row.paired->worse), row.paired->test, significant_text(row.paired->p_value, 2));
   } else {
     cell.hint = "paired on the same samples";
   }

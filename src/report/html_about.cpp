@@ -68,7 +68,7 @@ std::string about_section(const Sheet& sheet) {
       "speed is the ratio of the two with its 95&nbsp;% interval. Quality carries a 95&nbsp;% interval (Wilson for "
       "counts, "
       "bootstrap otherwise) and "
-      "is compared sample by sample with the baseline’s, by McNemar’s exact test where answers are right or wrong.</p>";
+      "is compared sample by sample with the baseline’s, by McNemar’s exact test where answers are right or wrong, else by drawing the same samples anew for both.</p>";
   html += "<h3>Machine</h3><dl class=\"facts\" id=\"machine\">" + machine_entries(sheet.table.machine) + "</dl>";
   html += "<h3>Data and energy</h3><dl class=\"facts\">" +
           entry("Data", sheet.table.data.empty() ? "None given." : sheet.table.data) + entry("Energy", energy) +

@@ -33,6 +33,13 @@ std::vector<float> sample_values(const Array& output, size_t sample, bool batche
   return {values.begin() + ptrdiff_t(sample * each), values.begin() + ptrdiff_t((sample + 1) * each)};
 }
 
+Array sample_of(const Array& output, size_t sample, bool batched) {
+  if (!batched) return output;
+  Dims dims = output.dims();
+  dims[0] = 1;
+  return Array::of<float>(dims, sample_values(output, sample, true));
+}
+
 size_t top_index(std::span<const float> values) {
   size_t top = 0;
   float best = -INFINITY;

@@ -52,12 +52,12 @@ class CompareJudge : public Judge {
     const Interval interval = wilson_interval(agreed, count);
     quality.metric = {"agreement", count > 0 ? double(agreed) / double(count) : 0, interval.low, interval.high, count,
                       true};
-    quality.more.push_back(over_samples("sqnr_db", [this](std::span<const int64_t> indices) {
+    quality.more.push_back(bootstrapped_metric("sqnr_db", count, seed_, [this](std::span<const int64_t> indices) {
       double signal = 0, noise = 0;
       for (int64_t i : indices) signal += samples_[size_t(i)].signal, noise += samples_[size_t(i)].noise;
       return decibels(signal, noise);
     }));
-    quality.more.push_back(over_samples("cosine", [this](std::span<const int64_t> indices) {
+    quality.more.push_back(bootstrapped_metric("cosine", count, seed_, [this](std::span<const int64_t> indices) {
       double sum = 0;
       for (int64_t i : indices) sum += cosine(samples_[size_t(i)]);
       return sum / double(indices.size());
@@ -67,15 +67,6 @@ class CompareJudge : public Judge {
   }
 
  private:
-  MetricValue over_samples(const char* name, const std::function<double(std::span<const int64_t>)>& statistic) const {
-    std::vector<int64_t> all(samples_.size());
-    for (size_t i = 0; i < all.size(); ++i) all[i] = int64_t(i);
-    const double value = all.empty() ? 0 : statistic(all);
-    const Interval interval =
-        std::isfinite(value) ? bootstrap_interval(int64_t(all.size()), seed_, statistic) : Interval{value, value};
-    return {name, value, interval.low, interval.high, int64_t(all.size()), true};
-  }
-
   uint64_t seed_;
   std::vector<Sums> samples_;
   std::vector<char> agree_;

@@ -15,6 +15,8 @@ struct JudgedBatch {
   std::span<const Array> baseline_outputs;  // empty unless the task asked for them
   bool batched = true;                      // false: one sample, whatever the first axis is
   std::span<const int64_t> samples = {};    // numbers of the judged samples in the test split
+  std::span<const Array> inputs = {};       // what the model was given, in its order
+  std::span<const std::string> output_names = {};
 };
 
 // Collects over the test split; memory grows with the number of samples by a few bytes each at most.
@@ -31,6 +33,7 @@ struct Task {
   const char* summary;
   bool needs_baseline;  // judges outputs by the baseline model's
   std::unique_ptr<Judge> (*start)(const DataSet& data, uint64_t seed);
+  bool one_at_a_time = false;  // outputs need not have a batch axis
 };
 
 std::span<const Task* const> tasks();            // the catalog
@@ -38,6 +41,8 @@ const Task& find_task(const std::string& name);  // throws Error listing what is
 
 // The sample's share of an output as floats.
 std::vector<float> sample_values(const Array& output, size_t sample, bool batched);
+// The same with its extents, the batch axis being 1.
+Array sample_of(const Array& output, size_t sample, bool batched);
 // Index of the largest value, the first of equals; NaN never wins.
 size_t top_index(std::span<const float> values);
 

@@ -104,7 +104,7 @@ TEST(DataSet, MistakesAreNamed) {
       {test_lines + "limit = -3\n", "d.toml:5", {"-3 is outside 0"}},
       {test_lines + "shuffle = 1\n", "d.toml:5", {"expected true or false"}},
       {test_lines + "seed = 1\n", "d.toml:5", {"add shuffle = true"}},
-      {"task = \"classify\"\n[test]\nformat = \"cfar\"\n", "d.toml:3", {"did you mean \"cifar\"", "idx, folder, npy"}},
+      {"task = \"classify\"\n[test]\nformat = \"cfar\"\n", "d.toml:3", {"did you mean \"cifar\"", "idx, folder, "}},
       {"task = \"classify\"\n[test]\nfiles = \"a.bin\"\n", "d.toml:2", {"[test] format: missing"}},
       {"task = \"classify\"\n[test]\nformat = \"idx\"\n", "d.toml:2", {"[test] images: missing", "t10k-labels"}},
       {"task = \"classify\"\n[test]\nformat = \"cifar\"\nfiles = [\"none.bin\"]\n",
