@@ -51,11 +51,12 @@ class ThreadScratch {
   std::vector<Int8Line> lines_;
 };
 
-// The kernel row to use: the best, or the first of the instruction set the session asks for.
+// The kernel row to use: the best, or the first of the instruction set the session asks for. A family that has no row for
+// "avx512vnni" takes the one for its beginning, "avx512".
 template <class Kernel>
 const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& isa) {
   for (const Kernel& kernel : kernels)
-    if (kernel.supported() && (isa.empty() || isa == kernel.isa)) return kernel;
+    if (kernel.supported() && (isa.empty() || isa.starts_with(kernel.isa))) return kernel;
   throw UsageError("kernels", "no integer kernel '" + isa + "' runs on this CPU", "`pare kernels` lists them");
 }
 

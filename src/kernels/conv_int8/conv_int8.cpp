@@ -4,26 +4,12 @@
 
 #include "kernels/conv_int8/blocks.h"
 
+#define PARE_KERNEL_TYPE ConvInt8Kernel
+#define PARE_KERNELS conv_int8_kernels
+#define PARE_KERNEL_ROWS "kernels/conv_int8/kernels.inc"
+#include "kernels/rows.inc"
+
 namespace pare {
-
-#define PARE_CONV_INT8(row) extern const ConvInt8Kernel row;
-#include "kernels/conv_int8/kernels.inc"
-#undef PARE_CONV_INT8
-
-std::span<const ConvInt8Kernel> conv_int8_kernels() {
-  static const ConvInt8Kernel rows[] = {
-#define PARE_CONV_INT8(row) row,
-#include "kernels/conv_int8/kernels.inc"
-#undef PARE_CONV_INT8
-  };
-  return rows;
-}
-
-const ConvInt8Kernel& best_conv_int8_kernel() {
-  const auto rows = conv_int8_kernels();
-  return *std::find_if(rows.begin(), rows.end(), [](const ConvInt8Kernel& row) { return row.supported(); });
-}
-
 namespace {
 
 // Input bytes a band may read: with the weights of one block it should stay in a 48 KB L1.

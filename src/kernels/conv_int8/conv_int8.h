@@ -2,7 +2,7 @@
 // 2-D convolution of 8-bit activations (u8 or s8, one zero point) with s8 weights (one scale per output channel), NHWC.
 // Also the fully connected layer: in_h = in_w = 1 and batch = rows.
 //
-//   kernel = best_conv_int8_kernel()            or any row of conv_int8_kernels()
+//   kernel = a row of conv_int8_kernels() whose supported() says so
 //   packed = pack_conv_int8(kernel, shape, ...) once per layer; a tiling from conv_int8_tilings() may be tried out
 //   kernel.run(packed, args, thread, threads)   by every thread; each does its share, the caller waits for all of them
 
@@ -74,7 +74,6 @@ struct ConvInt8Kernel {
 
 // Every kernel compiled in, best first; only those with supported() may be run.
 std::span<const ConvInt8Kernel> conv_int8_kernels();
-const ConvInt8Kernel& best_conv_int8_kernel();
 
 // Tilings worth trying, the default first.
 std::vector<ConvInt8Tiling> conv_int8_tilings(const ConvInt8Kernel& kernel, const ConvInt8Shape& shape);

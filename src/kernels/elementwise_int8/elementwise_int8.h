@@ -94,6 +94,5 @@ struct ElementwiseInt8Kernel {
 
 // Every kernel compiled in, best first; only those with supported() may be run.
 std::span<const ElementwiseInt8Kernel> elementwise_int8_kernels();
-const ElementwiseInt8Kernel& best_elementwise_int8_kernel();
 
 }  // namespace pare
