@@ -85,7 +85,7 @@ struct Avx2 {
         fill_sums<2>(job, out.pixels, std::make_integer_sequence<int, kMaxPixels[2]>{});
       const std::int32_t* sums = job.sums;
       for (int p = 0; p < out.pixels; ++p) {
-        const std::size_t index = (out.pixel + p) * out.out_c + out.channel;
+        const std::size_t index = (out.pixel + p) * out.pitch + out.channel;
         for (int v = 0; v < out.vectors; ++v, sums += kLanes) {
           epilogue.store(index + v * kLanes, _mm256_load_si256(reinterpret_cast<const __m256i*>(sums)),
                          out.multiplier + v * kLanes, std::min(kLanes, out.channels - v * kLanes));

@@ -1,7 +1,8 @@
 // AVX-512 VNNI: 16 output channels a vector, 4 input bytes a step. A pixel's 4 bytes are broadcast and multiplied with
 // the weights of 16 channels by one vpdpbusd; two vectors a pixel leave load ports idle, 24 sums hide the latency.
 
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms in GCC 12's immintrin.h (GCC bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // both: false alarms in GCC 12's immintrin.h (GCC bug 105593)
 
 #include <utility>
 
@@ -41,9 +42,9 @@ struct Destination {
       : finish(f),
         out(o),
         full(o.channels == channels),
-        dense(full && o.out_c == channels),
+        dense(full && o.pitch == channels),
         mask(o.channels >= 64 ? ~0ull : (1ull << o.channels) - 1),
-        index(o.pixel * o.out_c + o.channel) {}
+        index(o.pixel * o.pitch + o.channel) {}
 
   // Bytes of Pixels pixels, Vectors x 16 bytes each.
   template <int Pixels, int Vectors>
@@ -63,12 +64,12 @@ struct Destination {
       _mm512_mask_storeu_epi8(to, mask, bytes);
     } else if constexpr (Vectors == 2) {
       store_half(to, _mm512_castsi512_si256(bytes));
-      store_half(to + out.out_c, _mm512_extracti64x4_epi64(bytes, 1));
+      store_half(to + out.pitch, _mm512_extracti64x4_epi64(bytes, 1));
     } else {
       store_quarter(to, _mm512_castsi512_si128(bytes));
-      store_quarter(to + out.out_c, _mm512_extracti32x4_epi32(bytes, 1));
-      if constexpr (Pixels > 2) store_quarter(to + 2 * std::size_t(out.out_c), _mm512_extracti32x4_epi32(bytes, 2));
-      if constexpr (Pixels > 3) store_quarter(to + 3 * std::size_t(out.out_c), _mm512_extracti32x4_epi32(bytes, 3));
+      store_quarter(to + out.pitch, _mm512_extracti32x4_epi32(bytes, 1));
+      if constexpr (Pixels > 2) store_quarter(to + 2 * std::size_t(out.pitch), _mm512_extracti32x4_epi32(bytes, 2));
+      if constexpr (Pixels > 3) store_quarter(to + 3 * std::size_t(out.pitch), _mm512_extracti32x4_epi32(bytes, 3));
     }
   }
 
@@ -104,7 +105,7 @@ inline __attribute__((always_inline)) void finish_pixels(const __m512i (&sums)[P
   if (to.finish.residual) {
 #pragma GCC unroll 4
     for (int i = 0; i < Count * Vectors; ++i) {
-      const std::size_t index = to.index + (i / Vectors) * std::size_t(to.out.out_c) + i % Vectors * kLanes;
+      const std::size_t index = to.index + (i / Vectors) * std::size_t(to.out.pitch) + i % Vectors * kLanes;
       v[i] = _mm512_add_ps(
           v[i], e.residual_term(index, to.full ? 0xffff : valid_lanes(to.out.channels - i % Vectors * kLanes)));
     }
@@ -112,7 +113,7 @@ inline __attribute__((always_inline)) void finish_pixels(const __m512i (&sums)[P
 #pragma GCC unroll 4
   for (int i = Count * Vectors; i < 4; ++i) v[i] = v[0];
   to.store<Count, Vectors>(e.quantized(v));
-  to.index += Count * std::size_t(to.out.out_c);
+  to.index += Count * std::size_t(to.out.pitch);
 }
 
 template <int First, int Pixels, int Vectors>
@@ -259,7 +260,7 @@ struct Avx512 {
         : finish_{Int8Epilogue512(args.epilogue, channels), static_cast<std::uint8_t*>(args.output), false,
                   args.epilogue.has_mid, args.epilogue.residual != nullptr},
           real_(args.epilogue.type == Int8Output::f32) {
-      finish_.fused = !real_ && finish_.e.bounded;
+      finish_.fused = !real_ && finish_.e.bounded && !finish_.e.activates;
     }
 
     void run(const ConvTileJob& job, const ConvTileOutput& out, ConvTilePixels form) const {
@@ -273,17 +274,19 @@ struct Avx512 {
     }
 
    private:
-    // Any output, one vector at a time.
+    // Any output, one vector at a time: an activation's constants want the registers that the sums of a tile hold.
     void write_sums(const std::int32_t* sums, const ConvTileOutput& out) const {
       const Int8Epilogue512& e = finish_.e;
       for (int p = 0; p < out.pixels; ++p) {
         for (int v = 0; v < out.vectors; ++v, sums += kLanes) {
           const __mmask16 mask = valid_lanes(out.channels - v * kLanes);
-          const std::size_t index = (out.pixel + p) * out.out_c + out.channel + v * kLanes;
+          const std::size_t index = (out.pixel + p) * out.pitch + out.channel + v * kLanes;
           __m512 y =
               _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), _mm512_load_ps(out.multiplier + v * kLanes));
+          y = Int8Epilogue512::after(e.first, y);
           if (finish_.mid) y = e.after_mid(y);
           if (finish_.residual) y = _mm512_add_ps(y, e.residual_term(index, mask));
+          y = Int8Epilogue512::after(e.last, y);
           if (real_)
             _mm512_mask_storeu_ps(reinterpret_cast<float*>(finish_.output) + index, mask, e.limited(y));
           else

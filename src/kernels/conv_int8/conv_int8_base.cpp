@@ -47,7 +47,7 @@ struct Base {
                                                                   fill_sums<4>};
       fill_tile[out.pixels - 1](job);
       for (int pixel = 0; pixel < out.pixels; ++pixel) {
-        const std::size_t index = (out.pixel + pixel) * out.out_c + out.channel;
+        const std::size_t index = (out.pixel + pixel) * out.pitch + out.channel;
         for (int c = 0; c < out.channels; ++c) {
           store_int8_sum(args.epilogue, args.output, index + c, job.sums[pixel * kLanes + c], out.multiplier[c]);
         }

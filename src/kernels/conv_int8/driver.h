@@ -41,7 +41,7 @@ struct ConvTileOutput {
   int pixels, vectors;
   int channel;              // first output channel, of all groups
   int channels;             // valid channels of the vectors
-  int out_c;                // channels of the output tensor
+  int pitch;                // elements between neighbouring output pixels
   const float* multiplier;  // of the vectors, filled up
 };
 
@@ -163,7 +163,8 @@ class ConvInt8Driver {
     job.weights = packed_.weights.front().bytes + blocks_.vector_bytes * vector;
     job.bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + vector * Isa::kLanes;
     job.sums = sums;
-    ConvTileOutput out{band.pixel, 0, vectors, channel, channels, shape_.out_c, multiplier};
+    const int pitch = args_.epilogue.pitch > 0 ? args_.epilogue.pitch : shape_.out_c;
+    ConvTileOutput out{band.pixel, 0, vectors, channel, channels, pitch, multiplier};
     run_tiles(band, job, out);
   }
 

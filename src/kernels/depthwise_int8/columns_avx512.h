@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/int8_epilogue/lookup_avx512.h"
+
 namespace pare {
 namespace {
 
@@ -155,6 +157,7 @@ struct PlainPixels {
   __m512i bias[4];
   __m512 multiplier[4];
   __m512i zero16, lo8, hi8, flip8;
+  const std::uint8_t* table;
 
   // Sums of output row r (of a pair) from three interleaved columns.
   __attribute__((always_inline)) void sum(int r, const __m512i (&x)[4], const __m512i (&y)[4], const __m512i (&z)[4],
@@ -175,7 +178,8 @@ struct PlainPixels {
     for (int j = 0; j < 4; ++j) q[j] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[j]), multiplier[j]));
     const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero16);
     const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero16);
-    return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), lo8), hi8), flip8);
+    const __m512i y = _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), lo8), hi8), flip8);
+    return table ? looked_up(table, y) : y;
   }
 };
 
@@ -188,9 +192,9 @@ struct PlainTargets {
   PlainTargets(std::uint8_t* output, const OutRow& out) {
     for (int piece = 0; piece < Count; ++piece) to[piece] = out.index[piece] >= 0 ? output + out.index[piece] : nullptr;
   }
-  void move(std::size_t channels) {
+  void move(std::size_t elements) {
 #pragma GCC unroll 4
-    for (int piece = 0; piece < Count; ++piece) to[piece] += Count == 1 || to[piece] ? channels : 0;
+    for (int piece = 0; piece < Count; ++piece) to[piece] += Count == 1 || to[piece] ? elements : 0;
   }
 };
 

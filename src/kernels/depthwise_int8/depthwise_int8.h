@@ -41,6 +41,11 @@ struct DepthwiseInt8Args {
   Int8Epilogue epilogue;
 };
 
+// Elements from one output pixel to the next.
+inline std::size_t depthwise_int8_pitch(const DepthwiseInt8Shape& shape, const Int8Epilogue& epilogue) {
+  return epilogue.pitch > 0 ? std::size_t(epilogue.pitch) : std::size_t(shape.channels);
+}
+
 struct DepthwiseInt8Weights {
   const std::int8_t* weights = nullptr;  // [channels][kernel_h][kernel_w]
   const std::int32_t* bias = nullptr;    // [channels] in units of input scale x weight scale, or null
@@ -58,6 +63,5 @@ struct DepthwiseInt8Kernel {
 
 // Every kernel compiled in, best first; only those with supported() may be run.
 std::span<const DepthwiseInt8Kernel> depthwise_int8_kernels();
-const DepthwiseInt8Kernel& best_depthwise_int8_kernel();
 
 }  // namespace pare

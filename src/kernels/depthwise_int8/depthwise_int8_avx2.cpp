@@ -92,7 +92,7 @@ class Driver {
           _mm256_add_epi32(sums[half], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias + half * 8)));
       const int begin = channel + half * 8;
       const Int8Epilogue256 epilogue{args_.epilogue, args_.output};
-      epilogue.store(pixel * s_.channels + begin, sum, args_.epilogue.multiplier + begin,
+      epilogue.store(pixel * depthwise_int8_pitch(s_, args_.epilogue) + begin, sum, args_.epilogue.multiplier + begin,
                      std::min(8, s_.channels - begin));
     }
   }

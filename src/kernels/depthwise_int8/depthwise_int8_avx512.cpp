@@ -77,6 +77,7 @@ class Driver {
     real_ = args.epilogue.type == Int8Output::f32;
     mid_ = args.epilogue.has_mid;
     residual_ = args.epilogue.residual != nullptr;
+    pitch_ = std::ptrdiff_t(depthwise_int8_pitch(s_, args.epilogue));
     rows_at_once_ = in_pairs(s_) ? 2 : 1;
     steps_per_image_ = (s_.out_h() + rows_at_once_ - 1) / rows_at_once_;
   }
@@ -121,7 +122,7 @@ class Driver {
       for (int r = 0; r < rows_at_once_; ++r) {
         const bool valid = first_step + piece < steps && oh_[piece] + r < s_.out_h();
         const std::int64_t row = std::int64_t{image_[piece]} * s_.out_h() + oh_[piece] + r;
-        out[r].index[piece] = valid ? row * s_.out_w() * s_.channels + channel_ : -1;
+        out[r].index[piece] = valid ? row * s_.out_w() * pitch_ + channel_ : -1;
       }
     }
     if (pieces_.count() == 1)
@@ -136,7 +137,7 @@ class Driver {
   void run_rows(OutRow (&out)[2]) const {
     if (!rolls(s_))
       run_any<Count>(out[0]);
-    else if (real_ || mid_ || residual_ || !e_.bounded)
+    else if (real_ || mid_ || residual_ || e_.activates || !e_.bounded)
       run_rows_of<Count, false>(out);
     else
       run_rows_of<Count, true>(out);
@@ -184,12 +185,13 @@ class Driver {
                                    e_.zero16,
                                    e_.lo8,
                                    e_.hi8,
-                                   e_.flip8};
+                                   e_.flip8,
+                                   e_.table};
     PlainTargets<Count> targets[OutRows];
     for (int r = 0; r < OutRows; ++r)
       targets[r] = PlainTargets<Count>(static_cast<std::uint8_t*>(args_.output), out[r]);
     const Pieces pieces = pieces_;
-    const std::size_t channels = s_.channels;
+    const std::size_t pitch = pitch_;
     const auto pixel = [&](const __m512i(&x)[4], const __m512i(&y)[4], const __m512i(&z)[4])
         __attribute__((always_inline)) {
 #pragma GCC unroll 2
@@ -198,7 +200,7 @@ class Driver {
         plain.sum(r, x, y, z, sums);
         if constexpr (Plain) {
           pieces.store<Count>(targets[r].to, plain.bytes(sums));
-          targets[r].move(channels);
+          targets[r].move(pitch);
         } else {
           finish<Count>(sums, out[r]);
         }
@@ -258,15 +260,17 @@ class Driver {
     __m512 v[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) v[j] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[j]), multiplier_[j]);
+    if (e_.activates) activate(e_.first, v);
     if (mid_) {
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) v[j] = e_.after_mid(v[j]);
     }
     if (residual_) add_residual<Count>(v, out);
+    if (e_.activates) activate(e_.last, v);
     if (real_) {
       store_real(v, out);
     } else {
-      if (!e_.bounded) {
+      if (!e_.bounded || e_.activates) {
 #pragma GCC unroll 4
         for (int j = 0; j < 4; ++j) v[j] = e_.limited(v[j]);
       }
@@ -278,7 +282,12 @@ class Driver {
       pieces_.store<Count>(to, e_.packed(v));
     }
     for (int piece = 0; piece < Count; ++piece)
-      out.index[piece] += Count == 1 || out.index[piece] >= 0 ? s_.channels : 0;
+      out.index[piece] += Count == 1 || out.index[piece] >= 0 ? pitch_ : 0;
+  }
+
+  // Not inline: its constants want the registers that the columns hold.
+  static __attribute__((noinline)) void activate(const Int8Activation& a, __m512 (&v)[4]) {
+    for (__m512& each : v) each = Int8Epilogue512::after(a, each);
   }
 
   template <int Count>
@@ -316,6 +325,7 @@ class Driver {
   const DepthwiseInt8Args& args_;
   Int8Epilogue512 e_;
   bool real_, mid_, residual_;
+  std::ptrdiff_t pitch_;
   int rows_at_once_;
   int steps_per_image_;
   // Of the current unit:

@@ -23,9 +23,9 @@ void run_row(const PackedDepthwiseInt8& packed, const DepthwiseInt8Args& args, i
   const std::uint8_t* input =
       static_cast<const std::uint8_t*>(args.input) + std::size_t(image) * s.in_h * s.in_w * s.channels;
   const std::int8_t* weights = reinterpret_cast<const std::int8_t*>(packed.weights.data());
-  std::size_t index = (std::size_t(image) * s.out_h() + oh) * s.out_w() * s.channels;
+  const std::size_t first = (std::size_t(image) * s.out_h() + oh) * s.out_w(), pitch = depthwise_int8_pitch(s, args.epilogue);
   for (int ow = 0; ow < s.out_w(); ++ow) {
-    for (int c = 0; c < s.channels; ++c, ++index) {
+    for (int c = 0; c < s.channels; ++c) {
       std::int32_t sum = packed.bias[c];
       for (int kh = 0; kh < s.kernel_h; ++kh) {
         for (int kw = 0; kw < s.kernel_w; ++kw) {
@@ -36,7 +36,7 @@ void run_row(const PackedDepthwiseInt8& packed, const DepthwiseInt8Args& args, i
           sum += x * weights[(c * s.kernel_h + kh) * s.kernel_w + kw];
         }
       }
-      store_int8_sum(args.epilogue, args.output, index, sum, args.epilogue.multiplier[c]);
+      store_int8_sum(args.epilogue, args.output, (first + ow) * pitch + c, sum, args.epilogue.multiplier[c]);
     }
   }
 }

@@ -8,6 +8,23 @@
 namespace pare {
 namespace {
 
+// Eight floats, for activation.h.
+struct Float8 {
+  using F = __m256;
+  static F set(float x) { return _mm256_set1_ps(x); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F power_of_two(F shifted) {
+    const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));
+  }
+};
+
 struct Int8Epilogue256 {
   const Int8Epilogue& e;
   void* output;
@@ -21,11 +38,13 @@ struct Int8Epilogue256 {
       return;
     }
     __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
+    v = after(e.first, v);
     if (e.has_mid) {
       v = limited(v, static_cast<float>(e.mid_lo - e.mid_zero), static_cast<float>(e.mid_hi - e.mid_zero));
       v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtps_epi32(v)), _mm256_set1_ps(e.mid_scale));
     }
     if (e.residual) v = _mm256_add_ps(v, residual_term(index));
+    v = after(e.last, v);
     if (e.type == Int8Output::f32) {
       _mm256_storeu_ps(static_cast<float*>(output) + index, limited(v, e.float_lo, e.float_hi));
       return;
@@ -36,10 +55,16 @@ struct Int8Epilogue256 {
     const __m256i low = _mm256_shuffle_epi8(q, _mm256_set1_epi32(0x0c080400));
     const std::uint32_t halves[] = {static_cast<std::uint32_t>(_mm256_extract_epi32(low, 0)),
                                     static_cast<std::uint32_t>(_mm256_extract_epi32(low, 4))};
-    __builtin_memcpy(static_cast<std::uint8_t*>(output) + index, halves, 8);
+    std::uint8_t* to = static_cast<std::uint8_t*>(output) + index;
+    __builtin_memcpy(to, halves, 8);
+    for (int c = 0; c < 8 && e.table; ++c) to[c] = e.table[to[c]];
   }
 
  private:
+  static __m256 after(const Int8Activation& a, __m256 v) {
+    return a.kind == Int8Activation::none ? v : _mm256_mul_ps(activated<Float8>(a, v), _mm256_set1_ps(a.scale));
+  }
+
   static __m256 limited(__m256 v, float lo, float hi) {
     return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
   }

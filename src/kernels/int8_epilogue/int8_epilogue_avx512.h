@@ -7,10 +7,28 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/int8_epilogue/int8_epilogue.h"
+#include "kernels/int8_epilogue/activation.h"
+#include "kernels/int8_epilogue/lookup_avx512.h"
 
 namespace pare {
 namespace {
+
+// Sixteen floats, for activation.h.
+struct Float16 {
+  using F = __m512;
+  static F set(float x) { return _mm512_set1_ps(x); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F power_of_two(F shifted) {
+    const __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)));
+  }
+};
 
 // Constants of an epilogue, one value a lane.
 struct Int8Epilogue512 {
@@ -20,6 +38,9 @@ struct Int8Epilogue512 {
   __m128i residual_flip;
   const std::uint8_t* residual;
   bool bounded;  // no value before the output's limits can leave the range of int32
+  Int8Activation first, last;
+  const std::uint8_t* table;
+  bool activates;
 
   Int8Epilogue512(const Int8Epilogue& e, int channels)
       : mid_lo(_mm512_set1_ps(static_cast<float>(e.mid_lo - e.mid_zero))),
@@ -32,7 +53,11 @@ struct Int8Epilogue512 {
         out_zero(_mm512_set1_epi32(e.out_zero)),
         residual_flip(_mm_set1_epi8(e.residual_signed ? -128 : 0)),
         residual(static_cast<const std::uint8_t*>(e.residual)),
-        bounded(is_bounded(e, channels)) {
+        bounded(is_bounded(e, channels)),
+        first(e.first),
+        last(e.last),
+        table(e.table),
+        activates(e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none) {
     const int shift = e.type == Int8Output::s8 ? 128 : 0;
     zero16 = _mm512_set1_epi16(static_cast<short>(e.out_zero + shift));
     lo8 = _mm512_set1_epi8(static_cast<char>(e.out_lo + shift));
@@ -41,6 +66,10 @@ struct Int8Epilogue512 {
   }
 
   __m512 limited(__m512 v) const { return _mm512_min_ps(_mm512_max_ps(v, lo), hi); }
+
+  static __m512 after(const Int8Activation& a, __m512 v) {
+    return a.kind == Int8Activation::none ? v : _mm512_mul_ps(activated<Float16>(a, v), _mm512_set1_ps(a.scale));
+  }
 
   __m512 after_mid(__m512 v) const {
     v = _mm512_min_ps(_mm512_max_ps(v, mid_lo), mid_hi);
@@ -57,7 +86,8 @@ struct Int8Epilogue512 {
 
   // The quantized output as 16 bytes; u8 and s8 alike, since the limits are within the type.
   __m128i quantized(__m512 v) const {
-    return _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(limited(v)), out_zero));
+    const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(limited(v)), out_zero));
+    return table ? _mm512_castsi512_si128(looked_up(table, _mm512_castsi128_si512(bytes))) : bytes;
   }
 
   // Four vectors to bytes; each 128-bit lane gets 4 bytes of every vector. Only if bounded or limited: limits are
@@ -66,7 +96,8 @@ struct Int8Epilogue512 {
     const __m512i a = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
     const __m512i b = _mm512_packs_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
     const __m512i bytes = _mm512_packus_epi16(_mm512_adds_epi16(a, zero16), _mm512_adds_epi16(b, zero16));
-    return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, lo8), hi8), flip8);
+    const __m512i y = _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, lo8), hi8), flip8);
+    return table ? looked_up(table, y) : y;
   }
 
   // The same as 4 x 16 bytes in the order of the vectors.

@@ -51,6 +51,7 @@ void check(const Case& c) {
   const auto sums = reference_sums(c, x, w, bias);
   const EpilogueData data(random, c.epilogue, count, s.channels, sums);
   const auto expected = data.reference(sums, s.channels);
+  std::vector<std::uint8_t> first;
   for (const DepthwiseInt8Kernel& kernel : depthwise_int8_kernels()) {
     if (!kernel.supported()) continue;
     const PackedDepthwiseInt8 packed = kernel.pack(s, {w.data(), bias.data(), c.input_signed, c.input_zero});
@@ -62,9 +63,11 @@ void check(const Case& c) {
       }
       ASSERT_EQ(output.back(), 0xa5) << "wrote past the end";
       output.pop_back();
-      ASSERT_EQ(first_difference(output, expected), -1)
+      ASSERT_EQ(data.difference(output, expected), "")
           << kernel.name << " threads " << threads << " in " << s.in_h << "x" << s.in_w << "x" << s.channels
           << " kernel " << s.kernel_h << "x" << s.kernel_w << " stride " << s.stride_h;
+      if (first.empty()) first = output;
+      ASSERT_EQ(output, first) << kernel.name;
     }
   }
 }

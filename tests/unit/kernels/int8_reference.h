@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/int8_epilogue/int8_epilogue.h"
@@ -19,6 +20,9 @@ struct EpilogueCase {
   bool residual_signed = false;
   bool narrow = false;   // limits inside the type's range, as a ReLU6 gives
   float multiplier = 0;  // 0: such that the outputs fill the range
+  Int8Activation first, last;
+  bool table = false;
+  int gap = 0;           // elements between the pixels of the output
 };
 
 inline std::vector<EpilogueCase> all_epilogue_cases() {
@@ -27,6 +31,14 @@ inline std::vector<EpilogueCase> all_epilogue_cases() {
     for (bool mid : {false, true})
       for (int residual : {0, 1, 2})
         for (bool narrow : {false, true}) cases.push_back({type, mid, residual > 0, residual == 2, narrow});
+  for (Int8Output type : {Int8Output::u8, Int8Output::s8, Int8Output::f32})
+    for (int kind = Int8Activation::leaky_relu; kind <= Int8Activation::hard_swish; ++kind) {
+      const Int8Activation some{Int8Activation::Kind(kind), 0.17f, 0.5f, 1.7f};
+      cases.push_back({type, true, true, false, false, 0, some, {}, true, 0});
+      cases.push_back({type, false, true, true, false, 0.01f, {}, some, false, 3});
+    }
+  for (Int8Output type : {Int8Output::u8, Int8Output::s8})
+    for (bool residual : {false, true}) cases.push_back({type, false, residual, false, false, 0, {}, {}, true, residual ? 0 : 5});
   return cases;
 }
 
@@ -51,15 +63,32 @@ inline std::vector<std::int8_t> random_weights(std::mt19937& random, std::size_t
   return weights;
 }
 
+// By the definition, in double; the kernels' floats may be a rounding step beside it.
+inline double reference_activation(const Int8Activation& a, double x) {
+  const double gate = std::clamp(double(a.alpha) * x + a.beta, 0.0, 1.0);
+  switch (a.kind) {
+    case Int8Activation::none: return x;
+    case Int8Activation::leaky_relu: return a.scale * (x < 0 ? double(a.alpha) * x : x);
+    case Int8Activation::sigmoid: return a.scale / (1 + std::exp(-x));
+    case Int8Activation::swish: return a.scale * x / (1 + std::exp(-double(a.alpha) * x));
+    case Int8Activation::hard_sigmoid: return a.scale * gate;
+    default: return a.scale * x * gate;
+  }
+}
+
 // An Int8Epilogue with the arrays it points to.
 struct EpilogueData {
   Int8Epilogue epilogue;
   std::vector<float> multiplier;
-  std::vector<std::uint8_t> residual;
+  std::vector<std::uint8_t> residual, table;
+  int gap;
 
   EpilogueData(std::mt19937& random, const EpilogueCase& c, std::size_t count, int channels,
                const std::vector<std::int64_t>& sums)
-      : multiplier(channels), residual(c.residual ? random_bytes(random, count) : std::vector<std::uint8_t>()) {
+      : multiplier(channels),
+        residual(c.residual ? random_bytes(random, count / channels * (channels + c.gap)) : std::vector<std::uint8_t>()),
+        table(c.table ? random_bytes(random, 256) : std::vector<std::uint8_t>()),
+        gap(c.gap) {
     double square = 0;
     for (auto sum : sums) square += double(sum) * double(sum);
     const float usual = static_cast<float>(60 / std::sqrt(square / double(sums.size()) + 1));
@@ -67,6 +96,10 @@ struct EpilogueData {
       m = c.multiplier != 0 ? c.multiplier : usual * (0.5f + static_cast<float>(random() % 1000) / 1000);
     Int8Epilogue& e = epilogue;
     e.multiplier = multiplier.data();
+    e.first = c.first;
+    e.last = c.last;
+    e.table = c.table ? table.data() : nullptr;
+    e.pitch = c.gap > 0 ? channels + c.gap : 0;
     e.has_mid = c.mid;
     e.mid_scale = 1.37f;
     e.mid_zero = 121;
@@ -87,21 +120,28 @@ struct EpilogueData {
     }
   }
 
-  // The output's bytes.
+  bool exact() const { return epilogue.first.kind == Int8Activation::none && epilogue.last.kind == Int8Activation::none; }
+
+  // The output's bytes; those between the pixels stay 0xa5.
   std::vector<std::uint8_t> reference(const std::vector<std::int64_t>& sums, int channels) const {
     const Int8Epilogue& e = epilogue;
     std::vector<std::uint8_t> bytes;
+    const std::size_t width = e.type == Int8Output::f32 ? 4 : 1;
     for (std::size_t i = 0; i < sums.size(); ++i) {
+      if (i > 0 && i % channels == 0) bytes.resize(bytes.size() + gap * width, 0xa5);
       volatile float v = static_cast<float>(static_cast<std::int32_t>(sums[i])) * multiplier[i % channels];
+      v = static_cast<float>(reference_activation(e.first, v));
       if (e.has_mid) {
         const double q = std::clamp(std::nearbyint(double(v)) + e.mid_zero, double(e.mid_lo), double(e.mid_hi));
         v = static_cast<float>(q - e.mid_zero) * e.mid_scale;
       }
       if (e.residual) {
+        const std::size_t at = i + i / channels * gap;
         volatile float r =
-            static_cast<float>(int8_value(residual[i], e.residual_signed) - e.residual_zero) * e.residual_scale;
+            static_cast<float>(int8_value(residual[at], e.residual_signed) - e.residual_zero) * e.residual_scale;
         v = v + r;
       }
+      v = static_cast<float>(reference_activation(e.last, v));
       if (e.type == Int8Output::f32) {
         float limited = v > e.float_lo ? v : e.float_lo;  // -0 becomes the limit 0
         if (limited > e.float_hi) limited = e.float_hi;
@@ -109,13 +149,34 @@ struct EpilogueData {
         std::memcpy(&bytes[bytes.size() - 4], &limited, 4);
       } else {
         const double q = std::clamp(std::nearbyint(double(v)) + e.out_zero, double(e.out_lo), double(e.out_hi));
-        bytes.push_back(static_cast<std::uint8_t>(static_cast<int>(q)));
+        const auto byte = static_cast<std::uint8_t>(static_cast<int>(q));
+        bytes.push_back(e.table ? table[byte] : byte);
       }
     }
+    bytes.resize(bytes.size() + gap * width, 0xa5);
     return bytes;
+  }
+
+  // Empty if `output` is what `expected` says: the same bits, or with an activation 2e-6 of a float and one step of a byte
+  // now and then (that a table or a step before a residual turns into more).
+  std::string difference(const std::vector<std::uint8_t>& output, const std::vector<std::uint8_t>& expected) const {
+    if (output.size() != expected.size()) return "sizes differ";
+    if (exact()) {
+      const auto at = std::mismatch(output.begin(), output.end(), expected.begin()).first - output.begin();
+      return at == std::ptrdiff_t(output.size()) ? "" : "byte " + std::to_string(at);
+    }
+    const bool real = epilogue.type == Int8Output::f32;
+    std::size_t off = 0;
+    for (std::size_t i = 0; i < output.size(); i += real ? 4 : 1) {
+      float a = output[i], b = expected[i];
+      if (real) std::memcpy(&a, &output[i], 4), std::memcpy(&b, &expected[i], 4);
+      off += real ? std::abs(a - b) > 2e-6f * std::max(std::abs(b), 1e-3f) : a != b;
+    }
+    return off * 100 <= output.size() ? "" : std::to_string(off) + " elements of " + std::to_string(output.size());
   }
 };
 
+// Where the plain kernel's bits and another's differ; -1: nowhere.
 inline std::ptrdiff_t first_difference(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& b) {
   if (a.size() != b.size()) return 0;
   const auto at = std::mismatch(a.begin(), a.end(), b.begin()).first;
