@@ -79,6 +79,8 @@ class Planner {
   std::vector<int> producer;                   // value → node
   std::vector<std::vector<int>> consumers;     // value → nodes
   std::vector<char> done;                      // node is lowered or part of a fused group
+  std::map<int, SlotId> joined;                // integer Concat node → the memory that its parts are written to
+  std::set<ValueId> in_concat;                    // parts of a Concat that their layer has written there already
 
   // Values.
   Dims dims(ValueId id) const;                 // throws Error where the shape depends on data

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/threads.h"
+#include "engine/integer/integer.h"
 #include "engine/plan.h"
 #include "graph/simplify.h"
 
@@ -44,6 +45,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   infer_shapes(copy, inputs);
   remove_no_ops(copy);
   fold_batch_norms(copy);
+  if (move_quantization(copy, taps) > 0) remove_no_ops(copy);
   fold_constants(copy);
   infer_shapes(copy);
   replace_subsampling(copy, taps);

@@ -33,9 +33,61 @@ std::optional<Planner::Quantized> residual_of(const Planner& planner, const Node
   return q;
 }
 
+std::optional<float> number(const Planner& planner, ValueId id) {
+  const Tensor* tensor = planner.graph.constant(id);
+  return tensor && tensor->count() == 1 ? std::optional(tensor->decode().to_floats()[0]) : std::nullopt;
+}
+
+// The function of one node alone.
+std::optional<Int8Activation> activation_of(const Planner& planner, const Node& node) {
+  using A = Int8Activation;
+  if (node.is("LeakyRelu")) return A{A::leaky_relu, node.real("alpha", 0.01f)};
+  if (node.is("Sigmoid")) return A{A::sigmoid};
+  if (node.is("HardSigmoid")) return A{A::hard_sigmoid, node.real("alpha", 0.2f), node.real("beta", 0.5f)};
+  if (node.is("HardSwish")) return A{A::hard_swish, 1.0f / 6, 0.5f};
+  if (node.is("Swish")) return A{A::swish, node.real("alpha", 1)};
+  if (node.is("PRelu"))
+    if (const auto slope = number(planner, node.input(1))) return A{A::leaky_relu, *slope};
+  return std::nullopt;
+}
+
 }  // namespace
 
-IntegerChain integer_chain(const Planner& planner, ValueId value) {
+std::optional<FloatActivation> float_activation(const Planner& planner, ValueId x) {
+  const auto& readers = planner.consumers[size_t(x)];
+  if (planner.pinned(x) || readers.empty() || readers.size() > 2) return std::nullopt;
+  const Node& node = planner.graph.nodes[size_t(readers[0])];
+  const auto own = activation_of(planner, node);
+  if (!own || node.inputs[0] != x) return std::nullopt;
+  if (readers.size() == 1) return FloatActivation{{readers[0]}, *own, "+" + node.op_type};
+  // x · sigmoid(x): both read x, and the product alone reads the gate.
+  const Node& product = planner.graph.nodes[size_t(readers[1])];
+  const bool gate = own->kind == Int8Activation::sigmoid || own->kind == Int8Activation::hard_sigmoid;
+  if (!gate || !product.is("Mul") || planner.only_consumer(node.outputs[0]) != readers[1]) return std::nullopt;
+  Int8Activation gated = *own;
+  gated.kind = own->kind == Int8Activation::sigmoid ? Int8Activation::swish : Int8Activation::hard_swish;
+  return FloatActivation{{readers[0], readers[1]}, gated, "+" + node.op_type + "+Mul"};
+}
+
+namespace {
+
+// The table behind a quantized result, where that is all that reads it.
+void take_table(const Planner& planner, IntegerChain& chain) {
+  const auto behind = table_function(planner, chain.result, -1, false);
+  if (!behind) return;
+  for (int n : behind->nodes) {
+    const Node& node = planner.graph.nodes[size_t(n)];
+    chain.nodes.push_back(n);
+    if (!node.is("QuantizeLinear") && !node.is("DequantizeLinear")) chain.text += "+" + node.op_type;
+  }
+  chain.table = behind->table;
+  chain.result = behind->out.value;
+  chain.type = behind->out.type;
+}
+
+}  // namespace
+
+IntegerChain integer_chain(const Planner& planner, ValueId value, bool activations) {
   IntegerChain chain;
   chain.result = value;
   auto node_at = [&](int n) -> const Node& { return planner.graph.nodes[size_t(n)]; };
@@ -48,18 +100,30 @@ IntegerChain integer_chain(const Planner& planner, ValueId value) {
     low = std::min(std::max(low, by.first), by.second);
     high = std::min(std::max(high, by.first), by.second);
   };
+  auto sum = [&](const std::optional<Planner::Quantized>& with) {
+    chain.residual = with;
+    std::swap(chain.first, chain.last);
+  };
   for (;;) {
+    const bool limited = std::isfinite(chain.low) || std::isfinite(chain.high);
+    const bool free = activations && !limited && chain.last.kind == Int8Activation::none;
+    if (const auto activation = free ? float_activation(planner, chain.result) : std::nullopt) {
+      chain.last = activation->function;
+      chain.text += activation->text;
+      chain.nodes.insert(chain.nodes.end(), activation->nodes.begin(), activation->nodes.end());
+      chain.result = node_at(activation->nodes.back()).outputs[0];
+      continue;
+    }
     const int next = planner.only_consumer(chain.result);
     if (next < 0) return chain;
     const Node& node = node_at(next);
-    const bool limited = std::isfinite(chain.low) || std::isfinite(chain.high);
     if (const auto by = limits(planner, node)) {
       clamp(chain.low, chain.high, *by);
       take(next);
     } else if (node.is("Add") && !chain.residual && !limited) {
       const auto residual = residual_of(planner, node, chain.result);
       if (!residual) return chain;
-      chain.residual = residual;
+      sum(residual);
       take(next);
     } else if (const auto q = planner.quantized_by(next)) {
       // Q → DQ → Add in front of an operand that exists: the rounding in between is kept, the traffic is not.
@@ -69,10 +133,12 @@ IntegerChain integer_chain(const Planner& planner, ValueId value) {
       take(next);
       if (!residual) {
         chain.out = q;
+        chain.type = q->type;
+        if (activations) take_table(planner, chain);
         return chain;
       }
       chain.mid = q;
-      chain.residual = residual;
+      sum(residual);
       std::swap(chain.low, chain.mid_low);
       std::swap(chain.high, chain.mid_high);
       take(dq);
@@ -91,12 +157,18 @@ IntegerLimits limits_of(const Planner::Quantized& q, float low, float high) {
 
 Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) {
   Int8Epilogue e;
-  const double out_scale = chain.out ? chain.out->scale : 1, after = chain.mid ? chain.mid->scale : out_scale;
-  for (float& scale : scales) scale = float(double(scale) / after);
+  const double out_scale = chain.out ? chain.out->scale : 1;
+  const double sum_scale = chain.last.kind != Int8Activation::none ? 1 : out_scale, after = chain.mid ? chain.mid->scale : sum_scale;
+  e.first = chain.first;
+  e.first.scale = float(1 / after);
+  e.last = chain.last;
+  e.last.scale = float(1 / out_scale);
+  if (chain.first.kind == Int8Activation::none)
+    for (float& scale : scales) scale = float(double(scale) / after);
   if (chain.mid) {
     const IntegerLimits l = limits_of(*chain.mid, chain.mid_low, chain.mid_high);
     e.has_mid = true;
-    e.mid_scale = float(chain.mid->scale / out_scale);
+    e.mid_scale = float(chain.mid->scale / sum_scale);
     e.mid_zero = chain.mid->zero;
     e.mid_lo = l.low;
     e.mid_hi = l.high;
@@ -104,7 +176,7 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) 
   if (chain.residual) {
     e.residual_signed = chain.residual->type == Type::i8;
     e.residual_zero = chain.residual->zero;
-    e.residual_scale = float(chain.residual->scale / out_scale);
+    e.residual_scale = float(chain.residual->scale / sum_scale);
   }
   e.type = Int8Output::f32;
   e.float_lo = chain.low;
@@ -115,6 +187,7 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) 
     e.out_zero = chain.out->zero;
     e.out_lo = l.low;
     e.out_hi = l.high;
+    e.table = chain.table ? chain.table->data() : nullptr;
   }
   return e;
 }

@@ -13,8 +13,10 @@ class IntegerStep : public Step {
  public:
   bool team() const override { return true; }
   SlotId source = -1, residual = -1;
+  int64_t offset = 0;  // bytes, of the output in its slot
   std::vector<float> multipliers;
   Int8Epilogue epilogue;
+  std::shared_ptr<const ByteTable> table;  // the epilogue's
   ThreadScratch scratch;
 
  protected:
@@ -22,7 +24,7 @@ class IntegerStep : public Step {
   Args arguments(std::byte* const* slots, int thread) {
     Args args;
     args.input = slots[source];
-    args.output = slots[writes];
+    args.output = slots[writes] + offset;
     args.scratch = scratch.of(thread);
     args.epilogue = epilogue;
     args.epilogue.multiplier = multipliers.data();
@@ -88,9 +90,13 @@ void finish(Planner& planner, std::unique_ptr<IntegerStep> step, const Node& nod
   }
   step->multipliers = weights.scales;
   step->epilogue = epilogue_of(chain, step->multipliers);
+  step->table = chain.table;
   step->scratch.resize(planner.threads, scratch_bytes);
   const Dims dims = planner.dims(chain.result);
-  step->writes = planner.define(chain.result, {chain.out ? chain.out->type : Type::f32, dims, Layout::channels_last});
+  // A residual is read at the output's place, so it must have its form.
+  const auto place = chain.type != Type::f32 && dims.size() == 4 && !chain.residual ? place_in_concat(planner, chain.result) : std::nullopt;
+  step->writes = place ? place->memory : planner.define(chain.result, {chain.type, dims, Layout::channels_last});
+  if (place) step->epilogue.pitch = place->pitch, step->offset = place->offset;
   const int64_t outputs = int64_t(weights.scales.size()), per_output = weights.weights.count() / std::max<int64_t>(outputs, 1);
   step->report = {node.name, node.op_type + chain.text, planner.graph.at(chain.result).name, implementation, "int8", "",
                   count_of(dims) * per_output, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
@@ -102,7 +108,7 @@ std::string tiling_key(const ConvInt8Kernel& kernel, const ConvInt8Shape& s, con
   std::string key = std::string("conv_int8 ") + kernel.name;
   for (int v : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, threads})
     key += " " + std::to_string(v);
-  return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f");
+  return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f") + (chain.first.kind || chain.last.kind ? "+a" : "");
 }
 
 // The tiling that is fastest for this layer on this CPU.

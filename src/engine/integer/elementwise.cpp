@@ -1,57 +1,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/integer/integer.h"
+#include "engine/integer/jobs.h"
 #include "graph/ops/ops.h"
-#include "kernels/elementwise_int8/elementwise_int8.h"
 
 namespace pare {
 namespace {
-
-const ElementwiseInt8Kernel& kernel_of(const Planner& planner) { return choose_kernel(elementwise_int8_kernels(), planner.options.kernels); }
-
-Int8Type type_of(const Planner::Quantized& q) { return {q.type == Type::i8, q.zero, q.scale}; }
-
-// A step that is one job of the elementwise kernels; `bind` puts the slots' addresses into a copy of the job.
-template <class Job>
-class JobStep : public Step {
- public:
-  using Bind = void (*)(Job&, std::byte* const*, const std::vector<SlotId>&, SlotId);
-  JobStep(Job job, void (*function)(const Job&, int, int), Bind bind) : job_(job), function_(function), bind_(bind) {}
-  bool team() const override { return true; }
-  void run(std::byte* const* slots, int thread, int threads) override {
-    Job job = job_;
-    bind_(job, slots, reads, writes);
-    function_(job, thread, threads);
-  }
-
- private:
-  Job job_;
-  void (*function_)(const Job&, int, int);
-  Bind bind_;
-};
-
-template <class Job>
-void bind_one(Job& job, std::byte* const* slots, const std::vector<SlotId>& reads, SlotId writes) {
-  job.input = reinterpret_cast<decltype(job.input)>(slots[reads[0]]);
-  job.output = reinterpret_cast<decltype(job.output)>(slots[writes]);
-}
-
-void bind_add(AddInt8& job, std::byte* const* slots, const std::vector<SlotId>& reads, SlotId writes) {
-  job.a = slots[reads[0]];
-  job.b = reads.size() > 1 ? slots[reads[1]] : nullptr;
-  job.output = slots[writes];
-}
-
-template <class Job>
-void emit_job(Planner& planner, Job job, void (*function)(const Job&, int, int), typename JobStep<Job>::Bind bind, std::vector<SlotId> reads, SlotId writes,
-              const Node& node, const std::string& op, const std::string& output) {
-  auto step = std::make_unique<JobStep<Job>>(job, function, bind);
-  step->reads = std::move(reads);
-  step->writes = writes;
-  step->report = {node.name, op, output, std::string("int8 ") + kernel_of(planner).isa, "int8", "", 0, 0, 0};
-  planner.emit(std::move(step));
-}
 
 AddInt8 sum_job(const Planner::Quantized& a, const Planner::Quantized* b, const Planner::Quantized& out, int64_t count, float low, float high) {
   AddInt8 job;
@@ -81,22 +35,6 @@ Extents extents_of(const Dims& dims) {
 
 }  // namespace
 
-bool lower_integer_add(Planner& planner, int n) {
-  const Node& node = planner.graph.nodes[size_t(n)];
-  if (!node.is("Add") || node.inputs[0] == node.inputs[1]) return false;
-  const auto a = planner.dequantized(node.inputs[0]), b = planner.dequantized(node.inputs[1]);
-  if (!a || !b || !planner.existing(a->value) || !planner.existing(b->value) || planner.dims(node.inputs[0]) != planner.dims(node.inputs[1])) return false;
-  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
-  if (!chain.out || chain.mid || chain.residual) return planner.refuse("its result is not quantized"), false;
-  const std::vector<SlotId> reads{planner.slot(a->value, Layout::channels_last, a->type), planner.slot(b->value, Layout::channels_last, b->type)};
-  const Dims dims = planner.dims(node.outputs[0]);
-  const SlotId target = planner.define(chain.result, {chain.out->type, dims, Layout::channels_last});
-  for (int k : chain.nodes) planner.done[size_t(k)] = 1;
-  emit_job(planner, sum_job(*a, &*b, *chain.out, count_of(dims), chain.low, chain.high), kernel_of(planner).add, bind_add, reads, target, node, node.op_type + chain.text,
-           planner.graph.at(chain.result).name);
-  return true;
-}
-
 namespace {
 
 // A mean over one window that is the whole image is the global mean.
@@ -111,10 +49,10 @@ void lower_max_pool(Planner& planner, const Node& node, PoolInt8 job, SlotId sou
   const Storage storage{in.type, planner.dims(node.outputs[0]), Layout::channels_last};
   const bool same = in.scale == chain.out->scale && in.zero == chain.out->zero && in.type == chain.out->type;
   const SlotId pooled = same ? planner.define(chain.result, storage) : planner.scratch(storage);
-  emit_job(planner, job, kernel_of(planner).pool, bind_one<PoolInt8>, {source}, pooled, node, node.op_type + chain.text, name);
+  emit_job(planner, job, elementwise_kernel(planner).pool, bind_one<PoolInt8>, {source}, pooled, node, node.op_type + chain.text, name);
   if (same) return;
   const SlotId target = planner.define(chain.result, {chain.out->type, storage.dims, Layout::channels_last});
-  emit_job(planner, sum_job(in, nullptr, *chain.out, count_of(storage.dims), chain.low, chain.high), kernel_of(planner).add, bind_add, {pooled}, target, node, "Requantize", name);
+  emit_job(planner, sum_job(in, nullptr, *chain.out, count_of(storage.dims), chain.low, chain.high), elementwise_kernel(planner).add, bind_two<AddInt8>, {pooled}, target, node, "Requantize", name);
 }
 
 void lower_global_average(Planner& planner, const Node& node, SlotId source, const Planner::Quantized& in, const IntegerChain& chain) {
@@ -136,7 +74,7 @@ void lower_global_average(Planner& planner, const Node& node, SlotId source, con
   }
   // One pixel a channel: every layout is the same, and plain saves those behind a conversion.
   const SlotId target = planner.define(chain.result, {chain.out ? chain.out->type : Type::f32, planner.dims(chain.result), chain.out ? Layout::channels_last : Layout::plain});
-  emit_job(planner, job, kernel_of(planner).global_pool, bind_one<GlobalPoolInt8>, {source}, target, node, node.op_type + chain.text, planner.graph.at(chain.result).name);
+  emit_job(planner, job, elementwise_kernel(planner).global_pool, bind_one<GlobalPoolInt8>, {source}, target, node, node.op_type + chain.text, planner.graph.at(chain.result).name);
 }
 
 }  // namespace
@@ -149,7 +87,7 @@ bool lower_integer_pool(Planner& planner, int n) {
   const Dims x = planner.dims(node.inputs[0]);
   const bool global = node.is("GlobalAveragePool") || (average && x.size() == 4 && covers_image(node, x));
   if (!in || !planner.existing(in->value) || x.size() != 4) return false;
-  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  const IntegerChain chain = integer_chain(planner, node.outputs[0], false);
   if (chain.mid || chain.residual) return planner.refuse("a residual sum follows the pool"), false;
   const bool limited = std::isfinite(chain.low) || std::isfinite(chain.high);
   if (!chain.out && (!global || limited)) return planner.refuse("its result is not quantized"), false;
@@ -188,7 +126,7 @@ bool lower_integer_pool(Planner& planner, int n) {
   job.out_lo = limits.low;
   job.out_hi = limits.high;
   const SlotId target = planner.define(chain.result, {chain.out->type, planner.dims(chain.result), Layout::channels_last});
-  emit_job(planner, job, kernel_of(planner).pool, bind_one<PoolInt8>, {source}, target, node, node.op_type + chain.text, planner.graph.at(chain.result).name);
+  emit_job(planner, job, elementwise_kernel(planner).pool, bind_one<PoolInt8>, {source}, target, node, node.op_type + chain.text, planner.graph.at(chain.result).name);
   return true;
 }
 
@@ -210,7 +148,7 @@ bool lower_integer_quantize(Planner& planner, int n) {
   job.input_nchw = !last;
   job.type = type_of(*q);
   const SlotId target = planner.define(q->value, {q->type, dims, Layout::channels_last});
-  emit_job(planner, job, kernel_of(planner).quantize, bind_one<QuantizeInt8>, {source}, target, node, "Quantize", planner.graph.at(q->value).name);
+  emit_job(planner, job, elementwise_kernel(planner).quantize, bind_one<QuantizeInt8>, {source}, target, node, "Quantize", planner.graph.at(q->value).name);
   return true;
 }
 
@@ -237,7 +175,7 @@ void emit_dequantize(Planner& planner, int n) {
   job.output_nchw = true;
   job.type = type_of(*q);
   const SlotId target = planner.define(node.outputs[0], {Type::f32, dims, Layout::plain});
-  emit_job(planner, job, kernel_of(planner).dequantize, bind_one<DequantizeInt8>, {source}, target, node, "Dequantize", planner.graph.at(node.outputs[0]).name);
+  emit_job(planner, job, elementwise_kernel(planner).dequantize, bind_one<DequantizeInt8>, {source}, target, node, "Dequantize", planner.graph.at(node.outputs[0]).name);
 }
 
 }  // namespace pare

@@ -1,5 +1,6 @@
 #pragma once
 // Layers that compute in 8-bit integers: what their lowerings share.
+#include <array>
 #include <limits>
 
 #include "engine/plan.h"
@@ -8,16 +9,42 @@
 
 namespace pare {
 
-// The nodes behind an integer layer that its epilogue takes up: (ReLU, Clip)* [Q → DQ] [Add] (ReLU, Clip)* [Q].
+// y = table[x] for bytes as they are stored.
+using ByteTable = std::array<uint8_t, 256>;
+
+// Nodes that compute an 8-bit value from one other 8-bit value, element by element.
+struct TableFunction {
+  std::vector<int> nodes;        // ends with the QuantizeLinear
+  Planner::Quantized out;
+  std::shared_ptr<const ByteTable> table;
+};
+// The nearest one behind `source`; `node`, unless negative, must be part of it. If not `shared`, it is all that reads
+// `source`.
+std::optional<TableFunction> table_function(const Planner& planner, ValueId source, int node, bool shared);
+
+// An activation that epilogues compute in floats, with the nodes that it is made of: one, or a Sigmoid and the Mul behind it.
+struct FloatActivation {
+  std::vector<int> nodes;
+  Int8Activation function;
+  std::string text;
+};
+std::optional<FloatActivation> float_activation(const Planner& planner, ValueId x);
+
+// The nodes behind an integer layer that its epilogue takes up:
+// [activation] (ReLU, Clip)* [Q → DQ] [Add] [activation] (ReLU, Clip)* [Q [table]].
 struct IntegerChain {
   std::vector<int> nodes;
   std::string text;                          // "+Add+Relu"
   ValueId result = kNone;                    // integer where `out` is set, else float
   std::optional<Planner::Quantized> out, mid, residual;
+  Int8Activation first, last;                // before and after the sum; without a sum only `last`
+  std::shared_ptr<const ByteTable> table;    // of `out`'s values
+  Type type = Type::f32;                     // of the result
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();           // of the result
   float mid_low = -std::numeric_limits<float>::infinity(), mid_high = std::numeric_limits<float>::infinity();   // before the sum
 };
-IntegerChain integer_chain(const Planner& planner, ValueId value);
+// Without `activations` neither these nor a table are taken up.
+IntegerChain integer_chain(const Planner& planner, ValueId value, bool activations = true);
 
 // The epilogue without pointers. `scales` become the multipliers: input scale · weight scale [c] divided by what follows.
 Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales);
@@ -60,7 +87,19 @@ const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& 
   throw UsageError("kernels", "no integer kernel '" + isa + "' runs on this CPU", "`pare kernels` lists them");
 }
 
+// Where a layer writes a value of which only a Concat of channels (4-D, 8 bits) reads: into the Concat's memory, as part of
+// its pixels. To be called by who will write it so.
+struct ConcatPlace {
+  SlotId memory = -1;
+  int pitch = 0;         // bytes from one pixel to the next
+  int64_t offset = 0;    // bytes
+};
+std::optional<ConcatPlace> place_in_concat(Planner& planner, ValueId value);
+
 bool is_eight_bit(Type type);
+// Moves quantization past what only moves values, see move_quantization.cpp. Values named in `keep` stay. Returns how many
+// nodes changed.
+int move_quantization(Graph& graph, const std::vector<std::string>& keep);
 // Emits the step that turns a deferred DequantizeLinear's result into floats.
 void emit_dequantize(Planner& planner, int node);
 

@@ -1,5 +1,5 @@
 #pragma once
-// The 8-bit layers without weights: quantize, dequantize, requantize, add, pooling. Activations are NHWC, u8 or s8.
+// The 8-bit layers without weights: quantize, dequantize, requantize, add, multiply, pooling, moves, interpolation. Activations are NHWC, u8 or s8.
 // rne() rounds to nearest, ties to even; every instruction set gives the same bits.
 // All functions do the share of `thread` out of `threads`; the caller waits for all of them.
 
@@ -81,6 +81,55 @@ struct PoolInt8 {
   int out_zero = 0, out_lo = 0, out_hi = 255;
 };
 
+// output[sum of i_k * output_strides[k]] = table[input[sum of i_k * input_strides[k]]] for 0 <= i_k < extents[k]; without a
+// table the byte itself. Strides in bytes; an input stride may be 0 (a repetition) or negative.
+struct MoveInt8 {
+  const void* input = nullptr;
+  void* output = nullptr;
+  const std::uint8_t* table = nullptr;  // 256 entries
+  std::int64_t extents[6] = {1, 1, 1, 1, 1, 1};
+  std::int64_t input_strides[6] = {0, 0, 0, 0, 0, 1}, output_strides[6] = {0, 0, 0, 0, 0, 1};
+  std::int64_t input_offset = 0, output_offset = 0;
+};
+
+// With a' = float(a - a.zero), b' likewise:
+// add:       v = a' * a.scale + b' * b.scale, both divided by the output's scale by the caller
+// multiply:  v = (a' * b') * a.scale, the product of both scales divided by the output's
+// y = clamp(rne(v) + out_zero, out_lo, out_hi).  a and y are [batch][pixels][channels]; b's strides say where it repeats.
+struct BroadcastInt8 {
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* output = nullptr;
+  bool multiply = false;
+  int batch = 1, pixels = 1, channels = 1;
+  std::int64_t b_batch = 0, b_pixel = 0;  // bytes; 0: repeated
+  bool b_channel = true;                  // b has a value a channel, next to each other; else one for all of a pixel
+  Int8Type a_type, b_type;
+  bool output_signed = false;
+  int out_zero = 0, out_lo = 0, out_hi = 255;
+};
+
+// One axis of a linear interpolation: output i is first[i] * (1 - weight[i]) + second[i] * weight[i], both input places.
+struct LinearAxis {
+  const int* first = nullptr;
+  const int* second = nullptr;
+  const float* weight = nullptr;
+};
+
+// Of NHWC images. With x' = float(x - input_zero), rows first:
+//   r = x'[top] + (x'[bottom] - x'[top]) * weight of the row;  v = (r[left] + (r[right] - r[left]) * weight) * multiplier
+//   y = clamp(rne(v) + out_zero, out_lo, out_hi).  multiplier = scale of the input / scale of the output.
+struct ResizeInt8 {
+  const void* input = nullptr;
+  void* output = nullptr;
+  int batch = 1, in_h = 1, in_w = 1, channels = 1, out_h = 1, out_w = 1;
+  LinearAxis rows, cols;
+  bool input_signed = false;
+  int input_zero = 0;
+  float multiplier = 1;
+  int out_zero = 0, out_lo = 0, out_hi = 255;
+};
+
 struct ElementwiseInt8Kernel {
   const char* name;
   const char* isa;
@@ -90,6 +139,9 @@ struct ElementwiseInt8Kernel {
   void (*add)(const AddInt8& job, int thread, int threads);
   void (*global_pool)(const GlobalPoolInt8& job, int thread, int threads);
   void (*pool)(const PoolInt8& job, int thread, int threads);
+  void (*move)(const MoveInt8& job, int thread, int threads);
+  void (*broadcast)(const BroadcastInt8& job, int thread, int threads);
+  void (*resize)(const ResizeInt8& job, int thread, int threads);
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.
