@@ -29,7 +29,7 @@ CatalogPage page() {
   };
   add(conv_int8_kernels(), "8-bit convolution and linear layers");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
-  add(elementwise_int8_kernels(), "8-bit add, pooling, quantize and dequantize");
+  add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
 }

@@ -98,7 +98,7 @@ TEST(IntegerEngine, ActivationInFrontOfTheQuantizationIsComputedInFloats) {
   x = n.pair(n.node("LeakyRelu", {n.layer(x, 20, 20, 3, 1, 20)}, {{"alpha", 0.1f}}), 0.02f, 40);
   x = n.pair(n.node("HardSwish", {n.layer(x, 20, 64, 1)}), 0.02f, 30);
   x = n.pair(n.node("Sigmoid", {n.layer(x, 64, 5, 1)}), 1.0f / 255, 0);
-  check(n.finish(x), {"Conv+Sigmoid+Mul", "Conv+LeakyRelu", "Conv+HardSwish", "Conv+Sigmoid"});
+  check(n.finish(x), {"Conv+Swish", "Conv+LeakyRelu", "Conv+HardSwish", "Conv+Sigmoid"});
 }
 
 TEST(IntegerEngine, ActivationsAroundAResidualSum) {
@@ -106,7 +106,7 @@ TEST(IntegerEngine, ActivationsAroundAResidualSum) {
   const ValueId x = n.pair(n.input("x", kImage), 0.03f);
   ValueId y = n.pair(n.node("Add", {n.pair(n.swish(n.layer(x, 8, 8, 3)), 0.02f, 20), x}), 0.04f);
   y = n.pair(n.node("LeakyRelu", {n.node("Add", {n.layer(y, 8, 8, 3), y})}), 0.03f, 60);
-  check(n.finish(y), {"Conv+Sigmoid+Mul+Add", "Conv+Add+LeakyRelu"});
+  check(n.finish(y), {"Conv+Swish+Add", "Conv+Add+LeakyRelu"});
 }
 
 TEST(IntegerEngine, FunctionsOfOneQuantizedValueAreTables) {
@@ -130,7 +130,7 @@ TEST(IntegerEngine, LayersWriteTheirPartOfAConcatenation) {
   // The quantization behind the Concat is made in front of it, in each part; a part that others read too is copied.
   const ValueId a = n.swish(n.layer(x, 8, 12, 3)), b = n.swish(n.layer(x, 8, 5, 3)), c = n.layer(x, 8, 8, 3, 1, 8);
   const ValueId y = n.pair(n.node("Concat", {a, b, c, x}, {{"axis", int64_t(1)}}), 0.03f);
-  check(n.finish(n.pair(n.layer(y, 33, 16, 1), 0.05f)), {"Conv+Sigmoid+Mul", "Conv+Sigmoid+Mul", "Conv", "Concat", "Conv"});
+  check(n.finish(n.pair(n.layer(y, 33, 16, 1), 0.05f)), {"Conv+Swish", "Conv+Swish", "Conv", "Concat", "Conv"});
 }
 
 TEST(IntegerEngine, SlicesIntoAConcatenationAreReadInPlace) {
@@ -181,7 +181,7 @@ TEST(IntegerEngine, PoolsBetweenQuantizations) {
   std::vector<ValueId> parts{x};
   for (int64_t k : {3, 5}) parts.push_back(n.node("MaxPool", {x}, {{"kernel_shape", std::vector<int64_t>{k, k}}, {"pads", std::vector<int64_t>(4, k / 2)}, {"strides", std::vector<int64_t>{1, 1}}}));
   const ValueId y = n.pair(n.node("Concat", parts, {{"axis", int64_t(1)}}), 0.03f, 20);
-  check(n.finish(n.pair(n.layer(y, 48, 16, 1), 0.05f)), {"Conv+Sigmoid+Mul", "MaxPool", "MaxPool", "Concat", "Concat", "Concat", "Conv"});
+  check(n.finish(n.pair(n.layer(y, 48, 16, 1), 0.05f)), {"Conv+Swish", "MaxPool", "MaxPool", "Concat", "Concat", "Concat", "Conv"});
 }
 
 }  // namespace
