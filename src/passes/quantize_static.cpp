@@ -1,15 +1,16 @@
 // Static int8: every activation that a quantized layer reads gets QuantizeLinear/DequantizeLinear with a scale from
 // calibration; weights are int8 per output channel, biases int32 in units of (input scale · weight scale).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <numbers>
 
-#include "codecs/codecs.h"
 #include "graph/simplify.h"
 #include "passes/pass.h"
+#include "passes/quantize_plan.h"
 #include "passes/quantize_rules.h"
-#include "passes/statistics/histogram.h"
-#include "passes/weights.h"
+#include "passes/statistics/activation.h"
 
 namespace pare {
 namespace {
@@ -20,6 +21,7 @@ struct QuantizeStatic {
   std::string activations = "auto";
   bool residual = true;
   std::string exclude;
+  std::string weights_only;
   static std::vector<Field> fields() {
     return FieldList<QuantizeStatic>()
         .word("calibration", &QuantizeStatic::calibration, {"minmax", "percentile", "mse", "entropy"},
@@ -28,61 +30,10 @@ struct QuantizeStatic {
         .word("activations", &QuantizeStatic::activations, {"auto", "u8", "s8"}, "type of quantized activations; auto takes what this CPU multiplies fast (u8 on x86)")
         .flag("residual", &QuantizeStatic::residual, "quantize residual sums too, so that a whole network stays in 8 bits")
         .word("exclude", &QuantizeStatic::exclude, {}, "layers left in float32: names or operators, * for anything, | between them")
+        .word("weights-only", &QuantizeStatic::weights_only, {}, "layers that store int8 weights and compute in float: small like int8, exact in their inputs; names as for exclude")
         .take();
   }
 };
-
-// The inputs of `node` that become 8-bit, empty if the node stays in float.
-std::vector<size_t> quantized_inputs(const Graph& graph, const Node& node, const QuantizeStatic& options) {
-  const QuantizeRule& rule = rule_for(node);
-  if (!rule.quantize || name_matches(options.exclude, node)) return {};
-  auto activation = [&](size_t i) {
-    return node.input(i) != kNone && graph.constant(node.input(i)) == nullptr && graph.at(node.inputs[i]).type == Type::f32;
-  };
-  if (node.is("Conv") || node.is("Gemm") || node.is("MatMul")) {
-    const Tensor* weight = graph.constant(node.input(1));
-    if (weight == nullptr || !weight->plain() || !is_float(weight->type) || weight->dims.size() < 2 || !activation(0)) return {};
-    if (node.is("Gemm") && (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)) return {};
-    return {0};
-  }
-  if (node.is("Add")) {
-    if (!options.residual || !activation(0) || !activation(1)) return {};
-    const auto &a = graph.at(node.inputs[0]).shape, &b = graph.at(node.inputs[1]).shape;
-    if (!a || !b || *a != *b || a->size() != 4) return {};
-    return {0, 1};
-  }
-  return activation(0) && graph.at(node.inputs[0]).shape && graph.at(node.inputs[0]).shape->size() == 4 ? std::vector<size_t>{0} : std::vector<size_t>{};
-}
-
-// Where a value only moves (every pixel in its place or left out, zeros around), its source's scale serves it exactly.
-bool only_moves(const Graph& graph, const Node& node) {
-  if (node.is("Slice")) return true;
-  if (!node.is("Pad") || node.text("mode", "constant") != "constant") return false;
-  const Tensor* value = graph.constant(node.input(2));
-  return node.input(2) == kNone || (value != nullptr && value->decode().to_floats()[0] == 0);
-}
-
-// The value that `id` is moved from, by the nodes in between; `id` itself where nothing moves it.
-ValueId source_of(const Graph& graph, const std::vector<int>& producer, ValueId id) {
-  while (size_t(id) < producer.size() && producer[size_t(id)] >= 0) {
-    const Node& node = graph.nodes[size_t(producer[size_t(id)])];
-    if (!only_moves(graph, node) || graph.constant(node.inputs[0]) != nullptr) break;
-    id = node.inputs[0];
-  }
-  return id;
-}
-
-std::set<ValueId> quantized_values(const Graph& graph, const QuantizeStatic& options) {
-  std::set<ValueId> values;
-  const std::vector<int> producer = graph.producers();
-  for (const Node& node : graph.nodes)
-    for (size_t i : quantized_inputs(graph, node, options)) values.insert(source_of(graph, producer, node.inputs[i]));
-  return values;
-}
-
-void request(const Graph& graph, const QuantizeStatic& options, Observations& observations) {
-  for (ValueId id : quantized_values(graph, options)) observations[graph.at(id).name] = std::make_shared<Histogram>(options.calibration != "minmax");
-}
 
 struct Quantizer {
   float scale = 1;
@@ -101,28 +52,98 @@ Quantizer quantizer_of(const Histogram& histogram, const QuantizeStatic& options
   return {scale, type == Type::u8 ? zero : zero - 128};
 }
 
-// Puts Q → DQ behind values, once each; values that are only moved share their source's scale and zero point.
+// The layer's input axis in its weight, and the input channel of weight element i.
+struct WeightView {
+  int64_t outputs, inputs, taps, groups;
+  bool inputs_first;  // [in, out] rather than [out, in/groups, taps…]
+};
+
+std::optional<WeightView> view_of(const Node& node, const Tensor& weight) {
+  const int64_t first = weight.dims[0], second = weight.dims[1];
+  if (node.is("Conv")) return WeightView{first, second, weight.count() / std::max<int64_t>(first * second, 1), node.integer("group", 1), false};
+  if (weight.dims.size() != 2) return std::nullopt;
+  const bool inputs_first = node.is("MatMul") || node.integer("transB", 0) == 0;
+  return inputs_first ? WeightView{second, first, 1, 1, true} : WeightView{first, second, 1, 1, false};
+}
+
+// Signal to noise in dB that rounding the input to `step` leaves behind the layer, channels taken as independent:
+// Σ w²·var[channel] / Σ w²·step²/12. Nothing where the input does not vary.
+std::optional<double> predicted_db(const Node& node, const Tensor& weight, const std::vector<double>& variances, double step) {
+  const auto view = view_of(node, weight);
+  if (!view || int64_t(variances.size()) != view->inputs * view->groups) return std::nullopt;
+  const std::vector<float> w = weight.decode().to_floats();
+  std::vector<double> weights(variances.size(), 0.0);  // Σ w² of each input channel
+  for (size_t i = 0; i < w.size(); ++i) {
+    const auto at = int64_t(i);
+    const int64_t output = view->inputs_first ? at % view->outputs : at / (view->inputs * view->taps);
+    const int64_t input = view->inputs_first ? at / view->outputs : at / view->taps % view->inputs;
+    weights[size_t(output / std::max<int64_t>(view->outputs / view->groups, 1) * view->inputs + input)] += double(w[i]) * w[i];
+  }
+  double signal = 0, noise = 0;
+  for (size_t c = 0; c < weights.size(); ++c) {
+    signal += weights[c] * variances[c];
+    noise += weights[c] * step * step / 12;
+  }
+  if (!(signal > 0 && noise > 0)) return std::nullopt;
+  return 10 * std::log10(signal / noise);
+}
+
+// 10 dB is a tenth of the signal's power in noise from one layer. Healthy layers lie above 19 dB (YOLOX-nano, MiniLM,
+// the super-resolution networks); a depthwise layer behind a few loud channels falls below 0.
+constexpr double kCoarseDb = 10;
+
+std::string too_coarse(const Graph& graph, const Node& node, const ActivationStatistics& input, double step) {
+  const auto db = predicted_db(node, *graph.constant(node.inputs[1]), input.channel_variances(), step);
+  if (!db || *db >= kCoarseDb) return "";
+  const std::vector<double> magnitudes = input.channel_magnitudes();
+  std::vector<double> sorted = magnitudes;
+  std::sort(sorted.begin(), sorted.end());
+  const auto top = std::max_element(magnitudes.begin(), magnitudes.end());
+  return fmt::format("channel {} of {} of its input reaches {:.3g}, the median channel {:.3g}; one step of {:.2g} for all would leave it {:.0f} dB above its noise",
+                     top - magnitudes.begin(), magnitudes.size(), *top, sorted[sorted.size() / 2], step, *db);
+}
+
+QuantizeChoice choice_of(const QuantizeStatic& options) { return {options.exclude, options.weights_only, options.residual, {}}; }
+
+void request(const Graph& graph, const QuantizeStatic& options, Observations& observations) {
+  const QuantizePlan plan = plan_quantization(graph, choice_of(options));
+  const auto observe = [&](ValueId id, int channel_axis) {
+    auto& observer = observations[graph.at(id).name];
+    if (observer == nullptr) observer = std::make_shared<ActivationStatistics>(options.calibration != "minmax", channel_axis);
+  };
+  for (const auto& [n, inputs] : plan.eight_bit) {
+    const Node& node = graph.nodes[n];
+    if (node.is("MatMul") || node.is("Gemm")) observe(node.inputs[0], -1);
+    else for (size_t i : inputs) observe(node.inputs[i], 1);
+  }
+  for (ValueId id : plan.values) observe(plan.scale_source(id), 1);
+  for (ValueId id : plan.tied) observe(id, 1);
+}
+
+// Puts Q → DQ behind values, once each.
 class PairInserter {
  public:
-  PairInserter(Graph& graph, const QuantizeStatic& options, const PassRun& pass, Type type)
-      : graph_(graph), options_(options), pass_(pass), type_(type), producer_(graph.producers()) {
-    // Before the first change, since afterwards moves read dequantized values.
-    for (ValueId id = 0; id < ValueId(graph.values.size()); ++id) origin_.push_back(source_of(graph, producer_, id));
-  }
+  PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass) : graph_(graph), plan_(plan), options_(options), pass_(pass) {}
 
-  // The dequantized form of `value`, and its scale.
-  std::pair<ValueId, float> behind(ValueId value) {
-    const ValueId source = origin_[size_t(value)];
-    if (!parameters_.count(source)) parameters_[source] = measured(source);
-    const Parameters& p = parameters_[source];
-    if (source != value) {  // the first move reads the quantized source
-      const ValueId back = pair(source, p);
-      auto move_of = [&](ValueId moved) { return size_t(producer_[size_t(moved)]); };
-      ValueId first = value;
-      while (graph_.nodes[move_of(first)].inputs[0] != source && graph_.nodes[move_of(first)].inputs[0] != back) first = graph_.nodes[move_of(first)].inputs[0];
-      graph_.nodes[move_of(first)].inputs[0] = back;
-    }
-    return {pair(value, p), p.quantizer.scale};
+  const ActivationStatistics& statistics(ValueId value) const {
+    const std::string& name = graph_.at(value).name;
+    const auto it = pass_.observed.find(name);
+    if (it == pass_.observed.end()) throw Error("value '" + name + "'", "was not measured: passes in front of quantize-static changed the graph's values");
+    return static_cast<const ActivationStatistics&>(*it->second);
+  }
+  float scale(ValueId value) { return parameters(value).quantizer.scale; }
+
+  // The dequantized form of `value`.
+  ValueId behind(ValueId value) {
+    if (auto it = done_.find(value); it != done_.end()) return it->second;
+    const Parameters p = parameters(value);
+    const std::string name = graph_.at(value).name;
+    const auto shape = graph_.at(value).shape;
+    const ValueId stored = graph_.add_value(graph_.unique_name(name + "_q"), type(), shape);
+    const ValueId back = graph_.add_value(graph_.unique_name(name + "_d"), Type::f32, shape);
+    graph_.add_node("QuantizeLinear", {value, p.scale, p.zero}, {stored});
+    graph_.add_node("DequantizeLinear", {stored, p.scale, p.zero}, {back});
+    return done_[value] = back;
   }
 
  private:
@@ -130,108 +151,84 @@ class PairInserter {
     Quantizer quantizer;
     ValueId scale = kNone, zero = kNone;
   };
-  Parameters measured(ValueId source) {
+  Type type() const { return options_.activations == "s8" ? Type::i8 : Type::u8; }
+
+  const Parameters& parameters(ValueId value) {
+    const ValueId source = plan_.scale_source(value);
+    if (auto it = parameters_.find(source); it != parameters_.end()) return it->second;
     const std::string name = graph_.at(source).name;
-    auto it = pass_.observed.find(name);
-    if (it == pass_.observed.end()) throw Error("value '" + name + "'", "was not measured: passes in front of quantize-static changed the graph's values");
     Parameters p;
-    p.quantizer = quantizer_of(static_cast<const Histogram&>(*it->second), options_, type_);
+    p.quantizer = quantizer_of(statistics(source).histogram(), options_, type());
     p.scale = graph_.add_constant(name + "_s", Array::scalar<float>(p.quantizer.scale));
-    p.zero = graph_.add_constant(name + "_z", type_ == Type::u8 ? Array::scalar<uint8_t>(uint8_t(p.quantizer.zero)) : Array::scalar<int8_t>(int8_t(p.quantizer.zero)));
-    return p;
-  }
-  ValueId pair(ValueId value, const Parameters& p) {
-    if (auto it = done_.find(value); it != done_.end()) return it->second;
-    const std::string name = graph_.at(value).name;
-    const auto shape = graph_.at(value).shape;
-    const ValueId stored = graph_.add_value(graph_.unique_name(name + "_q"), type_, shape);
-    const ValueId back = graph_.add_value(graph_.unique_name(name + "_d"), Type::f32, shape);
-    graph_.add_node("QuantizeLinear", {value, p.scale, p.zero}, {stored});
-    graph_.add_node("DequantizeLinear", {stored, p.scale, p.zero}, {back});
-    return done_[value] = back;
+    p.zero = graph_.add_constant(name + "_z", type() == Type::u8 ? Array::scalar<uint8_t>(uint8_t(p.quantizer.zero)) : Array::scalar<int8_t>(int8_t(p.quantizer.zero)));
+    return parameters_[source] = p;
   }
 
   Graph& graph_;
+  const QuantizePlan& plan_;
   const QuantizeStatic& options_;
   const PassRun& pass_;
-  Type type_;
-  std::vector<int> producer_;
-  std::vector<ValueId> origin_;
-  std::map<ValueId, Parameters> parameters_;   // by source
+  std::map<ValueId, Parameters> parameters_;   // by the value whose range decides
   std::map<ValueId, ValueId> done_;
 };
 
-// int8 per output channel. The scale is widened where the bias would not fit int32 in units of input scale · scale.
-Tensor quantized_weight(const Array& weight, int axis, const std::vector<float>& bias, float input_scale) {
-  Tensor tensor = codec_int8.encode(weight.cast(Type::f32), axis, 0);
-  if (bias.empty()) return tensor;
-  auto scales = tensor.parts[1].mutable_values<float>();
-  bool widened = false;
-  for (size_t c = 0; c < scales.size() && c < bias.size(); ++c) {
-    const float least = std::abs(bias[c]) / (float(1 << 30) * input_scale);
-    widened |= scales[c] < least;
-    scales[c] = std::max(scales[c], least);
+ValueRange with_zero(const Histogram& histogram) { return {std::min(histogram.low(), 0.f), std::max(histogram.high(), 0.f)}; }
+
+// The plan once more, knowing what was measured: layers whose input 8 bits cannot carry compute in float.
+QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const PassRun& pass) {
+  QuantizeChoice choice = choice_of(options);
+  const QuantizePlan first = plan_quantization(graph, choice);
+  Graph scratch = graph;  // takes the constants that nobody will read
+  PairInserter ranges(scratch, first, options, pass);
+  choice.too_coarse = [&](const Node& node) { return too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0])); };
+  QuantizePlan plan = plan_quantization(graph, choice);
+  for (ValueId part : plan.tied) {
+    const ValueId whole = plan.scale_source(part);
+    const ValueRange own = with_zero(ranges.statistics(part).histogram()), wide = with_zero(ranges.statistics(whole).histogram());
+    // A part that is never negative keeps its zero at the end of its range: only there is its ReLU free in every runtime.
+    const bool loses_zero = own.low == 0 && wide.low < 0;
+    // Rounded with the wide step, part and result have noise s², else s_own² and s_own² + s²: less while s < √2·s_own.
+    const bool too_wide = plan.alone.count(part) == 0 && wide.high - wide.low > std::numbers::sqrt2 * (double(own.high) - own.low);
+    if (loses_zero || too_wide) plan.same_scale.erase(part);
   }
-  if (!widened) return tensor;
-  const Array scale = tensor.parts[1];
-  Array values(Type::i32, weight.dims());
-  const std::vector<float> w = weight.to_floats();
-  auto q = values.mutable_values<int32_t>();
-  int64_t inner = 1;
-  for (int i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-  for (size_t i = 0; i < w.size(); ++i) {
-    const auto c = size_t(int64_t(i) / inner % weight.dim(axis));
-    q[i] = int32_t(std::clamp(std::nearbyint(w[i] / scale.values<float>()[c]), -127.f, 127.f));
-  }
-  return affine_tensor(values.cast(Type::i8), scale, Array(), axis);
+  return plan;
 }
 
-Tensor quantized_bias(const std::vector<float>& bias, const Array& weight_scale, float input_scale) {
-  Array scale(Type::f32, {int64_t(bias.size())}), values(Type::i32, {int64_t(bias.size())});
-  auto s = scale.mutable_values<float>();
-  auto q = values.mutable_values<int32_t>();
-  for (size_t c = 0; c < bias.size(); ++c) {
-    s[c] = input_scale * weight_scale.values<float>()[weight_scale.count() == 1 ? 0 : c];
-    q[c] = int32_t(std::clamp(std::nearbyint(double(bias[c]) / s[c]), -2147483647.0, 2147483647.0));
+void note_rules(const Graph& graph, const QuantizePlan& plan, PassRun& pass) {
+  for (const auto& [n, reason] : plan.left_out) pass.notes.push_back(graph.nodes[n].where() + " stays in float32: " + reason);
+  for (const auto& [n, reason] : plan.weights_only) pass.notes.push_back(graph.nodes[n].where() + " stores int8 weights and computes in float: " + reason);
+  std::map<std::string, int> kept;
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    const bool decided = plan.eight_bit.count(n) != 0 || plan.weights_only.count(n) != 0 || plan.left_out.count(n) != 0;
+    const bool floats = !node.outputs.empty() && node.outputs[0] != kNone && graph.at(node.outputs[0]).type == Type::f32;
+    if (!decided && floats && rule_for(node).op != "*") ++kept[rule_for(node).op];
   }
-  return affine_tensor(values, scale, Array(), 0);
-}
-
-// Weight and bias of one layer; both get a constant of their own, since the bias' scale depends on this layer's input.
-void quantize_layer(Graph& graph, size_t n, float input_scale) {
-  const ValueId weight_id = graph.nodes[n].inputs[1], bias_id = graph.nodes[n].input(2);
-  const Node& node = graph.nodes[n];
-  const int rank = int(graph.constant(weight_id)->dims.size());
-  const int axis = node.is("Conv") ? 0 : node.is("Gemm") ? (node.integer("transB", 0) != 0 ? 0 : 1) : rank - 1;
-  const Tensor* bias = graph.constant(bias_id);
-  const std::vector<float> b = bias != nullptr && bias->dims.size() == 1 ? bias->decode().to_floats() : std::vector<float>();
-  const Tensor weight = quantized_weight(graph.constant(weight_id)->decode(), axis, b, input_scale);
-  if (!b.empty()) graph.nodes[n].inputs[2] = graph.add_constant(graph.at(bias_id).name, quantized_bias(b, weight.parts[1], input_scale));
-  graph.nodes[n].inputs[1] = graph.add_constant(graph.at(weight_id).name, weight);
+  for (const auto& [op, count] : kept) {
+    const QuantizeRule& rule = rule_for_type(op);
+    pass.notes.push_back(fmt::format("{} {} in float32: {}", count, count == 1 ? op + " stays" : op + " stay", rule.otherwise.empty() ? rule.reason : rule.otherwise));
+  }
 }
 
 void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
-  const Type type = options.activations == "s8" ? Type::i8 : Type::u8;
-  PairInserter pairs(graph, options, pass, type);
-  const size_t count = graph.nodes.size();
-  std::map<std::string, std::string> kept;
-  for (size_t n = 0; n < count; ++n) {
-    const std::vector<size_t> inputs = quantized_inputs(graph, graph.nodes[n], options);
-    const QuantizeRule& rule = rule_for(graph.nodes[n]);
-    if (inputs.empty()) {
-      if (name_matches(options.exclude, graph.nodes[n])) pass.notes.push_back(graph.nodes[n].where() + " stays in float32: excluded by the recipe");
-      else if (!rule.quantize && rule.op != "*" && graph.at(graph.nodes[n].outputs[0]).type == Type::f32) kept[rule.op] = rule.reason;
-      continue;
-    }
+  const QuantizePlan plan = measured_plan(graph, options, pass);
+  note_rules(graph, plan, pass);
+  PairInserter pairs(graph, plan, options, pass);
+  LayerQuantizer layers(graph);
+  for (const auto& [n, inputs] : plan.eight_bit) {
+    const ValueId input = graph.nodes[n].inputs[0];
     for (size_t i : inputs) {
-      const auto [back, scale] = pairs.behind(graph.nodes[n].inputs[i]);
+      const ValueId back = pairs.behind(graph.nodes[n].inputs[i]);  // adds nodes: references to them do not last
       graph.nodes[n].inputs[i] = back;
-      if (i == 0 && graph.constant(graph.nodes[n].input(1)) != nullptr) quantize_layer(graph, n, scale);
     }
+    if (is_layer(graph.nodes[n])) layers.quantize(n, pairs.scale(input));
     ++pass.changed;
   }
-  for (const auto& [op, reason] : kept) pass.notes.push_back("every " + op + " stays in float32: " + reason);
+  for (const auto& [n, reason] : plan.weights_only) {
+    layers.quantize(n, 0);
+    ++pass.changed;
+  }
   graph.sort();
 }
 

@@ -1,0 +1,191 @@
+// Graphs that break static quantization elsewhere: each has its test here, by name.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "../../support/networks.h"
+#include "engine/engine.h"
+#include "passes/pass.h"
+
+namespace pare {
+namespace {
+
+using testing::sqnr_db;
+
+PipelineInputs calibration(const std::vector<Dims>& shapes, float scale = 1) {
+  PipelineInputs inputs;
+  inputs.calibration = {8, [shapes, scale](int64_t i) {
+                          return std::vector<Array>{testing::random_array(shapes[size_t(i) % shapes.size()], uint64_t(i) + 100, scale)};
+                        }};
+  return inputs;
+}
+
+struct Quantized {
+  Graph original, graph;
+  std::vector<std::string> notes;
+  std::vector<Array> exact, result;
+};
+Quantized quantize(const Graph& original, const std::vector<Dims>& shapes, const std::string& recipe = "quantize-static") {
+  Quantized q{original, original, {}, {}, {}};
+  q.notes = run_recipe(q.graph, recipe, calibration(shapes)).passes.back().notes;
+  const std::vector<Array> inputs{testing::random_array(shapes[0], 5)};
+  q.exact = run_reference(q.original, inputs);
+  q.result = run_reference(q.graph, inputs);
+  return q;
+}
+
+// Weights that convolutions and linear layers still hold in float.
+int float_weights(const Graph& graph) {
+  int count = 0;
+  for (const Node& node : graph.nodes)
+    if (node.is("Conv") || node.is("Gemm") || node.is("MatMul") || node.is("ConvTranspose"))
+      if (const Tensor* weight = graph.constant(node.input(1))) count += weight->plain();
+  return count;
+}
+
+int count(const Graph& graph, const std::string& op) {
+  return int(std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.op_type == op; }));
+}
+
+bool says(const std::vector<std::string>& notes, const std::string& words) {
+  return std::any_of(notes.begin(), notes.end(), [&](const std::string& note) { return note.find(words) != std::string::npos; });
+}
+
+// The node that computes the value of this name, and the one that computes its input i.
+const Node* producer(const Graph& graph, ValueId id) {
+  const int n = graph.producers()[size_t(id)];
+  return n < 0 ? nullptr : &graph.nodes[size_t(n)];
+}
+float scale_behind(const Graph& graph, const Node& reader, size_t i) {
+  const Node* back = producer(graph, reader.inputs[i]);
+  EXPECT_TRUE(back != nullptr && back->is("DequantizeLinear"));
+  return back == nullptr ? 0 : graph.constant(back->inputs[1])->decode().to_floats()[0];
+}
+const Node& only(const Graph& graph, const std::string& op) {
+  const Node* found = nullptr;
+  for (const Node& node : graph.nodes)
+    if (node.op_type == op) found = &node;
+  EXPECT_NE(found, nullptr) << op;
+  return *found;
+}
+
+// A detector's head: boxes reach hundreds, scores lie in 0…1, one Concat joins them.
+TEST(QuantizeGraphs, BoxesBesideScoresStayInFloat) {
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 12, 12}), 3, 16, 3, 1)});
+  const ValueId boxes = n.node("Mul", {n.conv(x, 16, 4, 1, 1), n.graph.add_constant("stride", Array::scalar(300.f))});
+  const ValueId scores = n.node("Sigmoid", {n.conv(x, 16, 20, 1, 1)});
+  const ValueId joined = n.node("Concat", {boxes, scores}, {{"axis", int64_t(1)}});
+  const Quantized q = quantize(n.finish(n.node("Transpose", {joined}, {{"perm", std::vector<int64_t>{0, 2, 3, 1}}})), {{1, 3, 12, 12}});
+  EXPECT_EQ(float_weights(q.graph), 0) << "the head's weights are int8";
+  EXPECT_NE(producer(q.graph, only(q.graph, "Concat").inputs[1])->op_type, "DequantizeLinear");
+  EXPECT_TRUE(says(q.notes, "boxes beside scores"));
+  const std::vector<float> exact = q.exact[0].to_floats(), got = q.result[0].to_floats();
+  double signal = 0, noise = 0;
+  for (size_t i = 0; i < exact.size(); ++i)
+    if (i % 24 >= 4) {
+      signal += double(exact[i]) * exact[i];
+      noise += (double(got[i]) - exact[i]) * (double(got[i]) - exact[i]);
+    }
+  EXPECT_GT(10 * std::log10(signal / noise), 25) << "scores survive beside the boxes";
+}
+
+TEST(QuantizeGraphs, PartsOfAConcatKeepTheScaleTheirReadersNeed) {
+  testing::Network n;
+  const ValueId x = n.input("image", {1, 3, 12, 12});
+  const ValueId loud = n.node("Mul", {n.conv(x, 3, 8, 3, 1), n.graph.add_constant("ten", Array::scalar(10.f))});
+  const ValueId quiet = n.conv(x, 3, 8, 3, 1), alone = n.conv(x, 3, 8, 3, 1), pooled = n.node("Resize", {n.conv(quiet, 8, 8, 3, 2), kNone, n.graph.add_constant("two", Array::of<float>({4}, {1, 1, 2, 2}))});
+  const ValueId joined = n.node("Concat", {loud, quiet, alone, pooled}, {{"axis", int64_t(1)}});
+  const Quantized q = quantize(n.finish(n.conv(joined, 32, 8, 1, 1)), {{1, 3, 12, 12}});
+  const Node& concat = only(q.graph, "Concat");
+  const float whole = scale_behind(q.graph, only(q.graph, "Concat"), 0);
+  EXPECT_LT(scale_behind(q.graph, concat, 1), whole / 3) << "has another reader: its own scale";
+  EXPECT_EQ(scale_behind(q.graph, concat, 2), whole) << "nobody else reads it: rounded once";
+  EXPECT_EQ(scale_behind(q.graph, concat, 3), scale_behind(q.graph, only(q.graph, "Resize"), 0)) << "nearest neighbours are moved";
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+// A detector's stem: a few of 16 channels are a hundred times louder, a depthwise layer follows.
+TEST(QuantizeGraphs, ADepthwiseLayerBehindLoudChannelsComputesInFloat) {
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 12, 12}), 3, 16, 3, 1)});
+  Array gains(Type::f32, {1, 16, 1, 1}), back(Type::f32, {16, 1, 3, 3});
+  for (int c = 0; c < 16; ++c) {
+    gains.mutable_values<float>()[size_t(c)] = c < 2 ? 100.f : 0.2f;
+    for (int t = 0; t < 9; ++t) back.mutable_values<float>()[size_t(c * 9 + t)] = 0.3f / gains.values<float>()[size_t(c)];
+  }
+  const ValueId uneven = n.node("Mul", {x, n.graph.add_constant("gains", Tensor(gains))});
+  const ValueId even = n.node("Conv", {uneven, n.graph.add_constant("w", Tensor(back))}, {{"group", int64_t(16)}, {"pads", std::vector<int64_t>(4, 1)}});
+  const Quantized q = quantize(n.finish(n.conv(even, 16, 8, 1, 1)), {{1, 3, 12, 12}});
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_TRUE(says(q.notes, "of 16 of its input reaches"));
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+TEST(QuantizeGraphs, GroupedAndDepthwiseConvolutions) {
+  testing::Network n;
+  ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 8, 12, 12}), 8, 24, 3, 1, 4)});
+  x = n.node("Relu", {n.conv(x, 24, 24, 3, 2, 24)});
+  const Quantized q = quantize(n.finish(n.conv(x, 24, 12, 3, 1, 3)), {{1, 8, 12, 12}});
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_EQ(q.notes, std::vector<std::string>{});
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+TEST(QuantizeGraphs, WeightsSharedBetweenLayersAreStoredOnce) {
+  testing::Network n;
+  ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 12, 12}), 3, 16, 3, 1)});
+  const ValueId weight = n.constant({16, 16, 3, 3}, 0.1f), bias = n.constant({16}, 0.1f);
+  for (int i = 0; i < 4; ++i) x = n.node("Relu", {n.node("Conv", {x, weight, bias}, {{"pads", std::vector<int64_t>(4, 1)}})});
+  const Quantized q = quantize(n.finish(x), {{1, 3, 12, 12}});
+  std::set<ValueId> weights;
+  for (const Node& node : q.graph.nodes)
+    if (node.is("Conv")) weights.insert(node.inputs[1]);
+  EXPECT_EQ(weights.size(), 2u);
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+TEST(QuantizeGraphs, OpenExtentsAreCalibratedOnPicturesOfEverySize) {
+  testing::Network n;
+  const ValueId in = n.input("image", {1, 3, 12, 12});
+  n.graph.at(in).shape = Shape{{-1, "N"}, {3, ""}, {-1, "H"}, {-1, "W"}};
+  const ValueId x = n.node("Relu", {n.conv(in, 3, 16, 3, 1)});
+  const ValueId y = n.node("Add", {n.conv(x, 16, 16, 3, 1), x});
+  const Quantized q = quantize(n.finish(n.node("DepthToSpace", {n.conv(y, 16, 12, 3, 1)}, {{"blocksize", int64_t(2)}})), {{1, 3, 12, 12}, {1, 3, 9, 14}, {2, 3, 7, 5}});
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_EQ(count(q.graph, "QuantizeLinear"), 4);
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+// Distribution heads: a box edge is the mean of a softmax over bins, computed by a convolution.
+TEST(QuantizeGraphs, DecodingASoftmaxStaysInFloat) {
+  testing::Network n;
+  const ValueId x = n.conv(n.input("image", {1, 3, 6, 6}), 3, 64, 3, 1);
+  const ValueId bins = n.node("Transpose", {n.node("Reshape", {x, n.graph.add_constant("shape", Array::of<int64_t>({4}, {1, 4, 16, 36}))})}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+  const ValueId mean = n.node("Softmax", {bins}, {{"axis", int64_t(1)}});
+  const Quantized q = quantize(n.finish(n.node("Conv", {mean, n.constant({1, 16, 1, 1})})), {{1, 3, 6, 6}});
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_TRUE(says(q.notes, "decodes a Softmax"));
+  EXPECT_EQ(count(q.graph, "QuantizeLinear"), 1);
+}
+
+TEST(QuantizeGraphs, WeightsOnlyAsTheRecipeSays) {
+  const Quantized q = quantize(testing::residual_network(), {{1, 3, 17, 19}}, "quantize-static{weights-only=Conv*}");
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_TRUE(says(q.notes, "weights-only"));
+  for (const Node& node : q.graph.nodes)
+    EXPECT_FALSE(node.is("Conv") && producer(q.graph, node.inputs[0]) != nullptr && producer(q.graph, node.inputs[0])->is("DequantizeLinear"));
+}
+
+TEST(QuantizeGraphs, TransposedConvolutionsStoreInt8) {
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 6, 6}), 3, 8, 3, 1)});
+  const Quantized q = quantize(n.finish(n.node("ConvTranspose", {x, n.constant({8, 6, 4, 4}, 0.1f), n.constant({6})}, {{"strides", std::vector<int64_t>{2, 2}}})), {{1, 3, 6, 6}});
+  EXPECT_EQ(float_weights(q.graph), 0);
+  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+}
+
+}  // namespace
+}  // namespace pare
