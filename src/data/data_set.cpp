@@ -21,7 +21,7 @@ struct Task {
   TruthKind truth = TruthKind::label;
 };
 constexpr Task tasks[] = {
-    {"classify", true}, {"classify-text", true}, {"compare", false}, {"restore", true, TruthKind::picture}};
+    {"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes}, {"restore", true, TruthKind::picture}};
 
 constexpr int64_t calibration_limit = 300;
 
@@ -158,8 +158,9 @@ Split read_split(const Section& section, const Treatment& treatment, const std::
                              task.needs_labels && task.truth == TruthKind::label});
   if (task.needs_labels && split.truth != task.truth)
     section.fail("format", fmt::format("\"{}\" does not say what task \"{}\" is judged by", reader.name, task.name),
-                 task.truth == TruthKind::label ? "use a format with labels"
-                                                : "use format = \"pairs\" with inputs and targets");
+                 task.truth == TruthKind::label     ? "use a format with labels"
+                 : task.truth == TruthKind::picture ? "use format = \"pairs\" with inputs and targets"
+                                                    : "use format = \"coco\" with annotations and images");
   if (split.samples->size() == 0) section.fail(reader.keys[0], "there is not a single sample");
   return split;
 }
@@ -232,6 +233,7 @@ DataSet read_data_set(const std::string& path) {
   const Section test_section = *whole.section("test");
   Split test = read_split(test_section, treatment, set.classes, task);
   if (set.classes.empty()) set.classes = test.classes;
+  set.class_ids = test.class_ids;
   set.input_names = test.input_names;
   set.padding = test.padding;
   set.fixed_size = test.fixed_size;

@@ -19,10 +19,19 @@ struct Sample {
   int64_t label = -1;
 };
 
+// A thing in a picture, in the picture's pixels.
+struct TrueBox {
+  double left = 0, top = 0, right = 0, bottom = 0;
+  int64_t label = 0;
+  bool crowd = false;  // several things in one box: found or not, it is not counted
+};
+
 // What a sample should give, where a class index does not say it.
 struct Truth {
   std::string file;  // the sample's picture
   Image picture;     // restore: the picture wanted
+  std::vector<TrueBox> boxes;  // detect
+  int64_t height = 0, width = 0;  // detect: of the picture as stored
 };
 
 // A split read as a stream: memory does not grow with its length (but for compressed IDX files, held as bytes).
@@ -45,8 +54,9 @@ struct Padding {
 
 // A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
 struct DataSet {
-  std::string path, task;                            // "classify", "classify-text", "compare", "restore"
+  std::string path, task;                            // "classify", "classify-text", "compare", "detect", "restore"
   std::vector<std::string> classes, input_names;     // empty where the description names none
+  std::vector<int64_t> class_ids;                    // the data's own numbers of the classes; empty: 0, 1, …
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
   Padding padding;
   bool fixed_size = true;                            // every picture has the first one's extents

@@ -55,8 +55,8 @@ std::map<std::string, std::string> pictures_by_name(const Section& section, cons
 
 Split read_pairs(const SplitRequest& request) {
   const Section& section = request.section;
-  if (!request.preprocess.resize.empty() || !request.preprocess.crop.empty())
-    throw Error(request.preprocess.where, "resize and crop would part the pictures from their targets",
+  if (!request.preprocess.keeps_size())
+    throw Error(request.preprocess.where, "resize, crop and letterbox would part the pictures from their targets",
                 "write pictures of the size the model takes");
   const bool judged = section.has("targets");
   const auto inputs = pictures_by_name(section, "inputs");

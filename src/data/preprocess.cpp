@@ -13,19 +13,57 @@ namespace {
 
 constexpr int64_t max_side = 65535;
 
-Image resized(Image image, const Preprocess& how, const std::string& name) {
-  int64_t height = image.height, width = image.width;
+// Extents after [preprocess] resize, and where in which frame the letterbox puts a picture.
+struct Fit {
+  int64_t height = 0, width = 0, top = 0, left = 0;
+  double scale = 1;
+};
+
+Fit fit_letterbox(const Preprocess& how, int64_t height, int64_t width) {
+  Fit fit;
+  const double box_height = double(how.letterbox[0]), box_width = double(how.letterbox[1]);
+  fit.scale = std::min(box_height / double(height), box_width / double(width));
+  const auto whole = [&](int64_t side) {
+    const double exact = double(side) * fit.scale;
+    return std::max<int64_t>(1, int64_t(how.centred ? std::nearbyint(exact) : exact));
+  };
+  fit.height = std::min(whole(height), how.letterbox[0]);
+  fit.width = std::min(whole(width), how.letterbox[1]);
+  if (how.centred) {  // of an odd rest the larger half comes after the picture
+    fit.top = (how.letterbox[0] - fit.height) / 2;
+    fit.left = (how.letterbox[1] - fit.width) / 2;
+  }
+  return fit;
+}
+
+Image boxed(Image image, const Preprocess& how) {
+  if (how.letterbox.empty()) return image;
+  const Fit fit = fit_letterbox(how, image.height, image.width);
+  if (fit.height != image.height || fit.width != image.width)
+    image = resize(image, fit.height, fit.width, how.interpolation);
+  Image box{how.letterbox[0], how.letterbox[1], image.channels, {}};
+  box.values.assign(size_t(box.height * box.width * box.channels), how.pad);
+  for (int64_t y = 0; y < image.height; ++y)
+    std::copy_n(image.values.begin() + y * image.width * image.channels, image.width * image.channels,
+                box.values.begin() + ((fit.top + y) * box.width + fit.left) * box.channels);
+  return box;
+}
+
+Fit fit_resize(const Preprocess& how, int64_t height, int64_t width) {
+  Fit fit{height, width, 0, 0, 1};
   if (how.resize.size() == 2) {
-    height = how.resize[0];
-    width = how.resize[1];
+    fit.height = how.resize[0];
+    fit.width = how.resize[1];
   } else if (how.resize.size() == 1) {  // the longer side is cut off to whole pixels, as torchvision's Resize does
     const int64_t shorter = how.resize[0];
-    (image.height <= image.width ? height : width) = shorter;
-    if (image.height <= image.width)
-      width = shorter * image.width / image.height;
-    else
-      height = shorter * image.height / image.width;
+    fit.height = height <= width ? shorter : shorter * height / width;
+    fit.width = height <= width ? shorter * width / height : shorter;
   }
+  return fit;
+}
+
+Image resized(Image image, const Preprocess& how, const std::string& name) {
+  const auto [height, width, top, left, scale] = fit_resize(how, image.height, image.width);
   check_extents(height, width, name);
   if (height == image.height && width == image.width) return image;
   return resize(image, height, width, how.interpolation);
@@ -68,7 +106,7 @@ void check_count(const Preprocess& how, const char* key, const std::vector<doubl
 
 Array Preprocess::apply(Image image, const std::string& image_name) const {
   // PIL and torchvision users convert the colours first; order matters by rounding.
-  image = cropped(resized(recoloured(std::move(image), channels), *this, image_name), *this, image_name);
+  image = boxed(cropped(resized(recoloured(std::move(image), channels), *this, image_name), *this, image_name), *this);
   check_count(*this, "mean", mean, image.channels, image_name);
   check_count(*this, "std", std, image.channels, image_name);
   const int64_t pixels = image.height * image.width, count = image.channels;
@@ -82,6 +120,20 @@ Array Preprocess::apply(Image image, const std::string& image_name) const {
     for (int64_t i = 0; i < pixels; ++i) out[start + i * step] = table[image.values[size_t(i * count + c)]];
   }
   return array;
+}
+
+Placement Preprocess::placement(int64_t height, int64_t width) const {
+  if (!letterbox.empty()) {
+    const Fit fit = fit_letterbox(*this, height, width);
+    return {fit.scale, fit.scale, double(fit.left), double(fit.top)};
+  }
+  const Fit fit = fit_resize(*this, height, width);
+  Placement placement{double(fit.width) / double(width), double(fit.height) / double(height), 0, 0};
+  if (!crop.empty()) {
+    placement.offset_x = -std::nearbyint(double(fit.width - crop[1]) / 2);
+    placement.offset_y = -std::nearbyint(double(fit.height - crop[0]) / 2);
+  }
+  return placement;
 }
 
 Image Preprocess::invert(const Array& picture, const std::string& name) const {
@@ -112,7 +164,8 @@ Image Preprocess::invert(const Array& picture, const std::string& name) const {
 Preprocess Preprocess::read(const std::optional<Section>& section) {
   Preprocess how;
   if (!section) return how;
-  section->allow({"scale", "mean", "std", "layout", "channels", "resize", "crop", "interpolation"});
+  section->allow({"scale", "mean", "std", "layout", "channels", "resize", "crop", "interpolation", "letterbox",
+                  "letterbox_place", "letterbox_pad"});
   how.where = section->where("") + ": [preprocess]";
   how.scale = section->number("scale", how.scale);
   if (how.scale == 0) section->fail("scale", "0 would turn every image black", "0.00392156862745098 is 1/255");
@@ -127,6 +180,16 @@ Preprocess Preprocess::read(const std::optional<Section>& section) {
   if (how.resize.size() > 2) section->fail("resize", "expected the shorter side, or [height, width]");
   if (how.crop.size() > 2) section->fail("crop", "expected one side, or [height, width]");
   if (how.crop.size() == 1) how.crop.push_back(how.crop[0]);
+  how.letterbox = section->integers("letterbox", 1, 16384);
+  if (how.letterbox.size() > 2) section->fail("letterbox", "expected one side, or [height, width]");
+  if (how.letterbox.size() == 1) how.letterbox.push_back(how.letterbox[0]);
+  if (!how.letterbox.empty() && !(how.resize.empty() && how.crop.empty()))
+    section->fail("letterbox", "stands in the place of resize and crop", "remove them, or letterbox");
+  for (const char* key : {"letterbox_place", "letterbox_pad"})
+    if (section->has(key) && how.letterbox.empty())
+      section->fail(key, "there is no letterbox", "add letterbox = [height, width]");
+  if (section->has("letterbox_place")) how.centred = section->choice("letterbox_place", {"top-left", "centre"}) == 1;
+  how.pad = uint8_t(section->integer("letterbox_pad", how.pad, 0, 255));
   if (section->has("interpolation"))
     how.interpolation = Interpolation(section->choice("interpolation", {"bilinear", "bicubic", "nearest"}));
   return how;

@@ -9,6 +9,11 @@
 
 namespace pare {
 
+// Where a picture's pixels went: model input = picture * scale + offset, for each axis.
+struct Placement {
+  double scale_x = 1, scale_y = 1, offset_x = 0, offset_y = 0;
+};
+
 // From pixels to what the model takes. Member initialisers are the only defaults: nothing is done that was not asked
 // for.
 struct Preprocess {
@@ -20,9 +25,14 @@ struct Preprocess {
   Channels channels = Channels::as_stored;
   Dims resize;  // {}: none; {s}: the shorter side; {height, width}
   Dims crop;    // {}: none; {height, width} from the centre, after resizing
+  Dims letterbox;        // {}: none; {height, width}: as large as fits with its sides' ratio kept, the rest filled
+  bool centred = false;  // letterbox: in the middle, sides rounded (Ultralytics); else top left, sides cut off (YOLOX)
+  uint8_t pad = 114;     // letterbox: what the rest is filled with, before scale, mean and std; 114 is the YOLO habit
   Interpolation interpolation = Interpolation::bilinear;
 
-  bool fixes_size() const { return !crop.empty() || resize.size() == 2; }
+  bool fixes_size() const { return !crop.empty() || resize.size() == 2 || !letterbox.empty(); }
+  bool keeps_size() const { return crop.empty() && resize.empty() && letterbox.empty(); }
+  Placement placement(int64_t height, int64_t width) const;  // of a picture of these extents
   Array apply(Image image, const std::string& image_name) const;  // float32 1xCxHxW or 1xHxWxC
 
   // The way back: what a model gave in the units of its input (array of one picture, alone or the first of a batch of

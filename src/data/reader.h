@@ -19,12 +19,13 @@ struct SplitRequest {
 };
 
 // What a split's samples can be judged by.
-enum class TruthKind { label, picture };
+enum class TruthKind { label, picture, boxes };
 
 // What it gives: all samples of the files, in their order. The driver (data_set.cpp) picks from them.
 struct Split {
   std::shared_ptr<const Samples> samples;
   std::vector<std::string> classes, input_names;  // empty: the files do not say
+  std::vector<int64_t> class_ids;                 // as in DataSet
   bool images = false;                            // [preprocess] was applied
   bool fixed_size = true;                         // every sample has the first one's extents
   Padding padding;

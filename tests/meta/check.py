@@ -165,6 +165,8 @@ def catalogs():
     check("catalog: readers", both_ways("src/data/readers.inc", "READER", "src/data", r"^Split read_(\w+)\("))
     check("catalog: tasks", both_ways("src/measure/tasks/catalog.inc", "TASK", "src/measure/tasks", r"\btask_(\w+)\b(?:\(\))?\s*(?:=|\{)",
                                       at("src/measure/tasks")))
+    check("catalog: heads", both_ways("src/measure/heads/catalog.inc", "HEAD", "src/measure/heads", r"\bhead_(\w+)\s*(?:=|\{)",
+                                      at("src/measure/heads")))
     check("catalog: columns", columns())
     check("catalog: commands", both_ways("apps/pare/commands.inc", "COMMAND", "apps/pare", r"\bcommand_(\w+)\s*(?:=|\{)", at("apps/pare")))
     check("catalog: kernels", kernels())
