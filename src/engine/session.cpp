@@ -160,7 +160,8 @@ std::string layout_key(const Graph& graph, int threads) {
       if (value.shape) add(shape_text(*value.shape));
     }
   }
-  return "image_layout " + std::to_string(hash) + " t" + std::to_string(threads);
+  // The number counts the engine's changes that may turn the choice around.
+  return "image_layout 2 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {

@@ -29,8 +29,108 @@ std::optional<dnnl::convolution_forward::primitive_desc> describe(const ConvPlan
   }
 }
 
+// Blocks that channels do not fill hold zeros behind them. As a convolution over whole blocks, its weights filled up with
+// zeros, the layer can take forms that ask for whole blocks.
+ConvPlan over_whole_blocks(ConvPlan plan, const Storage& source, const Storage& target) {
+  const auto widened = [](Storage storage) {
+    storage.dims[1] = (storage.dims[1] + channel_block() - 1) / channel_block() * channel_block();
+    return storage;
+  };
+  plan.source = memory_desc(widened(source));
+  plan.target = memory_desc(widened(target));
+  plan.weight_dims[0] = widened(target).dims[1];
+  plan.weight_dims[1] = widened(source).dims[1];
+  plan.bias = memory::desc({plan.weight_dims[0]}, memory::data_type::f32, memory::format_tag::a);
+  return plan;
+}
+
+// The zeros behind the channels must stay zeros.
+bool keeps_zero(const Fused& fused) {
+  return std::all_of(fused.activations.begin(), fused.activations.end(), [](const Fused::Activation& a) {
+    using A = dnnl::algorithm;
+    const bool odd = a.algorithm == A::eltwise_relu || a.algorithm == A::eltwise_swish || a.algorithm == A::eltwise_gelu_erf || a.algorithm == A::eltwise_gelu_tanh ||
+                     a.algorithm == A::eltwise_tanh || a.algorithm == A::eltwise_hardswish || a.algorithm == A::eltwise_elu || a.algorithm == A::eltwise_abs || a.algorithm == A::eltwise_mish;
+    return odd || (a.algorithm == A::eltwise_clip && a.alpha <= 0 && a.beta >= 0);
+  });
+}
+
+// `values` in the first corner of an array of zeros.
+Array filled_up(const Array& values, const memory::dims& dims) {
+  Array result(Type::f32, Dims(dims.begin(), dims.end()));
+  if (result.dims() == values.dims()) return values;
+  const int64_t inner = values.count() / (values.dim(0) * (values.rank() > 1 ? values.dim(1) : 1));
+  const int64_t columns = values.rank() > 1 ? values.dim(1) * inner : 1, wide = values.rank() > 1 ? result.dim(1) * inner : 1;
+  const auto from = values.values<float>();
+  auto to = result.mutable_values<float>();
+  for (int64_t row = 0; row < values.dim(0); ++row) std::copy_n(from.begin() + row * columns, columns, to.begin() + row * wide);
+  return result;
+}
+
+// How the sum and the activations behind a convolution join it: inside; inside, on a target the residual was copied to; or
+// in a step of their own, because the form that convolves fastest knows nothing of them.
+enum class Joining { fused, preloaded, apart };
+
+// A form the layer may take.
+struct Candidate {
+  dnnl::convolution_forward::primitive_desc desc;
+  ConvPlan plan;
+  Joining joining = Joining::fused;
+  bool slow() const { return std::string_view(desc.impl_info_str()).starts_with("ref"); }
+};
+
+std::vector<Candidate> candidates_of(const ConvPlan& plan, const Fused& fused, bool in_place, const Storage& source, const Storage& target) {
+  std::vector<ConvPlan> plans{plan};
+  const bool blocked = source.layout == Layout::blocked && target.layout == Layout::blocked && plan.type == Type::f32;
+  if (blocked && plan.weight_dims.size() == 4 && (source.dims[1] % channel_block() != 0 || target.dims[1] % channel_block() != 0) && keeps_zero(fused))
+    plans.push_back(over_whole_blocks(plan, source, target));
+  const bool alone = fused.activations.empty() && fused.residual == kNone;
+  const bool separable = !alone && !in_place && std::none_of(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
+  std::vector<Candidate> candidates;
+  std::optional<Candidate> last_resort;
+  for (const auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
+    // Of each algorithm the first form that is no reference: fused before others, as it is before filled up.
+    bool found = false;
+    for (const Joining joining : {Joining::fused, Joining::preloaded, Joining::apart})
+      for (const ConvPlan& with : plans) {
+        if (found || (joining == Joining::apart && !separable) || (joining == Joining::preloaded && (in_place || fused.residual == kNone))) continue;
+        const auto desc = describe(with, algorithm, joining == Joining::apart ? dnnl::post_ops() : post_ops_of(fused, in_place || joining == Joining::preloaded, with.target));
+        if (!desc) continue;
+        const Candidate candidate{*desc, with, joining};
+        found = !candidate.slow();
+        if (found) candidates.push_back(candidate);
+        else if (!last_resort) last_resort = candidate;
+      }
+  }
+  if (candidates.empty() && last_resort) candidates.push_back(*last_resort);
+  return candidates;
+}
+
+// The sum and the activations as a step that updates the target.
+std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const memory::desc& desc, SlotId residual, SlotId target) {
+  dnnl::primitive_attr attributes;
+  dnnl::post_ops ops;
+  auto step = std::make_unique<PrimitiveStep>();
+  const auto& all = fused.activations;
+  for (size_t i = residual < 0; i < all.size(); ++i) ops.append_eltwise(1.f, all[i].algorithm, all[i].alpha, all[i].beta);
+  attributes.set_post_ops(ops);
+  if (residual >= 0) {
+    step->set(dnnl::binary(dnnl::binary::primitive_desc(dnnl::binary::desc(dnnl::algorithm::binary_add, desc, desc, desc), attributes, cpu_engine())));
+    step->bind_slot(DNNL_ARG_SRC_0, target, desc);
+    step->bind_slot(DNNL_ARG_SRC_1, residual, desc);
+    step->reads = {target, residual};
+  } else {
+    const dnnl::eltwise_forward::desc first(dnnl::prop_kind::forward_inference, all[0].algorithm, desc, all[0].alpha, all[0].beta);
+    step->set(dnnl::eltwise_forward(dnnl::eltwise_forward::primitive_desc(first, attributes, cpu_engine())));
+    step->bind_slot(DNNL_ARG_SRC, target, desc);
+    step->reads = {target};
+  }
+  step->bind_slot(DNNL_ARG_DST, target, desc);
+  step->writes = target;
+  return step;
+}
+
 std::string conv_key(const Planner& planner, const Node& node, const Fused& fused, Type type) {
-  return std::string("float_conv ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
+  return std::string("float_conv 2 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
          " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
          " t" + std::to_string(planner.threads);
 }
@@ -41,8 +141,9 @@ std::unique_ptr<PrimitiveStep> make_step(const dnnl::convolution_forward::primit
   step->set(dnnl::convolution_forward(desc));
   step->bind_slot(DNNL_ARG_SRC, source, plan.source);
   step->bind_slot(DNNL_ARG_DST, target, plan.target);
-  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(desc.weights_desc(), weight, plan.weight_dims));
-  step->bind_memory(DNNL_ARG_BIAS, constant_memory(desc.bias_desc(), bias, plan.bias.dims()));
+  const Array kernel = plan.weight_dims.size() == 4 ? filled_up(weight.cast(Type::f32), plan.weight_dims) : weight;
+  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(desc.weights_desc(), kernel, plan.weight_dims));
+  step->bind_memory(DNNL_ARG_BIAS, constant_memory(desc.bias_desc(), filled_up(bias.cast(Type::f32), plan.bias.dims()), plan.bias.dims()));
   return step;
 }
 
@@ -68,6 +169,54 @@ ConvPlan plan_conv(const Planner& planner, const Node& node, const Storage& sour
   plan.target = memory_desc(target);
   plan.bias = memory::desc({weight.dim(0)}, memory::data_type::f32, memory::format_tag::a);
   return plan;
+}
+
+std::unique_ptr<PrimitiveStep> make_copy(const memory::desc& desc, SlotId source, SlotId target) {
+  auto step = std::make_unique<PrimitiveStep>();
+  step->set(dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), desc, cpu_engine(), desc)));
+  step->bind_slot(DNNL_ARG_FROM, source, desc);
+  step->bind_slot(DNNL_ARG_TO, target, desc);
+  step->reads = {source};
+  step->writes = target;
+  return step;
+}
+
+struct ConvSlots {
+  SlotId source, residual, target;
+  bool in_place;
+};
+
+std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots) {
+  std::vector<std::unique_ptr<PrimitiveStep>> steps;
+  if (candidate.joining == Joining::preloaded) steps.push_back(make_copy(candidate.plan.target, slots.residual, slots.target));
+  steps.push_back(make_step(candidate.desc, candidate.plan, weight, bias, slots.source, slots.target));
+  PrimitiveStep& conv = *steps.back();
+  conv.reads = {slots.source};
+  conv.writes = slots.target;
+  if (candidate.joining == Joining::preloaded) {
+    conv.reads.push_back(slots.target);
+  } else if (candidate.joining == Joining::apart) {
+    steps.push_back(make_tail(fused, candidate.plan.target, slots.residual, slots.target));
+  } else if (slots.residual >= 0) {
+    conv.reads.push_back(slots.residual);
+    if (!slots.in_place) conv.bind_slot(residual_argument(fused), slots.residual, candidate.plan.target);
+  }
+  return steps;
+}
+
+// The fastest form on this CPU, on memory of its own.
+int choose_form(Planner& planner, const std::vector<std::vector<std::unique_ptr<PrimitiveStep>>>& forms, const std::string& key, const ConvSlots& slots) {
+  if (const auto known = planner.cache.find(key); known && *known >= 0 && *known < int(forms.size())) return *known;
+  const size_t bytes = planner.storage(slots.target).bytes() + 64;
+  std::vector<std::byte> input(planner.storage(slots.source).bytes() + 64), output(bytes), added(bytes);
+  std::vector<std::byte*> addresses(planner.slots.size(), added.data());
+  addresses[size_t(slots.source)] = input.data();
+  addresses[size_t(slots.target)] = output.data();
+  const int choice = fastest_of(int(forms.size()), [&](int i) {
+    for (const auto& step : forms[size_t(i)]) step->run(addresses.data(), 0, 1);
+  });
+  planner.cache.store(key, choice);
+  return choice;
 }
 
 }  // namespace
@@ -96,47 +245,26 @@ bool lower_float_conv(Planner& planner, int n) {
     in_place = !input && !planner.homed(fused.result) && residual != source && planner.last_use(fused.residual, add);
   }
   const ConvPlan plan = plan_conv(planner, node, planner.storage(source), target_storage);
-  const dnnl::post_ops ops = post_ops_of(fused, in_place, memory_desc(target_storage));
-  std::vector<dnnl::convolution_forward::primitive_desc> candidates;
-  for (const auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
-    auto desc = describe(plan, algorithm, ops);
-    if (desc) candidates.push_back(*desc);
-  }
+  const std::vector<Candidate> candidates = candidates_of(plan, fused, in_place, planner.storage(source), target_storage);
   if (candidates.empty()) return planner.refuse("oneDNN has no form for this convolution"), false;
   const SlotId target = in_place ? planner.define_alias(fused.result, target_storage, residual) : planner.define(fused.result, target_storage);
 
-  std::vector<std::unique_ptr<PrimitiveStep>> steps;
-  for (const auto& candidate : candidates) steps.push_back(make_step(candidate, plan, weight, bias, source, target));
-  for (auto& step : steps) {
-    step->reads = {source};
-    if (residual >= 0) step->reads.push_back(residual);
-    step->writes = target;
-    if (residual >= 0 && !in_place) step->bind_slot(residual_argument(fused), residual, memory_desc(target_storage));
-  }
-  int choice = 0;
-  if (steps.size() > 1 && planner.options.tune) {
-    const std::string key = conv_key(planner, node, fused, type);
-    const auto known = planner.cache.find(key);
-    choice = known && *known < int(steps.size()) ? *known : fastest_of(int(steps.size()), [&, buffers = std::vector<std::vector<std::byte>>()](int i) mutable {
-      if (buffers.empty()) {
-        buffers.emplace_back(planner.storage(source).bytes() + 64);
-        buffers.emplace_back(target_storage.bytes() + 64);
-        buffers.emplace_back(target_storage.bytes() + 64);
-      }
-      std::vector<std::byte*> addresses(planner.slots.size(), buffers[2].data());
-      addresses[size_t(source)] = buffers[0].data();
-      addresses[size_t(target)] = buffers[1].data();
-      steps[size_t(i)]->run(addresses.data(), 0, 1);
-    });
-    if (!known) planner.cache.store(key, choice);
-  }
-  auto step = std::move(steps[size_t(choice)]);
+  std::vector<std::vector<std::unique_ptr<PrimitiveStep>>> forms;
+  for (const auto& candidate : candidates) forms.push_back(make_steps(candidate, fused, weight, bias, {source, residual, target, in_place}));
+  const std::string key = conv_key(planner, node, fused, type);
+  const int choice = forms.size() > 1 && planner.options.tune ? choose_form(planner, forms, key, {source, residual, target, in_place}) : 0;
+  const Candidate& chosen = candidates[size_t(choice)];
   for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
   int64_t macs = weight.count() / weight.dim(0);
   for (int64_t extent : target_storage.dims) macs *= extent;
-  step->report = {node.name, "Conv" + fused.text, planner.graph.at(fused.result).name, std::string("onednn ") + candidates[size_t(choice)].impl_info_str(),
-                  type == Type::bf16 ? "bf16" : "f32", "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
-  planner.emit(std::move(step));
+  const std::string result = planner.graph.at(fused.result).name, precision = type == Type::bf16 ? "bf16" : "f32";
+  auto& steps = forms[size_t(choice)];
+  const bool apart = chosen.joining == Joining::apart;
+  if (chosen.joining == Joining::preloaded) steps[0]->report = {node.name, "Copy", result, "onednn", precision, "", 0, 0, 0};
+  steps[chosen.joining == Joining::preloaded]->report = {node.name, "Conv" + (apart ? "" : fused.text), result, std::string("onednn ") + chosen.desc.impl_info_str(),
+                      precision, "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  if (apart) steps[1]->report = {node.name, fused.text.substr(1), result, "onednn", precision, "", 0, 0, 0};
+  for (auto& step : steps) planner.emit(std::move(step));
   return true;
 }
 

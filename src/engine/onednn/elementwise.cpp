@@ -44,21 +44,25 @@ bool lower_float_binary(Planner& planner, int n) {
   const std::map<std::string, A> known{{"Add", A::binary_add}, {"Sub", A::binary_sub}, {"Mul", A::binary_mul}, {"Div", A::binary_div}};
   auto algorithm = known.find(node.op_type);
   if (algorithm == known.end() || !node.domain.empty()) return false;
-  const ValueId a = node.inputs[0], b = node.inputs[1];
+  ValueId a = node.inputs[0], b = node.inputs[1];
+  // oneDNN repeats its second operand only.
+  const bool symmetric = algorithm->second == A::binary_add || algorithm->second == A::binary_mul;
+  if (symmetric && (planner.graph.constant(a) != nullptr || planner.dims(a) != planner.dims(node.outputs[0]))) std::swap(a, b);
   if (planner.graph.at(a).type != Type::f32 || planner.graph.constant(a) != nullptr) return false;
   const Dims a_dims = planner.dims(a);
   Dims b_dims = planner.dims(b);
   if (a_dims != planner.dims(node.outputs[0]) || a_dims.empty() || a_dims.size() > 5) return false;
   while (b_dims.size() < a_dims.size()) b_dims.insert(b_dims.begin(), 1);
   const Tensor* constant = planner.graph.constant(b);
-  if (constant == nullptr && planner.dims(b) != a_dims) return false;
+  const bool repeated = constant == nullptr && planner.dims(b) != a_dims;
   Storage form = form_of(planner, a);
-  if (constant == nullptr && form.layout == Layout::plain) form = form_of(planner, b);
+  if (constant == nullptr && !repeated && form.layout == Layout::plain) form = form_of(planner, b);
   if (!float_form(form)) return false;
+  if (repeated && planner.dims(b).size() != a_dims.size() && form.layout != Layout::plain) form.layout = Layout::plain;
   const SlotId source = planner.slot(a, form.layout, form.type);
   const SlotId other = constant == nullptr ? planner.slot(b, form.layout, form.type) : -1;
   const auto desc = memory_desc(form);
-  dnnl::memory::desc second = desc;
+  dnnl::memory::desc second = constant == nullptr ? memory_desc({form.type, b_dims, form.layout}) : desc;
   dnnl::memory second_memory;
   if (constant != nullptr) {
     const Storage plain{Type::f32, b_dims, Layout::plain};
@@ -75,7 +79,7 @@ bool lower_float_binary(Planner& planner, int n) {
   auto step = std::make_unique<PrimitiveStep>();
   step->set(dnnl::binary(*described));
   step->bind_slot(DNNL_ARG_SRC_0, source, desc);
-  if (constant == nullptr) step->bind_slot(DNNL_ARG_SRC_1, other, desc);
+  if (constant == nullptr) step->bind_slot(DNNL_ARG_SRC_1, other, second);
   else step->bind_memory(DNNL_ARG_SRC_1, second_memory);
   step->bind_slot(DNNL_ARG_DST, target, desc);
   step->reads = {source};
