@@ -1,4 +1,4 @@
-// Normalization and softmax over the last axis: rows shared by the team.
+// Normalization, softmax and sums: rows shared by the team.
 #include "engine/plan.h"
 #include "graph/ops/ops.h"
 #include "kernels/float_rows/float_rows.h"
@@ -43,7 +43,62 @@ bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> ste
   return true;
 }
 
+// Sums over axes that lie side by side: [outer, reduced, inner] → [outer, inner].
+class SumStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* y = reinterpret_cast<float*>(slots[writes]);
+    const FloatRowsKernel& kernel = best_float_rows_kernel();
+    if (inner == 1) {
+      for (int64_t o = outer * thread / threads; o < outer * (thread + 1) / threads; ++o) y[o] = kernel.sum(x + o * reduced, reduced) * factor;
+      return;
+    }
+    // Whole cache lines a thread, so that none writes into another's.
+    const int64_t lines = (inner + 15) / 16, first = std::min(inner, lines * thread / threads * 16), last = std::min(inner, lines * (thread + 1) / threads * 16);
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t r = 0; r < reduced; ++r) kernel.accumulate(x + (o * reduced + r) * inner + first, factor, r == 0, y + o * inner + first, last - first);
+  }
+  int64_t outer = 1, reduced = 1, inner = 1;
+  float factor = 1;
+};
+
+// The axes a reduction names, ascending; empty where they are not known.
+std::vector<int64_t> reduced_axes(const Planner& planner, const Node& node, int64_t rank) {
+  std::vector<int64_t> axes = node.integers("axes");
+  if (node.input(1) != kNone) {
+    const Tensor* given = planner.graph.constant(node.inputs[1]);
+    if (given == nullptr) return {};
+    axes = given->decode().to_integers();
+  }
+  if (axes.empty() && node.integer("noop_with_empty_axes", 0) == 0)
+    for (int64_t i = 0; i < rank; ++i) axes.push_back(i);
+  for (int64_t& axis : axes) axis = normal_axis(axis, rank, node.where());
+  std::sort(axes.begin(), axes.end());
+  axes.erase(std::unique(axes.begin(), axes.end()), axes.end());
+  return axes;
+}
+
 }  // namespace
+
+bool lower_sum(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const bool mean = node.is("ReduceMean");
+  if (!(mean || node.is("ReduceSum")) || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  const Dims x = planner.dims(node.inputs[0]);
+  const std::vector<int64_t> axes = reduced_axes(planner, node, int64_t(x.size()));
+  if (axes.empty() || count_of(x) == 0 || axes.back() - axes.front() != int64_t(axes.size()) - 1) return false;
+  auto step = std::make_unique<SumStep>();
+  for (size_t i = 0; i < x.size(); ++i) (int64_t(i) < axes.front() ? step->outer : int64_t(i) > axes.back() ? step->inner : step->reduced) *= x[i];
+  if (mean) step->factor = 1 / float(step->reduced);
+  const ValueId y = node.outputs[0];
+  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
+  step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
+  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
 
 bool lower_norm(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];

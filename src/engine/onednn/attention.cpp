@@ -12,7 +12,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kRows = 64;  // query rows of a block: enough for the products, few enough for the cache
+constexpr int64_t kRows = 128;  // query rows of a block: enough for the products, few enough for the cache
 
 // Four axes (batch, heads, tokens, width) in some slot.
 struct Operand {

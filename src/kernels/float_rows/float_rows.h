@@ -15,6 +15,10 @@ struct FloatRowsKernel {
   void (*softmax)(const float* x, const float* mask, float scale, float* y, int64_t n);
   // y = (x − mean)/√(mean((x − mean)²) + epsilon)·gamma + beta; beta may be null. Not `centred`: mean is taken as 0.
   void (*norm)(const float* x, const float* gamma, const float* beta, float epsilon, bool centred, float* y, int64_t n);
+  // y = Σ x over n.
+  float (*sum)(const float* x, int64_t n);
+  // y[i] = (first ? 0 : y[i]) + x[i]·factor over n.
+  void (*accumulate)(const float* x, float factor, bool first, float* y, int64_t n);
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.

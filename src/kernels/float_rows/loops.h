@@ -84,5 +84,16 @@ inline void norm_row(const float* x, const float* gamma, const float* beta, floa
     for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * factor * gamma[i];
 }
 
+inline float sum_row(const float* x, int64_t n) {
+  return sum_of(n, [&](int64_t i) { return x[i]; });
+}
+
+inline void accumulate_row(const float* x, float factor, bool first, float* y, int64_t n) {
+  if (first)
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor;
+  else
+    for (int64_t i = 0; i < n; ++i) y[i] += x[i] * factor;
+}
+
 }  // namespace
 }  // namespace pare

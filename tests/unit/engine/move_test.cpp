@@ -128,6 +128,30 @@ TEST(Attention, AgreesWithTheReference) {
     }
 }
 
+TEST(Sum, OverAnyAxesSideBySide) {
+  for (const char* op : {"ReduceSum", "ReduceMean"})
+    for (std::vector<int64_t> axes : {std::vector<int64_t>{-1}, {1}, {0, 1}, {1, 2}, {0, 1, 2}, {0, 2}}) {
+      testing::Network n;
+      const ValueId x = n.input("x", {5, 7, 33});
+      const ValueId by = n.graph.add_constant("axes", Array::of<int64_t>({int64_t(axes.size())}, axes));
+      expect_like_reference(n.finish(n.node(op, {x, by}, {{"keepdims", int64_t(0)}})), {{5, 7, 33}});
+    }
+}
+
+// A sum whose residual is needed again, in front of an activation with a slope: every way a convolution can be joined.
+TEST(Conv, JoinedSumsAgreeWithTheReference) {
+  for (int64_t channels : {16, 50})
+    for (bool before : {false, true}) {
+      testing::Network n;
+      const ValueId a = n.node("Relu", {n.conv(n.input("x", {1, 3, 20, 20}), 3, channels, 3, 1)});
+      ValueId b = n.conv(a, channels, channels, 3, 1);
+      if (before) b = n.node("Mul", {b, n.node("Sigmoid", {b})});
+      const ValueId sum = n.node("LeakyRelu", {n.node("Add", {b, a})}, {{"alpha", 0.05f}});
+      const ValueId joined = n.node("Concat", {sum, a}, {{"axis", int64_t(1)}});
+      expect_like_reference(n.finish(n.conv(joined, 2 * channels, 8, 1, 1)), {{1, 3, 20, 20}});
+    }
+}
+
 TEST(GatherRows, IndexOutsideOfTheTable) {
   testing::Network n;
   const ValueId table = n.constant({5, 3});
