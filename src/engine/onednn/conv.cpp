@@ -31,11 +31,12 @@ std::optional<dnnl::convolution_forward::primitive_desc> describe(const ConvPlan
 
 // Blocks that channels do not fill hold zeros behind them. As a convolution over whole blocks, its weights filled up with
 // zeros, the layer can take forms that ask for whole blocks.
+Storage widened(Storage storage) {
+  if (storage.layout == Layout::blocked) storage.dims[1] = (storage.dims[1] + channel_block() - 1) / channel_block() * channel_block();
+  return storage;
+}
+
 ConvPlan over_whole_blocks(ConvPlan plan, const Storage& source, const Storage& target) {
-  const auto widened = [](Storage storage) {
-    storage.dims[1] = (storage.dims[1] + channel_block() - 1) / channel_block() * channel_block();
-    return storage;
-  };
   plan.source = memory_desc(widened(source));
   plan.target = memory_desc(widened(target));
   plan.weight_dims[0] = widened(target).dims[1];
@@ -84,7 +85,7 @@ std::vector<Candidate> candidates_of(const ConvPlan& plan, const Fused& fused, b
   if (blocked && plan.weight_dims.size() == 4 && (source.dims[1] % channel_block() != 0 || target.dims[1] % channel_block() != 0) && keeps_zero(fused))
     plans.push_back(over_whole_blocks(plan, source, target));
   const bool alone = fused.activations.empty() && fused.residual == kNone;
-  const bool separable = !alone && !in_place && std::none_of(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
+  const bool separable = !alone && !in_place && (keeps_zero(fused) || widened(target) == target) && std::none_of(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
   std::vector<Candidate> candidates;
   std::optional<Candidate> last_resort;
   for (const auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
@@ -105,8 +106,10 @@ std::vector<Candidate> candidates_of(const ConvPlan& plan, const Fused& fused, b
   return candidates;
 }
 
-// The sum and the activations as a step that updates the target.
-std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const memory::desc& desc, SlotId residual, SlotId target) {
+// The sum and the activations as a step that updates the target. It works on whole blocks: oneDNN 2.6 forgets what follows
+// a binary operation where the last block is not full.
+std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const Storage& storage, SlotId residual, SlotId target) {
+  const memory::desc desc = memory_desc(widened(storage));
   dnnl::primitive_attr attributes;
   dnnl::post_ops ops;
   auto step = std::make_unique<PrimitiveStep>();
@@ -186,7 +189,8 @@ struct ConvSlots {
   bool in_place;
 };
 
-std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots) {
+std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots,
+                                                       const Storage& target) {
   std::vector<std::unique_ptr<PrimitiveStep>> steps;
   if (candidate.joining == Joining::preloaded) steps.push_back(make_copy(candidate.plan.target, slots.residual, slots.target));
   steps.push_back(make_step(candidate.desc, candidate.plan, weight, bias, slots.source, slots.target));
@@ -196,7 +200,7 @@ std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidat
   if (candidate.joining == Joining::preloaded) {
     conv.reads.push_back(slots.target);
   } else if (candidate.joining == Joining::apart) {
-    steps.push_back(make_tail(fused, candidate.plan.target, slots.residual, slots.target));
+    steps.push_back(make_tail(fused, target, slots.residual, slots.target));
   } else if (slots.residual >= 0) {
     conv.reads.push_back(slots.residual);
     if (!slots.in_place) conv.bind_slot(residual_argument(fused), slots.residual, candidate.plan.target);
@@ -250,7 +254,7 @@ bool lower_float_conv(Planner& planner, int n) {
   const SlotId target = in_place ? planner.define_alias(fused.result, target_storage, residual) : planner.define(fused.result, target_storage);
 
   std::vector<std::vector<std::unique_ptr<PrimitiveStep>>> forms;
-  for (const auto& candidate : candidates) forms.push_back(make_steps(candidate, fused, weight, bias, {source, residual, target, in_place}));
+  for (const auto& candidate : candidates) forms.push_back(make_steps(candidate, fused, weight, bias, {source, residual, target, in_place}, target_storage));
   const std::string key = conv_key(planner, node, fused, type);
   const int choice = forms.size() > 1 && planner.options.tune ? choose_form(planner, forms, key, {source, residual, target, in_place}) : 0;
   const Candidate& chosen = candidates[size_t(choice)];
