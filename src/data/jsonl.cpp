@@ -7,14 +7,14 @@
 #include "data/reader.h"
 #include "data/text.h"
 
-// One JSON object a line, of which two keys are read: the text's token ids and its label.
+// One JSON object a line, of which two keys are read: the text or its token ids, and its label.
 namespace pare {
 namespace {
 
 using Json = nlohmann::json;
 
 struct Keys {
-  std::string ids, label;
+  std::string text, ids, label;  // text is empty where ids are read
 };
 
 const Json* member(const Json& object, const std::string& key) {
@@ -43,6 +43,13 @@ std::vector<int64_t> ids_of(const Json& object, const std::string& key, const st
   return ids;
 }
 
+std::string text_in(const Json& object, const std::string& key, const std::string& where) {
+  const Json* text = member(object, key);
+  if (text == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
+  if (!text->is_string()) throw Error(where, fmt::format("\"{}\" is not a text", key));
+  return text->get<std::string>();
+}
+
 int64_t label_in(const Json& object, const std::string& key, const SplitRequest& request, const std::string& where) {
   const Json* label = member(object, key);
   if (label == nullptr && !request.needs_labels) return -1;
@@ -67,7 +74,11 @@ void read_lines(const std::string& path, const Keys& keys, const SplitRequest& r
     const Json object = Json::parse(line, nullptr, false);
     if (object.is_discarded() || !object.is_object())
       throw Error(where, "the line is not a JSON object", "JSONL holds one {\"key\": value, …} a line");
-    samples.add(ids_of(object, keys.ids, where), label_in(object, keys.label, request, where), where);
+    const int64_t label = label_in(object, keys.label, request, where);
+    if (keys.text.empty())
+      samples.add(ids_of(object, keys.ids, where), label, where);
+    else
+      samples.add(text_in(object, keys.text, where), label, where);
   }
 }
 
@@ -75,7 +86,10 @@ void read_lines(const std::string& path, const Keys& keys, const SplitRequest& r
 
 Split read_jsonl(const SplitRequest& request) {
   const Section& section = request.section;
-  const Keys keys{section.text("ids", "input_ids"), section.text("label", "label")};
+  if (section.has("text") && section.has("ids"))
+    section.fail("ids", "the text and its ids are given, one of them is enough", "remove one of the two");
+  const Keys keys{section.text("text", ""), section.text("ids", "input_ids"), section.text("label", "label")};
+  if (!keys.text.empty()) need_tokenizer(request.text, section);
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : section.files("files")) read_lines(path, keys, request, *samples);
   return {.samples = samples,

@@ -31,7 +31,12 @@ std::vector<std::pair<std::string, TextOptions::Input>> read_inputs(const Sectio
 TextOptions TextOptions::read(const std::optional<Section>& section) {
   TextOptions options;
   if (!section) return options;
-  section->allow({"length", "padding", "pad_id", "inputs"});
+  section->allow({"tokenizer", "length", "padding", "pad_id", "inputs"});
+  if (section->has("tokenizer")) {
+    options.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::read(section->file("tokenizer")));
+    if (options.tokenizer->length() > 0) options.length = options.tokenizer->length();
+    options.pad_id = options.tokenizer->pad_id();
+  }
   options.length = section->integer("length", options.length, 1, 1 << 20);
   options.padding = section->boolean("padding", options.padding);
   options.pad_id = section->integer("pad_id", options.pad_id, 0, INT32_MAX);
@@ -63,6 +68,11 @@ void TokenSamples::add(const std::vector<int64_t>& ids, int64_t label, const std
   labels_.push_back(label);
 }
 
+void TokenSamples::add(const std::string& text, int64_t label, const std::string& where) {
+  PARE_CHECK(options_.tokenizer != nullptr);
+  add(options_.tokenizer->encode(text, true, options_.length), label, where);
+}
+
 int64_t TokenSamples::length(int64_t index) const {
   PARE_CHECK(index >= 0 && index < size());
   return int64_t(starts_[size_t(index) + 1] - starts_[size_t(index)]);
@@ -82,6 +92,12 @@ Sample TokenSamples::get(int64_t index) const {
     sample.inputs.push_back(std::move(array));
   }
   return sample;
+}
+
+void need_tokenizer(const TextOptions& options, const Section& section) {
+  if (options.tokenizer == nullptr)
+    section.fail("text", "texts need a tokenizer",
+                 "[text] tokenizer = \"tokenizer.json\", the file that came with the model");
 }
 
 int64_t label_of(const std::string& text, const std::vector<std::string>& classes, const std::string& where) {

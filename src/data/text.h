@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -6,15 +7,17 @@
 
 #include "data/data_set.h"
 #include "data/description.h"
+#include "tokenizers/tokenizer.h"
 
 namespace pare {
 
 // From a text's token ids to what the model takes. Member initialisers are the only defaults.
 struct TextOptions {
   enum class Input { ids, mask, types, positions };  // of one text: 1 for every token of the mask, 0 for every type
-  int64_t length = 512;                              // tokens at most; what is longer is cut at its end
-  bool padding = true;                               // texts judged together are filled up to one length
-  int64_t pad_id = 0;                                // token that fills up
+  std::shared_ptr<const Tokenizer> tokenizer;        // null: only token ids can be read
+  int64_t length = 512;  // tokens at most; what is longer is cut at its end. A tokenizer's own limit comes first
+  bool padding = true;   // texts judged together are filled up to one length
+  int64_t pad_id = 0;    // token that fills up; a tokenizer's own comes first
   std::vector<std::pair<std::string, Input>> inputs = {{"attention_mask", Input::mask},
                                                        {"input_ids", Input::ids},
                                                        {"position_ids", Input::positions},
@@ -31,6 +34,7 @@ class TokenSamples : public Samples {
   explicit TokenSamples(TextOptions options) : options_(std::move(options)) {}
   // Ids beyond the options' length are dropped. Throws Error (where) for no ids or ids outside 0 … 2³¹−1.
   void add(const std::vector<int64_t>& ids, int64_t label, const std::string& where);
+  void add(const std::string& text, int64_t label, const std::string& where);  // needs a tokenizer
 
   int64_t size() const override { return int64_t(labels_.size()); }
   int64_t length(int64_t index) const override;
@@ -43,6 +47,8 @@ class TokenSamples : public Samples {
   std::vector<int64_t> labels_;
 };
 
+// Throws where texts are to be read and there is no tokenizer.
+void need_tokenizer(const TextOptions& options, const Section& section);
 // The class a label names: its place among `classes`, else the whole number it is. Throws Error (where).
 int64_t label_of(const std::string& text, const std::vector<std::string>& classes, const std::string& where);
 

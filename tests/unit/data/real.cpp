@@ -50,5 +50,38 @@ TEST(RealFashion, ReadsAsInstalled) {
   EXPECT_EQ(set.test->get(4).label, 6);
 }
 
+TEST(RealBanking77, TextsGiveTheGivenIds) {
+  const std::string folder = std::string(PARE_MODELS_DIR) + "/text_classification/";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there is no " << folder;
+  const TempFolder temp;
+  const auto split = [&](const std::string& keys) {
+    return read_data_set(temp.write("d.toml", "task = \"classify-text\"\n[classes]\nfile = \"" + folder +
+                                                  "banking77_labels.txt\"\n" + keys))
+        .test;
+  };
+  for (const std::string name : {"test", "train"}) {
+    const auto texts = split("[text]\ntokenizer = \"" + folder +
+                             "tokenizer.json\"\n[test]\nformat = \"csv\"\nlabel = \"category\"\nfiles = \"" + folder +
+                             "banking77_" + name + ".csv\"\n");
+    const auto ids =
+        split("[test]\nformat = \"jsonl\"\nfiles = \"" + folder + "banking77_" + name + "_tokens.jsonl\"\n");
+    ASSERT_EQ(texts->size(), name == "test" ? 3080 : 10003);
+    ASSERT_EQ(texts->size(), ids->size());
+    for (int64_t i = 0; i < ids->size(); ++i) {
+      const Sample ours = texts->get(i), given = ids->get(i);
+      ASSERT_TRUE(ours.inputs[1].same_as(given.inputs[1])) << name << " " << i;
+      ASSERT_EQ(ours.label, given.label) << name << " " << i;
+    }
+  }
+}
+
+TEST(RealBanking77, IsDescribedInTheRepository) {
+  if (!std::filesystem::exists(std::string(PARE_MODELS_DIR) + "/text_classification/"))
+    GTEST_SKIP() << "there are no texts";
+  for (const char* name : {"banking77", "banking77_ids"})
+    EXPECT_EQ(read_data_set(std::string(PARE_SOURCE_DIR) + "/tests/models/" + name + ".toml").summary,
+              "classify-text: 3,080 test samples of 4 to 82 tokens, 300 calibration samples, 77 classes");
+}
+
 }  // namespace
 }  // namespace pare

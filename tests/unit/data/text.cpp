@@ -83,6 +83,73 @@ TEST(Jsonl, SaysWhatIsWrongAndWhere) {
   expect_contains(error("{\"input_ids\": [1], \"label\": 1}", "[preprocess]\nscale = 1\n"), "applies to images");
 }
 
+const std::string words =
+    R"({"model": {"type": "WordPiece", "vocab": {"[UNK]": 0, "a": 1, "b": 2, "##c": 3}}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "truncation": {"max_length": 3}, "padding": {"pad_id": 2}})";
+const std::string csv =
+    "task = \"classify-text\"\n[text]\ntokenizer = \"w.json\"\n[classes]\nnames = [\"x\", \"y, z\"]\n[test]\nformat = "
+    "\"csv\"\nfiles = \"t.csv\"\n";
+
+DataSet read_csv(const TempFolder& folder, const std::string& rows,
+                 const std::string& keys = "text = \"t\"\nlabel = \"l\"\n") {
+  folder.write("t.csv", rows);
+  folder.write("w.json", words);
+  return read_data_set(folder.write("d.toml", csv + keys));
+}
+
+TEST(Csv, ReadsQuotedFieldsByTitle) {
+  const TempFolder folder;
+  const DataSet set = read_csv(folder, "\xEF\xBB\xBFid,t,l\r\n1,a bc,x\r\n\r\n2,\"b, \"\"a\"\"\nq a a\",\"y, z\"");
+  ASSERT_EQ(set.test->size(), 2);
+  EXPECT_EQ(ints(set.test->get(0).inputs[1]), (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(set.test->get(0).label, 0);
+  EXPECT_EQ(ints(set.test->get(1).inputs[1]), (std::vector<int64_t>{2, 0, 0})) << "cut at the tokenizer's length";
+  EXPECT_EQ(set.test->get(1).label, 1);
+  EXPECT_EQ(set.padding.values[1], 2) << "the tokenizer's";
+  EXPECT_EQ(set.padding.most, 3);
+}
+
+TEST(Csv, ColumnsByNumberAndOtherDelimiters) {
+  const TempFolder folder;
+  const DataSet set = read_csv(folder, "x\ta\n1\tb\n", "text = 1\nlabel = 0\nheader = false\ndelimiter = \"\\t\"\n");
+  ASSERT_EQ(set.test->size(), 2);
+  EXPECT_EQ(set.test->get(0).label, 0);
+  EXPECT_EQ(set.test->get(1).label, 1) << "a label may be the class's number";
+}
+
+TEST(Csv, SaysWhatIsWrongAndWhere) {
+  const TempFolder folder;
+  const auto error = [&](const std::string& rows, const std::string& keys = "text = \"t\"\nlabel = \"l\"\n") {
+    return error_of([&] { read_csv(folder, rows, keys); });
+  };
+  expect_contains(error("t,l\na,x\n\"b\n,x\n"), "t.csv:3: a quote that opens here is never closed");
+  expect_contains(error("t,l\na,x\n\"b\nc\",x\na\n"), "t.csv:5: the row has 1 fields");
+  expect_contains(error("t,l\na,q\n"), "t.csv:2: \"q\" is not the name of a class");
+  expect_contains(error("text,l\na,x\n"), "there is no column \"t\"\n  the first line has: text, l");
+  expect_contains(error("t,l\n,x\n"), "t.csv:2: the text has no token");
+  expect_contains(error(""), "t.csv is empty");
+  expect_contains(error("a,x\n", "header = false\nlabel = 1\n"), "columns are numbers from 0");
+  expect_contains(error("a,x\n", "delimiter = \"ab\"\n"), "not one character");
+  folder.write("t.csv", "t,l\na,x\n");
+  expect_contains(error_of([&] {
+                    read_data_set(folder.write(
+                        "d.toml", "task = \"classify-text\"\n[test]\nformat = \"csv\"\nfiles = \"t.csv\"\n"));
+                  }),
+                  "texts need a tokenizer");
+}
+
+TEST(Jsonl, ReadsTextsToo) {
+  const TempFolder folder;
+  folder.write("w.json", words);
+  const DataSet set =
+      read(folder, "{\"sentence\": \"bc a\", \"label\": 1}", "text = \"sentence\"\n[text]\ntokenizer = \"w.json\"\n");
+  EXPECT_EQ(ints(set.test->get(0).inputs[1]), (std::vector<int64_t>{2, 3, 1}));
+  expect_contains(
+      error_of([&] { read(folder, "{\"t\": 3, \"label\": 1}", "text = \"t\"\n[text]\ntokenizer = \"w.json\"\n"); }),
+      "\"t\" is not a text");
+  expect_contains(error_of([&] { read(folder, "{}", "text = \"t\"\nids = \"i\"\n"); }), "one of them is enough");
+}
+
 TEST(Jsonl, TextOptionsNeedTexts) {
   const TempFolder folder;
   folder.write("a.bin", cifar_record(1, 2, 3, 4));
