@@ -45,7 +45,7 @@ std::optional<Int8Activation> activation_of(const Planner& planner, const Node& 
   if (node.is("Sigmoid")) return A{A::sigmoid};
   if (node.is("HardSigmoid")) return A{A::hard_sigmoid, node.real("alpha", 0.2f), node.real("beta", 0.5f)};
   if (node.is("HardSwish")) return A{A::hard_swish, 1.0f / 6, 0.5f};
-  if (node.is("Swish")) return A{A::swish, node.real("alpha", 1)};
+  if (node.is("Swish") && node.real("alpha", 1) > 0) return A{A::swish, node.real("alpha", 1)};
   if (node.is("PRelu"))
     if (const auto slope = number(planner, node.input(1))) return A{A::leaky_relu, *slope};
   return std::nullopt;
@@ -161,8 +161,10 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) 
   const double sum_scale = chain.last.kind != Int8Activation::none ? 1 : out_scale, after = chain.mid ? chain.mid->scale : sum_scale;
   e.first = chain.first;
   e.first.scale = float(1 / after);
+  e.first.coarse = chain.mid || chain.out;
   e.last = chain.last;
   e.last.scale = float(1 / out_scale);
+  e.last.coarse = chain.out.has_value();  // below a hundredth of a step, where a float is wanted nothing is lost
   if (chain.first.kind == Int8Activation::none)
     for (float& scale : scales) scale = float(double(scale) / after);
   if (chain.mid) {

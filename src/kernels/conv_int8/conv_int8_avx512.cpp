@@ -246,6 +246,11 @@ struct Avx512 {
   static int max_row_quads(int vectors) { return vectors == 1 ? 4 : 0; }
 
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {
+    if (bytes <= 64) {  // the channels of one group
+      const __mmask64 mask = bytes == 64 ? ~0ull : (1ull << bytes) - 1;
+      _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), _mm512_set1_epi8(static_cast<char>(flip))));
+      return;
+    }
     if (flip == 0) {
       std::memcpy(to, from, bytes);
       return;

@@ -30,7 +30,8 @@ void cut_runs(PackedConvInt8& packed, const ConvInt8Kernel& kernel, bool whole_r
   packed.run_bytes = whole_rows ? shape.kernel_w * in_c : in_c;
   packed.steps = (packed.run_bytes + kernel.group - 1) / kernel.group;
   const bool padded = shape.pad_top || shape.pad_left || shape.pad_bottom || shape.pad_right;
-  packed.direct = kernel.group == 4 && !padded && !packed.input_signed && packed.run_bytes % kernel.group == 0;
+  const bool together = shape.groups == 1 || !whole_rows;  // in the input no other group's channels lie in between
+  packed.direct = kernel.group == 4 && !padded && !packed.input_signed && packed.run_bytes % kernel.group == 0 && together;
   const std::ptrdiff_t col_bytes = packed.direct ? shape.in_c : in_c * (4 / kernel.group);
   const std::ptrdiff_t row_bytes = col_bytes * (shape.in_w + shape.pad_left + shape.pad_right);
   for (int row = 0; row < shape.kernel_h; ++row) {
@@ -101,8 +102,8 @@ PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape&
   packed.tiling.band_rows = std::clamp(tiling.band_rows, 1, shape.out_h());
   packed.input_signed = weights.input_signed;
   packed.input_zero = weights.input_zero + (weights.input_signed ? 128 : 0);
-  // Rows of taps are contiguous in the input if the taps touch and no other group's channels lie between them.
-  const bool whole_rows = shape.kernel_w == 1 || (shape.dilation_w == 1 && shape.groups == 1);
+  // Rows of taps are contiguous if the taps touch: in the input, and with several groups in the copy of one group's channels.
+  const bool whole_rows = shape.dilation_w == 1 && (shape.kernel_w > 1 || shape.groups == 1);
   cut_runs(packed, kernel, whole_rows);
   pack_weights(packed, kernel, weights, whole_rows);
 

@@ -7,9 +7,12 @@
 #include <cstdint>
 
 #include "kernels/int8_epilogue/int8_epilogue.h"
+#include "kernels/int8_epilogue/sigmoid_table.h"
 
 namespace pare {
 namespace {
+
+constexpr float kRoundToInteger = 12582912.0f;  // 1.5 * 2^23: adding it leaves a rounded integer in the low bits
 
 // e^-x for |x| <= 87; beyond, the value at the end. Cody and Waite's reduction: x = -(n ln 2 + r), |r| <= ln 2 / 2, ln 2
 // as a sum of two floats; e^r by Taylor's terms to r^6, whose remainder is 1.2e-7. The error stays below 5e-7 of the value.
@@ -17,7 +20,7 @@ template <class V>
 inline __attribute__((always_inline)) typename V::F exp_of_negative(typename V::F x) {
   using F = typename V::F;
   const F minus = V::sub(V::set(0.0f), V::min(V::max(x, V::set(-87.0f)), V::set(87.0f)));
-  const F round = V::set(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, which the low bits hold
+  const F round = V::set(kRoundToInteger);
   const F shifted = V::add(V::mul(minus, V::set(1.44269504f)), round);
   const F n = V::sub(shifted, round);
   F r = V::fma(n, V::set(-0.693359375f), minus);
@@ -32,16 +35,38 @@ inline __attribute__((always_inline)) typename V::F exp_of_negative(typename V::
   return V::mul(p, V::power_of_two(shifted));
 }
 
-// The activation of `a`, see Int8Activation.
+// sigmoid(a) - 1/2 for a >= 0, from cubics: a third of the time of an exponential and a division, and exact enough for
+// results that become 8-bit.
+template <class V>
+inline __attribute__((always_inline)) typename V::F sigmoid_less_half(typename V::F a) {
+  using F = typename V::F;
+  const F most = V::min(a, V::set(15.5f));  // the middle of the last cubic
+  const F round = V::set(kRoundToInteger), shifted = V::fma(most, V::set(2.0f), round);
+  const F r = V::fma(V::sub(shifted, round), V::set(-0.5f), most);
+  const typename V::Index n = V::index(shifted);
+  F p = V::look_up(kSigmoid[3], n);
+  p = V::fma(p, r, V::look_up(kSigmoid[2], n));
+  p = V::fma(p, r, V::look_up(kSigmoid[1], n));
+  return V::fma(p, r, V::look_up(kSigmoid[0], n));
+}
+
+// The activation of `x`, see Int8Activation.
 template <class V>
 inline __attribute__((always_inline)) typename V::F activated(const Int8Activation& a, typename V::F x) {
   using F = typename V::F;
-  const F zero = V::set(0.0f), one = V::set(1.0f);
+  const F zero = V::set(0.0f), one = V::set(1.0f), half = V::set(0.5f);
   switch (a.kind) {
     case Int8Activation::none: return x;
     case Int8Activation::leaky_relu: return V::add(V::max(x, zero), V::mul(V::min(x, zero), V::set(a.alpha)));
-    case Int8Activation::sigmoid: return V::div(one, V::add(one, exp_of_negative<V>(x)));
-    case Int8Activation::swish: return V::div(x, V::add(one, exp_of_negative<V>(V::mul(x, V::set(a.alpha)))));
+    case Int8Activation::sigmoid:
+      if (a.coarse) return V::add(half, V::with_sign_of(sigmoid_less_half<V>(V::abs(x)), x));
+      return V::div(one, V::add(one, exp_of_negative<V>(x)));
+    case Int8Activation::swish: {
+      const F gate = V::mul(x, V::set(a.alpha));
+      // x (1/2 + sign(x) g(|x|)) for alpha > 0
+      if (a.coarse) return V::fma(V::abs(x), sigmoid_less_half<V>(V::abs(gate)), V::mul(x, half));
+      return V::div(x, V::add(one, exp_of_negative<V>(gate)));
+    }
     default: break;
   }
   const F gate = V::min(V::max(V::add(V::mul(x, V::set(a.alpha)), V::set(a.beta)), zero), one);

@@ -11,6 +11,7 @@ namespace {
 // Eight floats, for activation.h.
 struct Float8 {
   using F = __m256;
+  using Index = __m256i;
   static F set(float x) { return _mm256_set1_ps(x); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
@@ -19,6 +20,10 @@ struct Float8 {
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F with_sign_of(F a, F sign) { return _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign)); }
+  static Index index(F shifted) { return _mm256_and_si256(_mm256_castps_si256(shifted), _mm256_set1_epi32(31)); }
+  static F look_up(const float* table, Index n) { return _mm256_i32gather_ps(table, n, 4); }
   static F power_of_two(F shifted) {
     const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));

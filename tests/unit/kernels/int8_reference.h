@@ -33,9 +33,12 @@ inline std::vector<EpilogueCase> all_epilogue_cases() {
         for (bool narrow : {false, true}) cases.push_back({type, mid, residual > 0, residual == 2, narrow});
   for (Int8Output type : {Int8Output::u8, Int8Output::s8, Int8Output::f32})
     for (int kind = Int8Activation::leaky_relu; kind <= Int8Activation::hard_swish; ++kind) {
-      const Int8Activation some{Int8Activation::Kind(kind), 0.17f, 0.5f, 1.7f};
+      const Int8Activation some{Int8Activation::Kind(kind), 0.17f, 0.5f, type != Int8Output::f32, 1.7f};
       cases.push_back({type, true, true, false, false, 0, some, {}, true, 0});
       cases.push_back({type, false, true, true, false, 0.01f, {}, some, false, 3});
+      Int8Activation unit = some;
+      unit.alpha = 1;
+      cases.push_back({type, false, false, false, false, 0.003f, {}, unit, false, 0});
     }
   for (Int8Output type : {Int8Output::u8, Int8Output::s8})
     for (bool residual : {false, true}) cases.push_back({type, false, residual, false, false, 0, {}, {}, true, residual ? 0 : 5});
