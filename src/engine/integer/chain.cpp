@@ -44,6 +44,7 @@ std::optional<Int8Activation> activation_of(const Planner& planner, const Node& 
   if (node.is("LeakyRelu")) return A{A::leaky_relu, node.real("alpha", 0.01f)};
   if (node.is("Sigmoid")) return A{A::sigmoid};
   if (node.is("HardSigmoid")) return A{A::hard_sigmoid, node.real("alpha", 0.2f), node.real("beta", 0.5f)};
+  if (node.is("Gelu")) return A{node.text("approximate", "none") == "tanh" ? A::gelu_tanh : A::gelu};
   if (node.is("HardSwish")) return A{A::hard_swish, 1.0f / 6, 0.5f};
   if (node.is("Swish") && node.real("alpha", 1) > 0) return A{A::swish, node.real("alpha", 1)};
   if (node.is("PRelu"))
@@ -108,6 +109,9 @@ IntegerChain integer_chain(const Planner& planner, ValueId value, bool activatio
     const bool limited = std::isfinite(chain.low) || std::isfinite(chain.high);
     const bool free = activations && !limited && chain.last.kind == Int8Activation::none;
     if (const auto activation = free ? float_activation(planner, chain.result) : std::nullopt) {
+      // A Gelu is exact enough for 8 bits only.
+      const bool rough = activation->function.kind == Int8Activation::gelu || activation->function.kind == Int8Activation::gelu_tanh;
+      if (rough && !planner.quantized_by(planner.only_consumer(node_at(activation->nodes.back()).outputs[0]))) return chain;
       chain.last = activation->function;
       chain.text += activation->text;
       chain.nodes.insert(chain.nodes.end(), activation->nodes.begin(), activation->nodes.end());
@@ -158,12 +162,14 @@ IntegerLimits limits_of(const Planner::Quantized& q, float low, float high) {
 Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) {
   Int8Epilogue e;
   const double out_scale = chain.out ? chain.out->scale : 1;
-  const double sum_scale = chain.last.kind != Int8Activation::none ? 1 : out_scale, after = chain.mid ? chain.mid->scale : sum_scale;
+  // A LeakyRelu of what is scaled is the scaled LeakyRelu; other functions want real values.
+  const bool real = chain.last.kind != Int8Activation::none && chain.last.kind != Int8Activation::leaky_relu;
+  const double sum_scale = real ? 1 : out_scale, after = chain.mid ? chain.mid->scale : sum_scale;
   e.first = chain.first;
   e.first.scale = float(1 / after);
   e.first.coarse = chain.mid || chain.out;
   e.last = chain.last;
-  e.last.scale = float(1 / out_scale);
+  e.last.scale = real ? float(1 / out_scale) : 1;
   e.last.coarse = chain.out.has_value();  // below a hundredth of a step, where a float is wanted nothing is lost
   if (chain.first.kind == Int8Activation::none)
     for (float& scale : scales) scale = float(double(scale) / after);
@@ -194,7 +200,7 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) 
   return e;
 }
 
-std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale) {
+std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale, ValueId bias_id) {
   const Tensor* weight = planner.graph.constant(node.input(1));
   if (weight == nullptr || weight->plain() || weight->parts[0].type() != Type::i8 || weight->group != 0) return std::nullopt;
   if (weight->parts.size() > 2) return planner.refuse("its weights have a zero point"), std::nullopt;
@@ -207,8 +213,8 @@ std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node
   if (w.scales.size() == 1) w.scales.assign(size_t(outputs), w.scales[0]);
   for (float& scale : w.scales) scale *= input_scale;
   w.bias.assign(size_t(outputs), 0);
-  if (node.input(2) == kNone) return w;
-  const Tensor* bias = planner.graph.constant(node.inputs[2]);
+  if (bias_id == kNone) return w;
+  const Tensor* bias = planner.graph.constant(bias_id);
   if (bias == nullptr || bias->count() != outputs) return planner.refuse("its bias is no constant per channel"), std::nullopt;
   // An int32 bias in these units reads back exactly; any other is rounded to them.
   const std::vector<float> values = bias->decode().to_floats();

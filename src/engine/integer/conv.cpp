@@ -167,7 +167,7 @@ bool lower_integer_conv(Planner& planner, int n) {
   if (!source) return false;
   const Dims x = planner.dims(node.inputs[0]);
   const int64_t groups = node.integer("group", 1);
-  auto weights = integer_weights(planner, node, 0, source->q.scale);
+  auto weights = integer_weights(planner, node, 0, source->q.scale, node.input(2));
   if (!weights) return false;
   const Dims& w = weights->weights.dims();
   if (groups == x[1] && w[0] == x[1] && groups > 1) return false;  // depthwise has a form of its own
@@ -192,7 +192,7 @@ bool lower_integer_depthwise(Planner& planner, int n) {
   const auto source = integer_source(planner, node.inputs[0]);
   if (!source) return false;
   const Dims x = planner.dims(node.inputs[0]);
-  auto weights = integer_weights(planner, node, 0, source->q.scale);
+  auto weights = integer_weights(planner, node, 0, source->q.scale, node.input(2));
   if (!weights || node.integer("group", 1) != x[1] || weights->weights.dim(0) != x[1]) return false;
   const Dims& w = weights->weights.dims();
   const Window window = window_of(node, {x[2], x[3]}, {w[2], w[3]});
@@ -210,6 +210,23 @@ bool lower_integer_depthwise(Planner& planner, int n) {
   return true;
 }
 
+namespace {
+
+ValueId bias_of(const Planner& planner, int sum) {
+  const Node& node = planner.graph.nodes[size_t(sum)];
+  return planner.graph.constant(node.inputs[0]) != nullptr ? node.inputs[0] : node.inputs[1];
+}
+
+// The Add of a constant per output that alone reads a product of matrices; -1: there is none.
+int bias_behind(const Planner& planner, ValueId product, int64_t outputs) {
+  const int next = planner.only_consumer(product);
+  if (next < 0 || !planner.graph.nodes[size_t(next)].is("Add")) return -1;
+  const Tensor* bias = planner.graph.constant(bias_of(planner, next));
+  return bias != nullptr && is_float(bias->type) && bias->count() == outputs && !bias->dims.empty() && bias->dims.back() == outputs ? next : -1;
+}
+
+}  // namespace
+
 bool lower_integer_linear(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   const bool gemm = node.is("Gemm");
@@ -219,7 +236,8 @@ bool lower_integer_linear(Planner& planner, int n) {
   const auto source = weight != nullptr && weight->dims.size() == 2 ? integer_source(planner, node.inputs[0]) : std::nullopt;
   if (!source || planner.dims(node.inputs[0]).size() == 4) return false;
   const bool transposed = gemm && node.integer("transB", 0) != 0;
-  auto weights = integer_weights(planner, node, transposed ? 0 : 1, source->q.scale);
+  const int sum = gemm ? -1 : bias_behind(planner, node.outputs[0], weight->dims[1]);
+  auto weights = integer_weights(planner, node, transposed ? 0 : 1, source->q.scale, sum < 0 ? node.input(2) : bias_of(planner, sum));
   if (!weights) return false;
   const Dims x = planner.dims(node.inputs[0]);
   ConvInt8Shape shape;
@@ -234,7 +252,11 @@ bool lower_integer_linear(Planner& planner, int n) {
       for (int o = 0; o < shape.out_c; ++o) to[size_t(o) * size_t(shape.in_c) + size_t(i)] = from[size_t(i) * size_t(shape.out_c) + size_t(o)];
     weights->weights = turned;
   }
-  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  IntegerChain chain = integer_chain(planner, sum < 0 ? node.outputs[0] : planner.graph.nodes[size_t(sum)].outputs[0]);
+  if (sum >= 0) {
+    chain.nodes.push_back(sum);
+    chain.text = "+Add" + chain.text;
+  }
   auto step = make_conv(planner, shape, *weights, *source, chain);
   const std::string name = described(*step);
   const size_t scratch = step->packed.scratch_bytes;

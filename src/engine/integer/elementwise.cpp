@@ -24,13 +24,13 @@ AddInt8 sum_job(const Planner::Quantized& a, const Planner::Quantized* b, const 
   return job;
 }
 
-// Batch, channels, height, width; a matrix is read as rows of channels.
+// Batch, channels, height, width. What is no image lies row major on both sides: one channel.
 struct Extents {
   int batch = 1, channels = 1, height = 1, width = 1;
 };
 Extents extents_of(const Dims& dims) {
   if (dims.size() == 4) return {int(dims[0]), int(dims[1]), int(dims[2]), int(dims[3])};
-  return {1, int(count_of(dims)), 1, 1};
+  return {1, 1, 1, int(count_of(dims))};
 }
 
 }  // namespace

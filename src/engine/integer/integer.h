@@ -62,7 +62,7 @@ struct IntegerWeights {
   std::vector<int32_t> bias;     // [outputs], zeros where there is none
 };
 // Null (with a refusal) if the constants have another form. `axis`: the output channels'.
-std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale);
+std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale, ValueId bias);
 
 // Memory of its own for each thread, 64-byte aligned.
 class ThreadScratch {

@@ -110,6 +110,10 @@ inline __attribute__((always_inline)) void finish_pixels(const __m512i (&sums)[P
           v[i], e.residual_term(index, to.full ? 0xffff : valid_lanes(to.out.channels - i % Vectors * kLanes)));
     }
   }
+  if (e.leaks) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Count * Vectors; ++i) v[i] = e.leaked(v[i]);
+  }
 #pragma GCC unroll 4
   for (int i = Count * Vectors; i < 4; ++i) v[i] = v[0];
   to.store<Count, Vectors>(e.quantized(v));
@@ -279,8 +283,34 @@ struct Avx512 {
     }
 
    private:
-    // Any output, one vector at a time: an activation's constants want the registers that the sums of a tile hold.
+    // Any output, one vector at a time: an activation's constants want the registers that the sums of a tile hold. The
+    // usual ones have a loop of their own, in which these constants stay there.
     void write_sums(const std::int32_t* sums, const ConvTileOutput& out) const {
+      const Int8Epilogue512& e = finish_.e;
+      const bool plain = !real_ && !finish_.mid && !finish_.residual && e.first.kind == Int8Activation::none && e.last.coarse;
+      const float scale = e.last.scale, alpha = e.last.alpha;
+      if (plain && e.last.kind == Int8Activation::swish)
+        write_bytes(sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kSigmoidGate, 2, alpha, v), _mm512_set1_ps(scale)); });
+      else if (plain && e.last.kind == Int8Activation::gelu)
+        write_bytes(sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kGaussGate, 6, 1, v), _mm512_set1_ps(scale)); });
+      else
+        write_any(sums, out);
+    }
+
+    template <class Function>
+    void write_bytes(const std::int32_t* sums, const ConvTileOutput& out, Function function) const {
+      const Int8Epilogue512 e = finish_.e;
+      for (int v = 0; v < out.vectors; ++v) {
+        const __mmask16 mask = valid_lanes(out.channels - v * kLanes);
+        const __m512 multiplier = _mm512_load_ps(out.multiplier + v * kLanes);
+        std::uint8_t* to = finish_.output + out.pixel * out.pitch + out.channel + v * kLanes;
+        const std::int32_t* from = sums + v * kLanes;
+        for (int p = 0; p < out.pixels; ++p, to += out.pitch, from += out.vectors * kLanes)
+          _mm_mask_storeu_epi8(to, mask, e.quantized(function(_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(from)), multiplier))));
+      }
+    }
+
+    void write_any(const std::int32_t* sums, const ConvTileOutput& out) const {
       const Int8Epilogue512& e = finish_.e;
       for (int p = 0; p < out.pixels; ++p) {
         for (int v = 0; v < out.vectors; ++v, sums += kLanes) {

@@ -137,7 +137,7 @@ class Driver {
   void run_rows(OutRow (&out)[2]) const {
     if (!rolls(s_))
       run_any<Count>(out[0]);
-    else if (real_ || mid_ || residual_ || e_.activates || !e_.bounded)
+    else if (real_ || mid_ || residual_ || e_.activates || e_.leaks || !e_.bounded)
       run_rows_of<Count, false>(out);
     else
       run_rows_of<Count, true>(out);
@@ -266,7 +266,7 @@ class Driver {
       for (int j = 0; j < 4; ++j) v[j] = e_.after_mid(v[j]);
     }
     if (residual_) add_residual<Count>(v, out);
-    if (e_.activates) activate(e_.last, v);
+    if (e_.activates || e_.leaks) activate(e_.last, v);
     if (real_) {
       store_real(v, out);
     } else {
@@ -287,7 +287,12 @@ class Driver {
 
   // Not inline: its constants want the registers that the columns hold.
   static __attribute__((noinline)) void activate(const Int8Activation& a, __m512 (&v)[4]) {
-    for (__m512& each : v) each = Int8Epilogue512::after(a, each);
+    if (a.kind == Int8Activation::swish && a.coarse) {
+#pragma GCC unroll 4
+      for (__m512& each : v) each = _mm512_mul_ps(gated<Float16>(kSigmoidGate, 2, a.alpha, each), _mm512_set1_ps(a.scale));
+    } else {
+      for (__m512& each : v) each = Int8Epilogue512::after(a, each);
+    }
   }
 
   template <int Count>

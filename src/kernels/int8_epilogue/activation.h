@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "kernels/int8_epilogue/int8_epilogue.h"
-#include "kernels/int8_epilogue/sigmoid_table.h"
+#include "kernels/int8_epilogue/gate_tables.h"
 
 namespace pare {
 namespace {
@@ -35,38 +35,44 @@ inline __attribute__((always_inline)) typename V::F exp_of_negative(typename V::
   return V::mul(p, V::power_of_two(shifted));
 }
 
-// sigmoid(a) - 1/2 for a >= 0, from cubics: a third of the time of an exponential and a division, and exact enough for
-// results that become 8-bit.
+// An odd function of gate_tables.h for a >= 0, from cubics: a third of the time of an exponential and a division, and exact
+// enough for results that become 8-bit.
 template <class V>
-inline __attribute__((always_inline)) typename V::F sigmoid_less_half(typename V::F a) {
+inline __attribute__((always_inline)) typename V::F odd_gate(const float (&table)[4][32], float per_unit, typename V::F a) {
   using F = typename V::F;
-  const F most = V::min(a, V::set(15.5f));  // the middle of the last cubic
-  const F round = V::set(kRoundToInteger), shifted = V::fma(most, V::set(2.0f), round);
-  const F r = V::fma(V::sub(shifted, round), V::set(-0.5f), most);
+  const F most = V::min(a, V::set(31 / per_unit));  // the middle of the last cubic
+  const F round = V::set(kRoundToInteger), shifted = V::fma(most, V::set(per_unit), round);
+  const F r = V::fma(V::sub(shifted, round), V::set(-1 / per_unit), most);
   const typename V::Index n = V::index(shifted);
-  F p = V::look_up(kSigmoid[3], n);
-  p = V::fma(p, r, V::look_up(kSigmoid[2], n));
-  p = V::fma(p, r, V::look_up(kSigmoid[1], n));
-  return V::fma(p, r, V::look_up(kSigmoid[0], n));
+  F p = V::look_up(table[3], n);
+  p = V::fma(p, r, V::look_up(table[2], n));
+  p = V::fma(p, r, V::look_up(table[1], n));
+  return V::fma(p, r, V::look_up(table[0], n));
+}
+
+// x (1/2 + h(x)) for an odd function h.
+template <class V>
+inline __attribute__((always_inline)) typename V::F gated(const float (&table)[4][32], float per_unit, float alpha, typename V::F x) {
+  const typename V::F a = V::abs(x);
+  return V::fma(a, odd_gate<V>(table, per_unit, V::mul(a, V::set(alpha))), V::mul(x, V::set(0.5f)));
 }
 
 // The activation of `x`, see Int8Activation.
 template <class V>
 inline __attribute__((always_inline)) typename V::F activated(const Int8Activation& a, typename V::F x) {
   using F = typename V::F;
-  const F zero = V::set(0.0f), one = V::set(1.0f), half = V::set(0.5f);
+  const F zero = V::set(0.0f), one = V::set(1.0f);
   switch (a.kind) {
     case Int8Activation::none: return x;
     case Int8Activation::leaky_relu: return V::add(V::max(x, zero), V::mul(V::min(x, zero), V::set(a.alpha)));
     case Int8Activation::sigmoid:
-      if (a.coarse) return V::add(half, V::with_sign_of(sigmoid_less_half<V>(V::abs(x)), x));
+      if (a.coarse) return V::add(V::set(0.5f), V::with_sign_of(odd_gate<V>(kSigmoidGate, 2, V::abs(x)), x));
       return V::div(one, V::add(one, exp_of_negative<V>(x)));
-    case Int8Activation::swish: {
-      const F gate = V::mul(x, V::set(a.alpha));
-      // x (1/2 + sign(x) g(|x|)) for alpha > 0
-      if (a.coarse) return V::fma(V::abs(x), sigmoid_less_half<V>(V::abs(gate)), V::mul(x, half));
-      return V::div(x, V::add(one, exp_of_negative<V>(gate)));
-    }
+    case Int8Activation::swish:
+      if (a.coarse) return gated<V>(kSigmoidGate, 2, a.alpha, x);
+      return V::div(x, V::add(one, exp_of_negative<V>(V::mul(x, V::set(a.alpha)))));
+    case Int8Activation::gelu: return gated<V>(kGaussGate, 6, 1, x);
+    case Int8Activation::gelu_tanh: return gated<V>(kGaussTanhGate, 6, 1, x);
     default: break;
   }
   const F gate = V::min(V::max(V::add(V::mul(x, V::set(a.alpha)), V::set(a.beta)), zero), one);

@@ -17,14 +17,15 @@ enum class Int8Output { u8, s8, f32 };
 //   leaky_relu     max(x, 0) + alpha min(x, 0)
 //   sigmoid        1 / (1 + e^-x)                     error below 1e-6 of the value; coarse: below 5e-6
 //   swish          x / (1 + e^(-alpha x))             error below 1e-6 of the value; coarse: below 5e-6 of |x|, alpha > 0
+//   gelu           x Phi(x), gelu_tanh its usual form with tanh; always coarse: error below 1e-6 of |x|
 //   hard_sigmoid   min(max(alpha x + beta, 0), 1)
 //   hard_swish     x min(max(alpha x + beta, 0), 1)
 struct Int8Activation {
-  enum Kind { none, leaky_relu, sigmoid, swish, hard_sigmoid, hard_swish };
+  enum Kind { none, leaky_relu, sigmoid, swish, gelu, gelu_tanh, hard_sigmoid, hard_swish };
   Kind kind = none;
   float alpha = 1, beta = 0;
-  bool coarse = false;  // faster, see above
-  float scale = 1;  // the result is multiplied by it: 1 / scale of what follows
+  bool coarse = false;  // faster, for results that become 8-bit
+  float scale = 1;      // the result is multiplied by it: 1 / scale of what follows
 };
 
 // Per output element, in this order. Every instruction set gives the same bits: each step is one rounding

@@ -45,7 +45,8 @@ struct Int8Epilogue512 {
   bool bounded;  // no value before the output's limits can leave the range of int32
   Int8Activation first, last;
   const std::uint8_t* table;
-  bool activates;
+  bool leaks;      // the last activation is a LeakyRelu that enlarges nothing: cheap enough to be done with the tile's sums
+  bool activates;  // there is any other
 
   Int8Epilogue512(const Int8Epilogue& e, int channels)
       : mid_lo(_mm512_set1_ps(static_cast<float>(e.mid_lo - e.mid_zero))),
@@ -62,7 +63,8 @@ struct Int8Epilogue512 {
         first(e.first),
         last(e.last),
         table(e.table),
-        activates(e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none) {
+        leaks(e.last.kind == Int8Activation::leaky_relu && e.last.alpha >= 0 && e.last.alpha <= 1 && e.last.scale == 1),
+        activates(e.first.kind != Int8Activation::none || (e.last.kind != Int8Activation::none && !leaks)) {
     const int shift = e.type == Int8Output::s8 ? 128 : 0;
     zero16 = _mm512_set1_epi16(static_cast<short>(e.out_zero + shift));
     lo8 = _mm512_set1_epi8(static_cast<char>(e.out_lo + shift));
@@ -74,6 +76,11 @@ struct Int8Epilogue512 {
 
   static __m512 after(const Int8Activation& a, __m512 v) {
     return a.kind == Int8Activation::none ? v : _mm512_mul_ps(activated<Float16>(a, v), _mm512_set1_ps(a.scale));
+  }
+
+  __m512 leaked(__m512 v) const {
+    const __m512 zero = _mm512_setzero_ps();
+    return _mm512_add_ps(_mm512_max_ps(v, zero), _mm512_mul_ps(_mm512_min_ps(v, zero), _mm512_set1_ps(last.alpha)));
   }
 
   __m512 after_mid(__m512 v) const {

@@ -33,12 +33,15 @@ inline std::vector<EpilogueCase> all_epilogue_cases() {
         for (bool narrow : {false, true}) cases.push_back({type, mid, residual > 0, residual == 2, narrow});
   for (Int8Output type : {Int8Output::u8, Int8Output::s8, Int8Output::f32})
     for (int kind = Int8Activation::leaky_relu; kind <= Int8Activation::hard_swish; ++kind) {
+      if (type == Int8Output::f32 && (kind == Int8Activation::gelu || kind == Int8Activation::gelu_tanh)) continue;  // for bytes only
       const Int8Activation some{Int8Activation::Kind(kind), 0.17f, 0.5f, type != Int8Output::f32, 1.7f};
       cases.push_back({type, true, true, false, false, 0, some, {}, true, 0});
       cases.push_back({type, false, true, true, false, 0.01f, {}, some, false, 3});
       Int8Activation unit = some;
       unit.alpha = 1;
-      cases.push_back({type, false, false, false, false, 0.003f, {}, unit, false, 0});
+      unit.scale = kind == Int8Activation::leaky_relu ? 1.0f : 40.0f;
+      cases.push_back({type, false, false, false, false, kind == Int8Activation::leaky_relu ? 0 : 0.003f, {}, unit, false, 0});
+      if (kind == Int8Activation::leaky_relu) cases.back().last.alpha = 0.1f;
     }
   for (Int8Output type : {Int8Output::u8, Int8Output::s8})
     for (bool residual : {false, true}) cases.push_back({type, false, residual, false, false, 0, {}, {}, true, residual ? 0 : 5});
@@ -74,6 +77,8 @@ inline double reference_activation(const Int8Activation& a, double x) {
     case Int8Activation::leaky_relu: return a.scale * (x < 0 ? double(a.alpha) * x : x);
     case Int8Activation::sigmoid: return a.scale / (1 + std::exp(-x));
     case Int8Activation::swish: return a.scale * x / (1 + std::exp(-double(a.alpha) * x));
+    case Int8Activation::gelu: return a.scale * x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+    case Int8Activation::gelu_tanh: return a.scale * x * 0.5 * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
     case Int8Activation::hard_sigmoid: return a.scale * gate;
     default: return a.scale * x * gate;
   }
