@@ -6,10 +6,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "codecs/codecs.h"
 #include "graph/simplify.h"
 #include "passes/pass.h"
 #include "passes/quantize_plan.h"
 #include "passes/quantize_rules.h"
+#include "passes/weights.h"
 #include "passes/statistics/activation.h"
 
 namespace pare {
@@ -210,6 +212,23 @@ void note_rules(const Graph& graph, const QuantizePlan& plan, PassRun& pass) {
   }
 }
 
+// Tables that only lookups read (embeddings): int8 with a scale a row, since rare words' rows are much smaller. Lookups
+// compute nothing, so nothing is calibrated. Tables that a layer reads too are that layer's weights.
+int quantize_tables(Graph& graph, const std::string& exclude) {
+  constexpr int64_t least_elements = 256;  // below, the scales and the node outweigh the gain
+  int changed = 0;
+  const auto consumers = graph.consumers();
+  for (const WeightUse& use : weight_uses(graph)) {
+    const Tensor& table = *graph.constant(use.value);
+    const auto& readers = consumers[size_t(use.value)];
+    const bool only_lookups = std::all_of(readers.begin(), readers.end(), [&](int n) { return graph.nodes[size_t(n)].is("Gather") && !name_matches(exclude, graph.nodes[size_t(n)]); });
+    if (!only_lookups || !table.plain() || table.type != Type::f32 || table.count() < least_elements || graph.is_output(use.value)) continue;
+    replace_constant(graph, use.value, codec_int8.encode(table.array(), use.channel_axis, 0));
+    ++changed;
+  }
+  return changed;
+}
+
 void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
   const QuantizePlan plan = measured_plan(graph, options, pass);
@@ -228,6 +247,10 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   for (const auto& [n, reason] : plan.weights_only) {
     layers.quantize(n, 0);
     ++pass.changed;
+  }
+  if (const int tables = quantize_tables(graph, options.exclude)) {
+    pass.changed += tables;
+    pass.notes.push_back(std::to_string(tables) + " embedding tables are stored in int8, a scale a row; their values are float when read");
   }
   graph.sort();
 }

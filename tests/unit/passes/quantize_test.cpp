@@ -107,6 +107,37 @@ TEST(QuantizeStatic, MergesBatchNormalizationsFirst) {
   for (const LayerReport& layer : Session(graph, {{1, 3, 17, 19}}, plain()).layers()) EXPECT_NE(layer.implementation, "reference") << layer.op;
 }
 
+// ids → two tables of which one is used twice → linear layer with a bias that masks scores by −3.4e38.
+Graph text_network() {
+  testing::Network n;
+  const ValueId x = n.input("x", {1, 5, 32}), mask = n.input("mask", {1, 5, 16});
+  const ValueId ids = n.graph.add_value("ids", Type::i64, shape_of({1, 5})), table = n.constant({40, 32});
+  n.graph.inputs.push_back(ids);
+  const ValueId rows = n.node("Add", {n.node("Gather", {table, ids}), n.node("Gather", {table, ids})});
+  const ValueId scores = n.node("MatMul", {n.node("Add", {rows, x}), n.constant({32, 16}, 0.2f)});
+  return n.finish(n.node("MatMul", {n.node("Softmax", {n.node("Add", {scores, mask})}, {{"axis", int64_t(-1)}}), n.constant({16, 12}, 0.3f)}));
+}
+
+TEST(QuantizeGraphs, EmbeddingsAndAMaskOfTheLeastFloat) {
+  PipelineInputs inputs;
+  inputs.calibration = {8, [](int64_t i) {
+                          std::vector<float> mask(80, 0.f);
+                          for (size_t k = 0; k < mask.size(); ++k)
+                            if (k % 16 > 9) mask[k] = -3.4028234e38f;
+                          return std::vector<Array>{testing::random_array({1, 5, 32}, uint64_t(i) + 5), Array::of<float>({1, 5, 16}, mask), Array::of<int64_t>({1, 5}, {i, 1, 39, 1, 5})};
+                        }};
+  const Graph original = text_network();
+  for (const char* recipe : {"quantize-static", "quantize-dynamic"}) {
+    Graph graph = original;
+    run_recipe(graph, recipe, inputs);
+    int encoded = 0;
+    for (const Value& value : graph.values) encoded += value.constant && value.constant->dims == Dims{40, 32} && !value.constant->plain();
+    EXPECT_EQ(encoded, 1) << recipe << ": the table, once";
+    const auto sample = inputs.calibration.get(3);
+    EXPECT_GT(sqnr_db(run_reference(graph, sample)[0], run_reference(original, sample)[0]), 25) << recipe;
+  }
+}
+
 TEST(QuantizeDynamic, StoresSmallAndStaysClose) {
   for (const Case& c : kCases)
     for (const char* options : {"", "{activations=all}", "{activations=none}"}) {
