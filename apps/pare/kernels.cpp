@@ -2,6 +2,7 @@
 #include "kernels/conv_int8/conv_int8.h"
 #include "kernels/depthwise_int8/depthwise_int8.h"
 #include "kernels/elementwise_int8/elementwise_int8.h"
+#include "kernels/float_attention/float_attention.h"
 #include "kernels/float_rows/float_rows.h"
 
 namespace pare {
@@ -30,6 +31,7 @@ CatalogPage page() {
   add(conv_int8_kernels(), "8-bit convolution and linear layers");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
   add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
+  add(float_attention_kernels(), "attention of a block of rows of one head");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
 }

@@ -2,20 +2,12 @@
 
 #include <algorithm>
 
+#define PARE_KERNEL_TYPE FloatRowsKernel
+#define PARE_KERNELS float_rows_kernels
+#define PARE_KERNEL_ROWS "kernels/float_rows/kernels.inc"
+#include "kernels/rows.inc"
+
 namespace pare {
-
-#define PARE_FLOAT_ROWS(row) extern const FloatRowsKernel row;
-#include "kernels/float_rows/kernels.inc"
-#undef PARE_FLOAT_ROWS
-
-std::span<const FloatRowsKernel> float_rows_kernels() {
-  static const FloatRowsKernel rows[] = {
-#define PARE_FLOAT_ROWS(row) row,
-#include "kernels/float_rows/kernels.inc"
-#undef PARE_FLOAT_ROWS
-  };
-  return rows;
-}
 
 const FloatRowsKernel& best_float_rows_kernel() {
   const auto rows = float_rows_kernels();

@@ -1,13 +1,11 @@
 // Attention without its intermediate tensors: a block of query rows at a time, whose scores stay in the cache. Queries,
 // keys, values and the result are read and written where they lie, transposed or not.
-#include <oneapi/dnnl/dnnl.h>
-
 #include <array>
 #include <cmath>
 
-#include "engine/onednn/onednn.h"
+#include "engine/integer/integer.h"
 #include "engine/view.h"
-#include "kernels/float_rows/float_rows.h"
+#include "kernels/float_attention/float_attention.h"
 
 namespace pare {
 namespace {
@@ -28,29 +26,38 @@ class AttentionStep : public Step {
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
     const int64_t blocks = (queries + kRows - 1) / kRows, jobs = batch * heads * blocks;
-    std::vector<float>& scores = scratch[size_t(thread)];
     for (int64_t job = jobs * thread / threads; job < jobs * (thread + 1) / threads; ++job)
-      run_block(slots, job / blocks / heads, job / blocks % heads, job % blocks * kRows, scores.data());
+      run_block(slots, job / blocks / heads, job / blocks % heads, job % blocks * kRows, scratch.of(thread));
   }
 
   int64_t batch = 0, heads = 0, kv_heads = 0, queries = 0, keys = 0, width = 0, value_width = 0;
   float scale = 1;
   Operand q, k, v, mask, out;    // mask.slot < 0: none, or a constant
   std::vector<float> constant_mask;
-  std::vector<std::vector<float>> scratch;
+  ThreadScratch scratch;
 
  private:
-  void run_block(std::byte* const* slots, int64_t b, int64_t h, int64_t first, float* scores) const {
-    const int64_t rows = std::min(kRows, queries - first), kv = h * kv_heads / heads;
-    dnnl_sgemm('N', 'T', rows, keys, width, 1, q.at(slots, b, h, first), q.stride[2], k.at(slots, b, kv, 0), k.stride[2], 0, scores, keys);
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* added = nullptr;
-      if (!constant_mask.empty()) added = constant_mask.data() + b * mask.stride[0] + h * mask.stride[1] + (first + r) * mask.stride[2];
-      else if (mask.slot >= 0) added = mask.at(slots, b, h, first + r);
-      best_float_rows_kernel().softmax(scores + r * keys, added, scale, scores + r * keys, keys);
-    }
-    auto* y = const_cast<float*>(out.at(slots, b, h, first));
-    dnnl_sgemm('N', 'N', rows, value_width, keys, 1, scores, keys, v.at(slots, b, kv, 0), v.stride[2], 0, y, out.stride[2]);
+  void run_block(std::byte* const* slots, int64_t b, int64_t h, int64_t first, void* memory) const {
+    const int64_t kv = h * kv_heads / heads;
+    FloatAttention job;
+    job.query = q.at(slots, b, h, first);
+    job.key = k.at(slots, b, kv, 0);
+    job.value = v.at(slots, b, kv, 0);
+    job.output = const_cast<float*>(out.at(slots, b, h, first));
+    if (!constant_mask.empty()) job.mask = constant_mask.data() + b * mask.stride[0] + h * mask.stride[1] + first * mask.stride[2];
+    else if (mask.slot >= 0) job.mask = mask.at(slots, b, h, first);
+    job.query_stride = q.stride[2];
+    job.key_stride = k.stride[2];
+    job.value_stride = v.stride[2];
+    job.mask_stride = mask.stride[2];
+    job.output_stride = out.stride[2];
+    job.rows = std::min(kRows, queries - first);
+    job.keys = keys;
+    job.width = width;
+    job.value_width = value_width;
+    job.scale = scale;
+    job.scratch = static_cast<float*>(memory);
+    best_float_attention_kernel().run(job);
   }
 };
 
@@ -138,8 +145,8 @@ bool lower_attention(Planner& planner, int n) {
   const auto strides = strides_of_view(*view_of(storage));
   for (size_t i = 0; i < 4; ++i) step->out.stride[size_t(perm[i])] = strides[i];
   step->out.slot = step->writes = planner.define(result, storage);
-  step->scratch.assign(size_t(planner.threads), std::vector<float>(size_t(kRows * step->keys)));
-  step->report = {node.name, node.op_type, planner.graph.at(result).name, "onednn gemm, " + std::string(best_float_rows_kernel().name), "f32", "",
+  step->scratch.resize(planner.threads, size_t(float_attention_scratch(std::min(kRows, step->queries), step->keys, step->width, step->value_width)) * sizeof(float));
+  step->report = {node.name, node.op_type, planner.graph.at(result).name, best_float_attention_kernel().name, "f32", "",
                   step->batch * step->heads * step->queries * step->keys * (step->width + step->value_width), 0, 0};
   planner.emit(std::move(step));
   return true;

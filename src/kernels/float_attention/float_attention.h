@@ -1,0 +1,35 @@
+#pragma once
+// Attention of a block of query rows of one head, all keys: softmax(q·kᵀ·scale + mask)·v. Scores stay in the cache; the
+// streaming form (Dao et al. 2022) would save nothing here, a block's scores fit.
+
+#include <cstdint>
+#include <span>
+
+namespace pare {
+
+// Rows lie `*_stride` floats apart; elements of a row side by side.
+struct FloatAttention {
+  const float *query = nullptr, *key = nullptr, *value = nullptr;
+  const float* mask = nullptr;     // [rows][keys], rows mask_stride apart (0: one row for all), or null
+  float* output = nullptr;         // [rows][value_width]
+  int64_t query_stride = 0, key_stride = 0, value_stride = 0, mask_stride = 0, output_stride = 0;
+  int64_t rows = 0, keys = 0, width = 0, value_width = 0;
+  float scale = 1;
+  float* scratch = nullptr;        // float_attention_scratch() floats, 64-byte aligned
+};
+
+// Floats of scratch that a call with at most so many rows needs.
+int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width);
+
+struct FloatAttentionKernel {
+  const char* name;
+  const char* isa;
+  bool (*supported)();
+  void (*run)(const FloatAttention& job);
+};
+
+// Every kernel compiled in, best first; only those with supported() may be run.
+std::span<const FloatAttentionKernel> float_attention_kernels();
+const FloatAttentionKernel& best_float_attention_kernel();
+
+}  // namespace pare
