@@ -1,5 +1,7 @@
 #include "base/row.h"
 
+#include <algorithm>
+#include <cctype>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -280,12 +282,40 @@ Json to_json(const Row& row) {
 Json to_json(const Table& table) {
   Json rows = Json::array();
   for (const Row& row : table.rows) rows.push_back(to_json(row));
-  return {{"machine", table.machine.is_null() ? Json::object() : table.machine},
-          {"title", valid_utf8(table.title)},
-          {"data", valid_utf8(table.data)},
-          {"recommendation", valid_utf8(table.recommendation)},
-          {"rows", std::move(rows)}};
+  Json json = {{"machine", table.machine.is_null() ? Json::object() : table.machine},
+               {"title", valid_utf8(table.title)},
+               {"data", valid_utf8(table.data)},
+               {"recommendation", valid_utf8(table.recommendation)},
+               {"rows", std::move(rows)}};
+  for (const Example& example : table.examples) {
+    Json pictures = Json::array();
+    for (const ExamplePicture& picture : example.pictures)
+      pictures.push_back({{"row", picture.row}, {"caption", valid_utf8(picture.caption)}, {"png", picture.png}});
+    json["examples"].push_back({{"title", valid_utf8(example.title)}, {"pictures", std::move(pictures)}});
+  }
+  return json;
 }
+
+namespace {
+
+ExamplePicture read_picture(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  ExamplePicture picture;
+  picture.row = object.required("row") == -1 ? -1 : object.count("row");
+  picture.caption = object.text("caption");
+  picture.png = object.text("png");
+  const auto is_base64 = [](char c) { return std::isalnum(uint8_t(c)) || c == '+' || c == '/' || c == '='; };
+  if (!std::all_of(picture.png.begin(), picture.png.end(), is_base64))
+    throw Error(object.path("png"), "is not base64");
+  return picture;
+}
+
+Example read_example(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  return {object.text("title"), object.list<ExamplePicture>("pictures", read_picture)};
+}
+
+}  // namespace
 
 Row row_from_json(const Json& json, const std::string& where) {
   const Object object = object_at(json, where);
@@ -327,6 +357,7 @@ Table table_from_json(const Json& json, const std::string& where) {
   table.recommendation = object.optional_text("recommendation");
   if (object.required("rows").is_null()) throw Error(object.path("rows"), "found null, expected an array […]");
   table.rows = object.list<Row>("rows", row_from_json);
+  table.examples = object.list<Example>("examples", read_example);
   return table;
 }
 

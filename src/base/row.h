@@ -62,10 +62,21 @@ struct Row {
   std::optional<Throughput> throughput;
 };
 
+// A detail of one picture as every model makes it.
+struct ExamplePicture {
+  int64_t row = -1;          // of the table; -1: the input or the target
+  std::string caption, png;  // "32.10 dB"; a PNG file in base64
+};
+struct Example {
+  std::string title;
+  std::vector<ExamplePicture> pictures;
+};
+
 struct Table {
   nlohmann::json machine;           // {cpu, cores, isa, memory_bytes, os, threads, pare, date}
   std::string title, data, recommendation;
   std::vector<Row> rows;            // the first is the baseline
+  std::vector<Example> examples;    // before and after, where the task makes pictures
 };
 
 // Absent is null: 0 bytes, MACs or weights (not counted), an empty error, note or name, a number that is not finite.

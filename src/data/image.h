@@ -23,6 +23,8 @@ Image decode_image(std::span<const std::byte> file, const std::string& where);
 Image decode_png(std::span<const std::byte> file, const std::string& where);
 Image decode_jpeg(std::span<const std::byte> file, const std::string& where);
 
+std::string encode_png(const Image& image);  // the file's bytes
+
 enum class Interpolation { bilinear, bicubic, nearest };
 // The same bytes as PIL's Image.resize: when shrinking, bilinear and bicubic average over all pixels covered.
 Image resize(const Image& image, int64_t height, int64_t width, Interpolation interpolation);

@@ -96,4 +96,17 @@ Image decode_png(std::span<const std::byte> file, const std::string& where) {
   return image;
 }
 
+std::string encode_png(const Image& image) {
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.height = png_uint_32(image.height);
+  png.width = png_uint_32(image.width);
+  png.format = image.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+  std::string bytes(size, '\0');
+  PARE_CHECK(png_image_write_to_memory(&png, bytes.data(), &size, 0, image.values.data(), 0, nullptr) != 0);
+  bytes.resize(size);
+  return bytes;
+}
+
 }  // namespace pare

@@ -95,6 +95,10 @@ void fill_row(OpenModel& model, const Graph& baseline, std::optional<Quality>& b
 // unless it is the baseline: that throws.
 Table measure_models(const std::vector<std::string>& paths, const MeasureOptions& options);
 
+// The details in which the models' pictures differ most: the input enlarged, every row's, the target. Empty where the
+// task makes no pictures; models with an error are left out.
+std::vector<Example> make_examples(std::span<const OpenModel> models, const MeasureOptions& options);
+
 // --- layers --------------------------------------------------------------------------------------------------------
 
 // Every layer of `small` beside the same layer of `baseline`: error, times, bytes, causes in words.

@@ -12,7 +12,7 @@ constexpr size_t most_page_bytes = 980'000;
 
 // From everything to the least that is still a report.
 constexpr PageLimits limits_in_order[] = {
-    {2000, 2000, 2000}, {2000, 60, 1000}, {1000, 20, 500}, {500, 10, 300}, {300, 0, 200}, {100, 0, 120},
+    {2000, 2000, 2000, 3}, {2000, 60, 1000, 3}, {1000, 20, 500, 2}, {500, 10, 300, 1}, {300, 0, 200, 0}, {100, 0, 120, 0},
 };
 
 std::string machine_word(const nlohmann::json& machine, const char* key) {
@@ -87,7 +87,7 @@ std::string page(const Sheet& sheet, const PageLimits& limits) {
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';style-src 'unsafe-inline';"
       "script-src 'unsafe-inline';img-src data:\"><link rel=\"icon\" href=\"data:,\">";
   html += "<title>" + escaped(title, 300) + " – pare</title><style>" + page_style + "</style></head><body><main>";
-  html += page_head(sheet) + table_section(sheet, limits) + charts_section(sheet) + layers_section(sheet, limits) +
+  html += page_head(sheet) + table_section(sheet, limits) + charts_section(sheet) + examples_section(sheet, limits) + layers_section(sheet, limits) +
           recipes_section(sheet, limits) + about_section(sheet);
   return html + "</main><script>" + page_script + "</script></body></html>\n";
 }

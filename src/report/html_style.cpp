@@ -56,6 +56,12 @@ td.bad,td.bad i{color:var(--orange)}
 .none{color:var(--grey)}
 td s{display:block;height:4px;margin-top:6px;min-width:64px;text-decoration:none;border-radius:2px;
 background:linear-gradient(var(--sky),var(--sky)) no-repeat 0 0/var(--part) 100%,var(--wash)}
+.exhibit{display:grid;grid-template-columns:repeat(auto-fill,minmax(168px,1fr));gap:18px 14px}
+.exhibit figure{margin:0;min-width:0}
+.exhibit img{display:block;width:100%;image-rendering:pixelated;border-radius:4px;background:var(--wash)}
+.exhibit figcaption{margin-top:6px;font-size:13.5px;line-height:1.35}
+.exhibit figure.pick img{outline:2px solid var(--blue);outline-offset:2px}
+.exhibit figure.pick figcaption{font-weight:600}
 tr.pick th,tr.pick td{background:var(--pick)}
 tr.pick td s{background:linear-gradient(var(--blue),var(--blue)) no-repeat 0 0/var(--part) 100%,var(--wash)}
 tr.base td s,s.was{background:linear-gradient(var(--grey),var(--grey)) no-repeat 0 0/var(--part) 100%,var(--wash)!important}

@@ -31,6 +31,36 @@ struct Settings {
   }
 };
 
+int64_t scale_of(const Image& image, const Image& input) {
+  return std::max<int64_t>(1, image.height / input.height);
+}
+
+// The first output that is a picture of the target's size. Targets that the scale does not divide are longer than
+// what the model makes by less than the scale.
+Image restored(const Settings& settings, const JudgedBatch& batch, size_t sample, const Truth& truth,
+               const Image& input) {
+  std::string found;
+  for (const Array& output : batch.outputs) {
+    found += (found.empty() ? "" : ", ") + dims_text(output.dims());
+    if (output.rank() < 2 || output.rank() > 4) continue;
+    const Array one = sample_of(output, sample, batch.batched);
+    try {
+      Image image = settings.units.invert(one, truth.file);
+      const int64_t below = truth.picture.height - image.height, beside = truth.picture.width - image.width;
+      if (std::min(below, beside) >= 0 && std::max(below, beside) < scale_of(image, input)) return image;
+    } catch (const Error&) {  // not a picture: the next one may be
+    }
+  }
+  throw Error(truth.file,
+              fmt::format("its target is {}x{} pixels (height x width), the model's outputs are {}", truth.picture.height,
+                          truth.picture.width, found),
+              "the model makes pictures of another size: take the inputs or targets of its scale");
+}
+
+Image input_of(const DataSet& data, const JudgedBatch& batch, size_t sample, const Truth& truth) {
+  return data.preprocess.invert(sample_of(batch.inputs[0], sample, batch.batched), truth.file);
+}
+
 class RestoreJudge : public Judge {
  public:
   RestoreJudge(const DataSet& data, uint64_t seed) : data_(data), settings_(data), seed_(seed) {}
@@ -40,8 +70,8 @@ class RestoreJudge : public Judge {
       const Truth truth = data_.test->truth(batch.samples[i]);
       if (truth.picture.values.empty())
         throw Error(data_.path, "the test split has no target pictures", "use format = \"pairs\" with targets");
-      const Image input = data_.preprocess.invert(sample_of(batch.inputs[0], i, batch.batched), truth.file);
-      judge(restored(batch, i, truth, input), truth, input);
+      const Image input = input_of(data_, batch, i, truth);
+      judge(restored(settings_, batch, i, truth, input), truth, input);
     }
   }
 
@@ -61,31 +91,6 @@ class RestoreJudge : public Judge {
       for (int64_t i : samples) sum += values[size_t(i)];
       return sum / double(samples.size());
     };
-  }
-
-  static int64_t scale_of(const Image& image, const Image& input) {
-    return std::max<int64_t>(1, image.height / input.height);
-  }
-
-  // The first output that is a picture of the target's size. Targets that the scale does not divide are longer than
-  // what the model makes by less than the scale.
-  Image restored(const JudgedBatch& batch, size_t sample, const Truth& truth, const Image& input) const {
-    std::string found;
-    for (const Array& output : batch.outputs) {
-      found += (found.empty() ? "" : ", ") + dims_text(output.dims());
-      if (output.rank() < 2 || output.rank() > 4) continue;
-      const Array one = sample_of(output, sample, batch.batched);
-      try {
-        Image image = settings_.units.invert(one, truth.file);
-        const int64_t below = truth.picture.height - image.height, beside = truth.picture.width - image.width;
-        if (std::min(below, beside) >= 0 && std::max(below, beside) < scale_of(image, input)) return image;
-      } catch (const Error&) {  // not a picture: the next one may be
-      }
-    }
-    throw Error(truth.file,
-                fmt::format("its target is {}x{} pixels (height x width), the model's outputs are {}", truth.picture.height,
-                            truth.picture.width, found),
-                "the model makes pictures of another size: take the inputs or targets of its scale");
   }
 
   void judge(const Image& image, const Truth& truth, const Image& input) {
@@ -110,10 +115,15 @@ std::unique_ptr<Judge> start(const DataSet& data, uint64_t seed) {
   return std::make_unique<RestoreJudge>(data, seed);
 }
 
+Image picture(const DataSet& data, const JudgedBatch& batch) {
+  const Truth truth = data.test->truth(batch.samples[0]);
+  return restored(Settings(data), batch, 0, truth, input_of(data, batch, 0, truth));
+}
+
 }  // namespace
 
 extern const Task task_restore;
 const Task task_restore = {"restore", "PSNR and SSIM of the luma of restored pictures (super-resolution, denoising)", false,
-                           start, true};
+                           start, true, picture};
 
 }  // namespace pare

@@ -34,6 +34,8 @@ struct Task {
   bool needs_baseline;  // judges outputs by the baseline model's
   std::unique_ptr<Judge> (*start)(const DataSet& data, uint64_t seed);
   bool one_at_a_time = false;  // outputs need not have a batch axis
+  // The first sample's outputs as a picture to look at; null where the task makes none.
+  Image (*picture)(const DataSet& data, const JudgedBatch& batch) = nullptr;
 };
 
 std::span<const Task* const> tasks();            // the catalog

@@ -166,5 +166,21 @@ TEST(Row, ErrorsNameTheJsonPath) {
   }
 }
 
+TEST(Table, ExamplesComeBack) {
+  Table table;
+  table.rows = {full_row()};
+  EXPECT_FALSE(to_json(table).contains("examples"));
+  table.examples = {{"a.png", {{-1, "input", "iVBORw0KGgo="}, {0, "32.10 dB", "AA+/"}}}};
+  const Table back = table_from_json(to_json(table), "rows.json");
+  ASSERT_EQ(back.examples.size(), 1u);
+  ASSERT_EQ(back.examples[0].pictures.size(), 2u);
+  EXPECT_EQ(back.examples[0].title, "a.png");
+  EXPECT_EQ(back.examples[0].pictures[0].row, -1);
+  EXPECT_EQ(back.examples[0].pictures[1].caption, "32.10 dB");
+  EXPECT_EQ(back.examples[0].pictures[1].png, "AA+/");
+  table.examples[0].pictures[1].png = "\" onerror=\"";
+  EXPECT_THROW(table_from_json(to_json(table), "rows.json"), Error) << "would leave the attribute";
+}
+
 }  // namespace
 }  // namespace pare

@@ -85,10 +85,6 @@ inline std::string encode_png(const std::vector<uint8_t>& values, int64_t height
   return bytes;
 }
 
-inline std::string encode_png(const Image& image) {
-  return encode_png(image.values, image.height, image.width, image.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB);
-}
-
 inline std::string encode_jpeg(const Image& image) {
   tjhandle handle = tjInitCompress();
   unsigned char* out = nullptr;

@@ -234,5 +234,20 @@ TEST(Page, EveryColumnAndLongWordsFitABrowser) {
   expect_it_works_in_a_browser(table);
 }
 
+TEST(Page, ShowsExamplesUnderTheNamesOfTheRows) {
+  Table table;
+  table.rows.resize(2);
+  table.rows[0].model = table.rows[0].name = "baseline";
+  table.rows[1].model = table.rows[1].name = "int8";
+  EXPECT_EQ(html_page(table).find("id=\"examples\""), std::string::npos);
+  table.examples = {{"<a>.png", {{-1, "input", "AAAA"}, {1, "32.10 dB", "BBBB"}}}};
+  const std::string page = html_page(table);
+  EXPECT_NE(page.find("&lt;a&gt;.png"), std::string::npos);
+  EXPECT_NE(page.find("alt=\"int8\" src=\"data:image/png;base64,BBBB\""), std::string::npos);
+  EXPECT_NE(page.find("32.10 dB"), std::string::npos);
+  table.examples[0].pictures.resize(200, {1, "x", std::string(20000, 'A')});
+  EXPECT_LT(html_page(table).size(), 1'000'000u) << "pictures go before the page grows too large";
+}
+
 }  // namespace
 }  // namespace pare
