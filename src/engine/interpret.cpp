@@ -17,16 +17,22 @@ class InterpretStep : public Step {
       const std::byte* bytes = slots[slot];
       forward.inputs[input] = Array(storage.type, storage.dims, nullptr, bytes, storage.bytes());
     }
+    for (const auto& [name, slot, storage] : around_) forward.outer[name] = Array(storage.type, storage.dims, nullptr, slots[slot], storage.bytes());
+    forward.outer.insert(outer_constants_.begin(), outer_constants_.end());
     forward.outputs.resize(node_.outputs.size());
     node_.op->forward(forward);
     for (const auto& [output, slot, storage] : targets_) {
-      PARE_CHECK(forward.outputs[output].dims() == storage.dims);
+      const Dims& found = forward.outputs[output].dims();
+      if (found != storage.dims || forward.outputs[output].type() != storage.type)
+        throw Error(node_.where(), "computed " + dims_text(found) + " where the graph foretold " + dims_text(storage.dims));
       std::memcpy(slots[slot], forward.outputs[output].bytes(), storage.bytes());
     }
   }
 
   std::vector<Array> constants_;
   std::vector<std::tuple<size_t, SlotId, Storage>> sources_, targets_;
+  std::vector<std::tuple<std::string, SlotId, Storage>> around_;  // what its subgraphs read
+  OuterValues outer_constants_;
 
  private:
   Node node_;
@@ -63,9 +69,7 @@ bool lower_view(Planner& planner, int n) {
 
 bool lower_interpret(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
-  if (node.op == nullptr || node.op->forward == nullptr)
-    throw Error(node.where(), "the operator '" + (node.domain.empty() ? "" : node.domain + ".") + node.op_type + "' is kept in files but cannot be executed here",
-                "`pare ops` lists what can be executed");
+  executable(node);
   auto step = std::make_unique<InterpretStep>(node, planner.graph.opset());
   step->constants_.resize(node.inputs.size());
   for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -77,6 +81,17 @@ bool lower_interpret(Planner& planner, int n) {
     }
     const SlotId slot = planner.slot(id, Layout::plain, planner.graph.at(id).type);
     step->sources_.emplace_back(i, slot, planner.storage(slot));
+    step->reads.push_back(slot);
+  }
+  for (const std::string& name : outer_names(node)) {
+    const ValueId id = planner.graph.find(name);
+    if (id == kNone) continue;
+    if (planner.graph.constant(id) != nullptr) {
+      step->outer_constants_[name] = planner.constant(id);
+      continue;
+    }
+    const SlotId slot = planner.slot(id, Layout::plain, planner.graph.at(id).type);
+    step->around_.emplace_back(name, slot, planner.storage(slot));
     step->reads.push_back(slot);
   }
   step->report = {node.name, node.op_type, "", "reference", "", "", 0, 0, 0};

@@ -5,34 +5,12 @@
 namespace pare {
 
 std::vector<Array> run_reference(const Graph& graph, const std::vector<Array>& inputs, const std::vector<std::string>& taps) {
-  if (inputs.size() != graph.inputs.size())
-    throw Error("model", "takes " + std::to_string(graph.inputs.size()) + " inputs, " + std::to_string(inputs.size()) + " were given");
-  std::vector<Array> values(graph.values.size());
-  for (size_t id = 0; id < values.size(); ++id)
-    if (graph.values[id].constant) values[id] = graph.values[id].constant->decode();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Type type = graph.at(graph.inputs[i]).type;
-    values[size_t(graph.inputs[i])] = type == Type::none ? inputs[i] : inputs[i].cast(type);
-  }
-  for (const Node& node : graph.nodes) {
-    if (node.op == nullptr || node.op->forward == nullptr)
-      throw Error(node.where(), "the operator '" + (node.domain.empty() ? "" : node.domain + ".") + node.op_type + "' is kept in files but cannot be executed here",
-                  "`pare ops` lists what can be executed");
-    Forward forward{node, graph.opset(), {}, {}};
-    for (ValueId id : node.inputs) forward.inputs.push_back(id == kNone ? Array() : values[size_t(id)]);
-    forward.outputs.resize(node.outputs.size());
-    node.op->forward(forward);
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (node.outputs[i] != kNone) values[size_t(node.outputs[i])] = forward.outputs[i];
-  }
-  std::vector<Array> results;
-  for (ValueId id : graph.outputs) results.push_back(values[size_t(id)]);
+  std::vector<ValueId> ids;
   for (const std::string& tap : taps) {
-    const ValueId id = graph.find(tap);
-    if (id == kNone) throw Error("value '" + tap + "'", "is not in the model");
-    results.push_back(values[size_t(id)]);
+    ids.push_back(graph.find(tap));
+    if (ids.back() == kNone) throw Error("value '" + tap + "'", "is not in the model");
   }
-  return results;
+  return evaluate(graph, inputs, {}, ids);
 }
 
 namespace {

@@ -9,6 +9,8 @@
 #include "base/threads.h"
 #include "engine/integer/integer.h"
 #include "engine/plan.h"
+#include "engine/tail.h"
+#include "graph/op.h"
 #include "graph/simplify.h"
 
 namespace pare {
@@ -67,6 +69,8 @@ struct Session::State {
   std::vector<Dims> input_dims;
   std::vector<Array> inputs;   // keeps the caller's bytes alive while they are read
   SpinBarrier barrier;
+  std::optional<Tail> tail;
+  std::vector<Array> tail_results;
 
   static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, int threads, Layout layout);
   void bind();
@@ -74,6 +78,8 @@ struct Session::State {
   void execute();
   void execute_team(size_t first, size_t last);
   std::vector<Array> results();
+  void run_tail();
+  std::vector<Array> all_results();
 };
 
 void Session::State::bind() {
@@ -143,6 +149,21 @@ std::vector<Array> Session::State::results() {
   return arrays;
 }
 
+void Session::State::run_tail() {
+  if (!tail) return;
+  std::vector<Array> given = results();
+  given.resize(tail->graph.inputs.size());  // the first ones; others are only asked for
+  tail_results = evaluate(tail->graph, given);
+}
+
+std::vector<Array> Session::State::all_results() {
+  std::vector<Array> planned = results();
+  if (!tail) return planned;
+  std::vector<Array> all;
+  for (const Tail::Source& source : tail->results) all.push_back((source.planned ? planned : tail_results).at(source.index));
+  return all;
+}
+
 namespace {
 
 // What decides which layout is fastest, as a key of the tuning cache: operators, shapes, storage of weights.
@@ -186,18 +207,25 @@ std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const S
 Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const SessionOptions& options) {
   const int count = options.threads > 0 ? options.threads : threads();
   set_threads(count);
-  const Graph ready = prepared(graph, inputs, options.taps);
+  Graph ready = prepared(graph, inputs, options.taps);
+  std::optional<Tail> tail = split_tail(ready, options.taps);
+  SessionOptions planned = options;
+  if (tail) planned.taps.clear();  // they are outputs of one of the two parts
   TuningCache cache(options.use_cache);
   const std::string key = layout_key(ready, count);
   const auto known = options.tune ? cache.find(key) : std::optional(0);
-  state_ = State::open(ready, options, count, kImageLayouts[known && *known == 1 ? 1 : 0]);
-  if (known || !has_float_images(*state_->planner)) return;
+  state_ = State::open(ready, planned, count, kImageLayouts[known && *known == 1 ? 1 : 0]);
+  if (known || !has_float_images(*state_->planner)) {
+    state_->tail = std::move(tail);
+    return;
+  }
   // Which layout is faster depends on the whole: both are built and timed once.
-  std::unique_ptr<State> plans[] = {std::move(state_), State::open(ready, options, count, kImageLayouts[1])};
+  std::unique_ptr<State> plans[] = {std::move(state_), State::open(ready, planned, count, kImageLayouts[1])};
   const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
   for (auto& plan : plans) plan->set_inputs(arrays);
   const int choice = fastest_of(2, [&](int i) { plans[i]->execute(); });
   state_ = std::move(plans[choice]);
+  state_->tail = std::move(tail);
   plans[1 - choice].reset();  // their caches are written when they go
   TuningCache fresh(options.use_cache);
   fresh.store(key, choice);
@@ -210,11 +238,12 @@ void Session::run_only(const std::vector<Array>& inputs) {
   if (threads() != state_->threads) set_threads(state_->threads);
   state_->set_inputs(inputs);
   state_->execute();
+  state_->run_tail();
 }
 
 std::vector<Array> Session::run(const std::vector<Array>& inputs) {
   run_only(inputs);
-  return state_->results();
+  return state_->all_results();
 }
 
 const std::vector<Dims>& Session::input_dims() const { return state_->input_dims; }
@@ -223,6 +252,10 @@ int64_t Session::arena_bytes() const { return int64_t(state_->planner->arena_byt
 std::vector<LayerReport> Session::layers() const {
   std::vector<LayerReport> reports;
   for (const auto& step : state_->planner->steps) reports.push_back(step->report);
+  if (const auto& tail = state_->tail; tail && tail->nodes() > 0) {
+    const Node& first = tail->graph.nodes.front();
+    reports.push_back({first.name, first.op_type, "", "reference", "", "extents depend on data: " + std::to_string(tail->nodes()) + " nodes run one by one", 0, 0, 0});
+  }
   return reports;
 }
 
@@ -237,8 +270,16 @@ std::vector<LayerReport> Session::time_layers(const std::vector<Array>& inputs, 
       else steps[s]->run(state_->slots.data(), 0, 1);
       times[s].push_back(now_ms() - start);
     }
+  if (state_->tail && state_->tail->nodes() > 0) {
+    times.emplace_back();
+    for (int run = 0; run < runs; ++run) {
+      const double start = now_ms();
+      state_->run_tail();
+      times.back().push_back(now_ms() - start);
+    }
+  }
   std::vector<LayerReport> reports = layers();
-  for (size_t s = 0; s < steps.size(); ++s) {
+  for (size_t s = 0; s < times.size(); ++s) {
     std::nth_element(times[s].begin(), times[s].begin() + long(times[s].size() / 2), times[s].end());
     reports[s].milliseconds = times[s][times[s].size() / 2];
   }

@@ -92,9 +92,12 @@ std::vector<int> Graph::producers() const {
 
 std::vector<std::vector<int>> Graph::consumers() const {
   std::vector<std::vector<int>> result(values.size());
-  for (size_t n = 0; n < nodes.size(); ++n)
+  for (size_t n = 0; n < nodes.size(); ++n) {
     for (ValueId id : nodes[n].inputs)
       if (id != kNone) result[id].push_back(int(n));
+    for (const std::string& wanted : outer_names(nodes[n]))
+      if (const ValueId id = find(wanted); id != kNone) result[id].push_back(int(n));
+  }
   return result;
 }
 
@@ -132,6 +135,18 @@ void collect_outer(const Graph& graph, std::set<std::string>& names) {
 }
 
 }  // namespace
+
+bool has_subgraphs(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<std::shared_ptr<Graph>>(attribute.second) || std::holds_alternative<std::vector<std::shared_ptr<Graph>>>(attribute.second);
+  });
+}
+
+std::set<std::string> outer_names(const Node& node) {
+  std::set<std::string> names;
+  collect_outer_of(node, names);
+  return names;
+}
 
 void Graph::remove_unused() {
   std::set<std::string> outer;
@@ -186,9 +201,7 @@ void Graph::sort() {
   };
   for (size_t n = 0; n < nodes.size(); ++n) {
     for (ValueId id : nodes[n].inputs) depend(n, id);
-    std::set<std::string> outer;
-    collect_outer_of(nodes[n], outer);
-    for (const std::string& wanted : outer)
+    for (const std::string& wanted : outer_names(nodes[n]))
       if (auto it = by_name.find(wanted); it != by_name.end()) depend(n, it->second);
   }
   // The smallest index first keeps the file's order where it is already right.

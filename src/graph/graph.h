@@ -2,6 +2,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -67,6 +68,10 @@ struct Node {
   std::string where() const;           // "node 'conv1' (Conv)"
 };
 
+bool has_subgraphs(const Node& node);
+// Names that the node's subgraphs read from the graphs around them.
+std::set<std::string> outer_names(const Node& node);
+
 // What a model is. Nodes stand in an order in which every value is computed before it is used.
 struct Graph {
   std::string name;
@@ -91,7 +96,8 @@ struct Graph {
   // The constant at `id`, or null (also for kNone).
   const Tensor* constant(ValueId id) const { return id == kNone ? nullptr : values[id].constant.get(); }
   std::vector<int> producers() const;                    // value → node index, -1 for inputs and constants
-  std::vector<std::vector<int>> consumers() const;       // value → node indices, a node once per use; outputs of the graph not counted
+  // Value → node indices, a node once per use, reading inside its subgraphs included; outputs of the graph not counted.
+  std::vector<std::vector<int>> consumers() const;
   bool is_output(ValueId id) const;
   void replace_uses(ValueId from, ValueId to);           // in node inputs and graph outputs
   void remove_nodes(const std::vector<char>& dead);      // by node index

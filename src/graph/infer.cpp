@@ -48,6 +48,29 @@ void Inference::set_constant(size_t output, Array array) {
   value.constant = std::make_shared<const Tensor>(std::move(array));
 }
 
+void Inference::set_from_data(size_t output, Type type, std::optional<Shape> shape) {
+  set_type(output, type);
+  if (output < node_.outputs.size() && node_.outputs[output] != kNone) graph_.at(node_.outputs[output]).shape = std::move(shape);
+}
+
+Graph Inference::inner(const Graph& body) const {
+  Graph copy = body;
+  for (const std::string& name : outer_names(node_)) {
+    const ValueId around = graph_.find(name);
+    if (around == kNone) continue;
+    ValueId id = copy.find(name);
+    if (id == kNone) {  // only a subgraph further inside reads it
+      id = copy.add_value(name);
+      copy.at(id).outer = true;
+    }
+    if (!copy.at(id).outer) continue;  // a value of its own, which hides nothing in valid models
+    copy.at(id).type = graph_.at(around).type;
+    copy.at(id).shape = graph_.at(around).shape;
+    copy.at(id).constant = graph_.at(around).constant;
+  }
+  return copy;
+}
+
 void Inference::fail(const std::string& problem, const std::string& fix) const { throw Error(node_.where(), problem, fix); }
 
 namespace {
@@ -57,7 +80,7 @@ namespace {
 constexpr int64_t kSmall = 4096;
 
 bool fold_small(Graph& graph, const Node& node) {
-  if (node.op == nullptr || node.op->forward == nullptr || node.inputs.empty()) return false;
+  if (node.op == nullptr || node.op->forward == nullptr || node.inputs.empty() || has_subgraphs(node)) return false;
   Forward forward{node, graph.opset(), {}, {}};
   for (ValueId id : node.inputs) {
     const Tensor* tensor = graph.constant(id);

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <span>
 
 #include "graph/graph.h"
@@ -21,6 +22,10 @@ class Inference {
   void set(size_t output, Type type, Shape shape);  // throws Error if it contradicts what is declared with the same rank
   void set_type(size_t output, Type type);
   void set_constant(size_t output, Array array);    // the result does not depend on data
+  // What only running tells: unlike set(), extents that the file declares do not fill in for unknown ones, they may be
+  // those of the exporter's example.
+  void set_from_data(size_t output, Type type, std::optional<Shape> shape);
+  Graph inner(const Graph& body) const;             // a copy of a subgraph that knows what is known of the values around it
   [[noreturn]] void fail(const std::string& problem, const std::string& fix = "") const;
 
  private:
@@ -28,12 +33,16 @@ class Inference {
   const Node& node_;
 };
 
+// Values of the graphs around a subgraph, by name.
+using OuterValues = std::map<std::string, Array>;
+
 // What forward() sees: arrays in, arrays out; an input left out is an empty array.
 struct Forward {
   const Node& node;
   int64_t opset;
   std::vector<Array> inputs;
   std::vector<Array> outputs;
+  OuterValues outer = {};   // what the node's subgraphs read from around them
   bool has(size_t i) const { return i < inputs.size() && !inputs[i].empty(); }
   const Array& in(size_t i) const { return inputs[i]; }
 };
@@ -50,6 +59,12 @@ struct Op {
   const char* summary;                      // one line for docs and `pare ops`
   int weight_input = -1;                    // the input whose constant counts as a weight
 };
+
+// Every node by its reference forward. Inputs by position (types are cast where the graph declares one); the graph's
+// outputs, then `also`. Throws Error naming a node that fails, or whose operator cannot be executed.
+std::vector<Array> evaluate(const Graph& graph, const std::vector<Array>& inputs, const OuterValues& outer = {},
+                            const std::vector<ValueId>& also = {});
+const Op& executable(const Node& node);                      // its operator; throws Error where there is none to run
 
 std::span<const Op* const> ops();                            // the catalog
 const Op* find_op(std::string_view name, std::string_view domain);

@@ -102,7 +102,7 @@ int fold_constants(Graph& graph, int64_t most_bytes) {
   int changed = 0;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    if (node.op == nullptr || node.op->forward == nullptr || node.inputs.empty()) continue;
+    if (node.op == nullptr || node.op->forward == nullptr || node.inputs.empty() || has_subgraphs(node)) continue;
     Forward forward{node, graph.opset(), {}, {}};
     bool constant = true;
     for (ValueId id : node.inputs) {
@@ -165,6 +165,8 @@ ValueId restored(const Graph& graph, const Node& node, const std::vector<int>& p
 int remove_no_ops(Graph& graph) {
   const size_t before = graph.nodes.size();
   const std::vector<int> producer = graph.producers();
+  std::set<std::string> inside;  // subgraphs go on reading these names
+  for (const Node& node : graph.nodes) inside.merge(outer_names(node));
   std::vector<char> dead(graph.nodes.size(), 0);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
@@ -174,7 +176,7 @@ int remove_no_ops(Graph& graph) {
     const ValueId integer = restored(graph, node, producer);
     if (!(node.is("Identity") || same_type || single || dropout || all_zero_pads(graph, node) || integer != kNone)) continue;
     const ValueId from = integer != kNone ? integer : node.inputs[0], to = node.outputs[0];
-    if (graph.is_output(to)) continue;  // outputs keep their names
+    if (graph.is_output(to) || inside.count(graph.at(to).name) != 0) continue;  // outputs keep their names
     dead[n] = 1;
     graph.replace_uses(to, from);
   }

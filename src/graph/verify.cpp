@@ -24,6 +24,18 @@ void check_arity(const Node& node) {
     if (node.inputs[i] == kNone) throw Error(node.where(), "input " + std::to_string(i) + " is left out, the operator needs it");
 }
 
+// Subgraphs read values around them by name: those must be there before the node runs.
+void check_outer(const Graph& graph, const Node& node, const std::vector<char>& ready) {
+  for (const std::string& name : outer_names(node))
+    if (const ValueId id = graph.find(name); id != kNone && !ready[size_t(id)])
+      throw Error(node.where(), "reads '" + name + "' inside, which nothing computes before it");
+  for (const auto& [key, attribute] : node.attributes) {
+    if (auto* one = std::get_if<std::shared_ptr<Graph>>(&attribute)) verify(**one);
+    if (auto* many = std::get_if<std::vector<std::shared_ptr<Graph>>>(&attribute))
+      for (const auto& inner : *many) verify(*inner);
+  }
+}
+
 }  // namespace
 
 void verify(const Graph& graph) {
@@ -46,6 +58,7 @@ void verify(const Graph& graph) {
     for (ValueId id : node.inputs)
       if (id != kNone && !ready[id])
         throw Error(node.where(), "reads '" + graph.at(id).name + "', which nothing computes before it");
+    if (has_subgraphs(node)) check_outer(graph, node, ready);
     for (ValueId id : node.outputs) {
       if (id == kNone) continue;
       if (ready[id]) throw Error(node.where(), "computes '" + graph.at(id).name + "', which already has a value");

@@ -102,7 +102,30 @@ void upsample_9(NodeUpgrade& u) {
     u.set_input(1, u.constant("scales", Array::of<float>({int64_t(scales->size())}, *scales)));
 }
 
-void scan_9(NodeUpgrade& u) { u.fail("is of the first version of Scan, which pare does not translate"); }
+// Scan 8 had lengths, and a batch as the first axis of everything: a Scan over the batch around a Scan over the sequence.
+void scan_9(NodeUpgrade& u) {
+  Node& node = u.node();
+  if (node.input(0) != kNone) u.fail("has sequences of different lengths, which newer operator sets cannot say");
+  if (!node.inputs.empty()) node.inputs.erase(node.inputs.begin());
+  Node inner = node;
+  if (auto directions = u.take<std::vector<int64_t>>("directions")) {
+    inner.attributes.erase("directions");
+    inner.attributes["scan_input_directions"] = *directions;
+  }
+  auto batch = std::make_shared<Graph>();
+  batch->name = "batch";
+  batch->opsets = u.graph().opsets;
+  auto values = [&](const char* prefix, size_t count) {
+    std::vector<ValueId> ids;
+    for (size_t i = 0; i < count; ++i) ids.push_back(batch->add_value(u.graph().unique_name(prefix + std::to_string(i))));
+    return ids;
+  };
+  batch->inputs = inner.inputs = values("batch_in_", node.inputs.size());
+  batch->outputs = inner.outputs = values("batch_out_", node.outputs.size());
+  batch->nodes.push_back(std::move(inner));
+  node.attributes["num_scan_inputs"] = int64_t(node.inputs.size());
+  node.attributes["body"] = std::move(batch);
+}
 
 void upsample_10(NodeUpgrade& u) { u.rename("Resize"); }
 

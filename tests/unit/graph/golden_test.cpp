@@ -75,9 +75,13 @@ std::vector<Array> run(const Case& one) {
   return results;
 }
 
+// A golden is a single node without graphs of its own; those that have some are in control_test.cpp.
+const std::set<std::string> kWithGraphs = {"If", "Loop", "Scan"};
+
 std::vector<std::string> operators() {
   std::vector<std::string> names;
-  for (const Op* op : ops()) names.push_back(op->name);
+  for (const Op* op : ops())
+    if (!kWithGraphs.count(op->name)) names.push_back(op->name);
   return names;
 }
 
@@ -135,8 +139,9 @@ Graph with_constants(const Case& one) {
 }
 
 TEST_P(Golden, InfersTheShapesOfOutputs) {
-  // The extents of these follow from what their first input holds.
-  const bool exactly = GetParam() != "ConstantOfShape" && GetParam() != "Range";
+  // The extents of these follow from what their first input holds, or from data.
+  static const std::set<std::string> open = {"ConstantOfShape", "Range"};
+  const bool exactly = !open.count(GetParam());
   for (const Case& one : cases_of(GetParam())) {
     SCOPED_TRACE(one.graph.name);
     Graph graph = with_constants(one);
@@ -171,7 +176,9 @@ TEST_P(Golden, InfersNothingFalseFromDynamicExtents) {
 TEST(Goldens, CoverTheCatalogAndNothingElse) {
   std::set<std::string> catalog, files;
   for (const Op* op : ops()) {
-    EXPECT_TRUE(catalog.insert(op->name).second) << op->name << " is in the catalog twice";
+    if (!kWithGraphs.count(op->name)) {
+      EXPECT_TRUE(catalog.insert(op->name).second) << op->name << " is in the catalog twice";
+    }
     EXPECT_FALSE(std::string(op->summary).empty());
     EXPECT_TRUE(op->infer && op->forward) << op->name;
   }

@@ -72,7 +72,7 @@ TEST(Infer, AConstantOutputKeepsItsNode) {
 
 // What folding takes out must not be read by a subgraph as a computed value that nobody computes.
 TEST(Infer, SubgraphsStillFindWhatWasFolded) {
-  Graph graph = parse("graph\ninput x: float32 2x3\ns = Shape(x)\ny = If(x) {g=graph {\nouter s\nr = Relu(s)\noutput r\n}}\noutput y");
+  Graph graph = parse("graph\ninput x: float32 2x3\ns = Shape(x)\ny = Fork(x) {g=graph {\nouter s\nr = Relu(s)\noutput r\n}}\noutput y");
   infer_shapes(graph);
   graph.remove_unused();
   EXPECT_NO_THROW(verify(graph));
