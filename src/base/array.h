@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/small_float.h"
 #include "base/types.h"
 
 namespace pare {
@@ -60,7 +61,7 @@ class Array {
   }
 
   Array reshaped(Dims dims) const;             // the same bytes under other extents of the same count
-  Array cast(Type type) const;                 // value by value, ONNX Cast semantics (see cast.cpp)
+  Array cast(Type type, CastRule rule = {}) const;  // value by value, ONNX Cast semantics (see cast.cpp)
   std::vector<float> to_floats() const;        // any numeric type
   std::vector<int64_t> to_integers() const;    // integer types and bool
   bool same_as(const Array& other) const;      // type, dims and bytes

@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "base/float16.h"
+#include "base/small_float.h"
 
 namespace pare {
 namespace {
@@ -57,32 +58,68 @@ To narrow(From value) {
   } else return To(value);
 }
 
-Array unpack4(const Array& source) {  // int4 and uint4 → int8
+// Types without a C++ type of their own: integers below 8 bits and small floats. They pass through int8 and float.
+bool is_packed_integer(Type type) { return type == Type::i4 || type == Type::u4 || type == Type::i2 || type == Type::u2; }
+
+uint8_t code_at(const Array& array, int64_t i) {
+  const int bits = type_bits(array.type()), per_byte = 8 / bits;
+  return uint8_t((int(array.bytes()[i / per_byte]) >> (i % per_byte * bits)) & ((1 << bits) - 1));
+}
+
+void set_code(std::byte* out, int bits, int64_t i, uint8_t code) {
+  const int per_byte = 8 / bits;
+  out[i / per_byte] |= std::byte(code << (i % per_byte * bits));
+}
+
+Array unpack_integers(const Array& source) {
+  const int bits = type_bits(source.type()), top = 1 << (bits - 1);
+  const bool is_signed = source.type() == Type::i4 || source.type() == Type::i2;
   Array wide(Type::i8, source.dims());
   auto out = wide.mutable_values<int8_t>();
   for (int64_t i = 0; i < source.count(); ++i) {
-    const int nibble = (int(source.bytes()[i / 2]) >> (i % 2 * 4)) & 15;
-    out[i] = int8_t(source.type() == Type::i4 && nibble > 7 ? nibble - 16 : nibble);
+    const int code = code_at(source, i);
+    out[size_t(i)] = int8_t(is_signed && code >= top ? code - 2 * top : code);
   }
   return wide;
 }
 
-Array pack4(const Array& wide, Type type) {
+Array pack_integers(const Array& wide, Type type) {
   Array packed(type, wide.dims());
-  const std::vector<int64_t> values = wide.to_integers();
+  const int bits = type_bits(type);
+  const auto values = wide.values<int64_t>();
   std::byte* out = packed.mutable_bytes();
-  for (size_t i = 0; i < values.size(); ++i) out[i / 2] |= std::byte((values[i] & 15) << (i % 2 * 4));
+  for (int64_t i = 0; i < wide.count(); ++i) set_code(out, bits, i, uint8_t(values[size_t(i)] & ((1 << bits) - 1)));
   return packed;
 }
 
-bool is_4bit(Type type) { return type == Type::i4 || type == Type::u4; }
+Array unpack_floats(const Array& source) {
+  std::vector<float> table(size_t(1) << type_bits(source.type()));
+  for (size_t code = 0; code < table.size(); ++code) table[code] = small_to_float(source.type(), uint8_t(code));
+  Array wide(Type::f32, source.dims());
+  auto out = wide.mutable_values<float>();
+  for (int64_t i = 0; i < source.count(); ++i) out[size_t(i)] = table[code_at(source, i)];
+  return wide;
+}
+
+Array pack_floats(const Array& source, Type type, CastRule rule) {
+  Array packed(type, source.dims());
+  const int bits = type_bits(type);
+  std::byte* out = packed.mutable_bytes();
+  with_type(source.type(), [&]<class From>(From) {
+    const auto in = source.values<From>();
+    for (size_t i = 0; i < in.size(); ++i) set_code(out, bits, int64_t(i), float_to_small(type, to_odd(double(widen(in[i]))), rule));
+  });
+  return packed;
+}
 
 }  // namespace
 
-Array Array::cast(Type type) const {
+Array Array::cast(Type type, CastRule rule) const {
   if (type == type_) return *this;
-  if (is_4bit(type_)) return unpack4(*this).cast(type);
-  if (is_4bit(type)) return pack4(cast(Type::i64), type);
+  if (is_packed_integer(type_)) return unpack_integers(*this).cast(type, rule);
+  if (is_small_float(type_)) return unpack_floats(*this).cast(type, rule);
+  if (is_packed_integer(type)) return pack_integers(cast(Type::i64), type);
+  if (is_small_float(type)) return pack_floats(*this, type, rule);
   Array result(type, dims_);
   with_type(type_, [&]<class From>(From) {
     with_type(type, [&]<class To>(To) {

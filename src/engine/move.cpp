@@ -134,7 +134,7 @@ bool move_depth(Move& m, View& depth, View& space, const Dims& space_dims, int64
 }
 
 bool move_depth_to_space(Move& m) { return move_depth(m, m.from, m.to, m.y, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
-bool move_space_to_depth(Move& m) { return move_depth(m, m.to, m.from, m.x, m.node.integer("blocksize", 1), true); }
+bool move_space_to_depth(Move& m) { return move_depth(m, m.to, m.from, m.x, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
 
 bool move_pad(Move& m) {
   const auto pads = m.node.input(1) != kNone ? m.integers(1) : std::optional(m.node.integers("pads"));

@@ -78,7 +78,7 @@ bool decode_base64(std::string_view text, std::string& bytes) {
 }
 
 bool has_numbers(Type type) {
-  return is_float(type) || type == Type::boolean || (is_integer(type) && type != Type::u2 && type != Type::i2);
+  return is_float(type) || type == Type::boolean || is_integer(type);
 }
 
 }  // namespace text_form

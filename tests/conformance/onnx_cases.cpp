@@ -39,7 +39,6 @@ const Reason kReasons[] = {
     {"", "Optional", "optional values"},
     {"", "String", "strings"},
     {"", "Regex", "strings"},
-    {"", "TfIdf", "strings"},
     {"", "ImageDecoder", "image files inside a graph"},
     {"", "Random", "random numbers"},
     {"", "Bernoulli", "random numbers"},

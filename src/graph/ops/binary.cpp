@@ -17,60 +17,95 @@ Array combine(const Array& a, const Array& b, const std::string& where, F functi
   return y;
 }
 
-// Integers are computed in int64, floats in double; the result has the type of the first input unless `boolean`.
-template <class Integer, class Real>
-void fold_inputs(Forward& f, Integer on_integers, Real on_reals, bool boolean = false) {
+// All inputs combined one after the other by function(a, b) on doubles, int64 or uint64. The result has the type of the
+// first input unless `boolean`.
+template <class F>
+void fold_inputs(Forward& f, F function, bool boolean = false) {
   const Type type = f.in(0).type();
-  const bool real = is_float(type);
-  Array y = f.in(0).cast(real ? Type::f64 : Type::i64);
-  for (size_t i = 1; i < f.inputs.size(); ++i) {
-    const Array next = f.in(i).cast(y.type());
-    y = real ? combine<double>(y, next, f.node.where(), on_reals) : combine<int64_t>(y, next, f.node.where(), on_integers);
-  }
-  f.outputs[0] = y.cast(boolean ? Type::boolean : type);
+  auto fold = [&]<class T>(T) {
+    Array y = f.in(0).cast(TypeOf<T>::value);
+    for (size_t i = 1; i < f.inputs.size(); ++i) y = combine<T>(y, f.in(i).cast(TypeOf<T>::value), f.node.where(), function);
+    f.outputs[0] = y.cast(boolean ? Type::boolean : type);
+  };
+  if (type == Type::u64) fold(uint64_t());
+  else if (is_integer(type) || type == Type::boolean) fold(int64_t());
+  else fold(double());
 }
 
-int64_t integer_power(int64_t base, int64_t exponent) {
-  if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
-  uint64_t result = 1;
-  for (auto square = uint64_t(base); exponent > 0; exponent /= 2, square *= square)
-    if (exponent % 2 == 1) result *= square;
-  return int64_t(result);
-}
-
-// The same expression over integers and reals, named by its function.
+// The same expression over integers and reals.
 #define BINARY(id, expression) \
-  void forward_##id(Forward& f) { fold_inputs(f, [](auto a, auto b) { return expression; }, [](auto a, auto b) { return expression; }); }
-BINARY(minimum, a < b ? a : b)
-BINARY(maximum, a > b ? a : b)
+  void forward_##id(Forward& f) { fold_inputs(f, []<class T>(T a, T b) { return T(expression); }); }
+// What numpy does: a NaN on either side is the result.
+BINARY(minimum, a < b || a != a ? a : b)
+BINARY(maximum, a > b || a != a ? a : b)
 #undef BINARY
 // Integers wrap around, which C++ promises for unsigned ones only.
-#define ARITHMETIC(id, operation) \
-  void forward_##id(Forward& f) { \
-    fold_inputs(f, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) operation uint64_t(b)); }, [](double a, double b) { return a operation b; }); \
+#define ARITHMETIC(id, operation)                                                 \
+  void forward_##id(Forward& f) {                                                 \
+    fold_inputs(f, []<class T>(T a, T b) {                                        \
+      if constexpr (std::is_integral_v<T>) return T(uint64_t(a) operation uint64_t(b)); \
+      else return a operation b;                                                  \
+    });                                                                           \
   }
 ARITHMETIC(add, +)
 ARITHMETIC(sub, -)
 ARITHMETIC(mul, *)
 #undef ARITHMETIC
 
+void forward_mean(Forward& f) {
+  forward_add(f);
+  Array y = f.outputs[0].cast(Type::f64);
+  for (double& v : y.mutable_values<double>()) v /= double(f.inputs.size());
+  f.outputs[0] = y.cast(f.in(0).type());
+}
+
+template <class T>
+void check_divisor(T b, const std::string& where) {
+  if (std::is_integral_v<T> && b == 0) throw Error(where, "divides an integer by zero");
+}
 void forward_div(Forward& f) {
-  const std::string where = f.node.where();
-  fold_inputs(f, [&](int64_t a, int64_t b) {
-    if (b == 0) throw Error(where, "divides an integer by zero");
-    return b == -1 ? int64_t(0 - uint64_t(a)) : a / b;
-  }, [](double a, double b) { return a / b; });
+  fold_inputs(f, [where = f.node.where()]<class T>(T a, T b) {
+    check_divisor(b, where);
+    if constexpr (std::is_signed_v<T> && std::is_integral_v<T>) return b == -1 ? T(0 - uint64_t(a)) : a / b;
+    else return a / b;
+  });
+}
+// The remainder has the divisor's sign, with `fmod` the dividend's.
+void forward_mod(Forward& f) {
+  const bool c_rule = f.node.integer("fmod", 0) != 0;
+  fold_inputs(f, [c_rule, where = f.node.where()]<class T>(T a, T b) {
+    check_divisor(b, where);
+    T rest;
+    if constexpr (std::is_floating_point_v<T>) rest = std::fmod(a, b);
+    else rest = std::is_signed_v<T> && b == T(-1) ? T(0) : a % b;
+    return T(!c_rule && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);
+  });
+}
+
+template <class T>
+T integer_power(T base, T exponent) {
+  if (exponent < 0) return base == 1 ? 1 : base == T(-1) ? (exponent % 2 == 0 ? 1 : T(-1)) : 0;
+  uint64_t result = 1;
+  for (auto square = uint64_t(base); exponent > 0; exponent /= 2, square *= square)
+    if (exponent % 2 == 1) result *= square;
+  return T(result);
 }
 void forward_pow(Forward& f) {
-  const bool real_exponent = f.inputs.size() > 1 && is_float(f.in(1).type());
-  fold_inputs(f, [=](int64_t a, int64_t b) { return real_exponent ? int64_t(std::pow(double(a), double(b))) : integer_power(a, b); },
-              [](double a, double b) { return std::pow(a, b); });
+  const Type type = f.in(0).type();
+  if (is_float(f.in(1).type()) && !is_float(type)) f.inputs[0] = f.inputs[0].cast(Type::f64);
+  fold_inputs(f, []<class T>(T a, T b) {
+    if constexpr (std::is_integral_v<T>) return integer_power(a, b);
+    else return std::pow(a, b);
+  });
+  f.outputs[0] = f.outputs[0].cast(type);
 }
 #define COMPARE(id, operation) \
-  void forward_##id(Forward& f) { fold_inputs(f, [](auto a, auto b) { return a operation b; }, [](auto a, auto b) { return a operation b; }, true); }
+  void forward_##id(Forward& f) { fold_inputs(f, []<class T>(T a, T b) { return T(a operation b); }, true); }
 COMPARE(equal, ==)
 COMPARE(greater, >)
+COMPARE(greater_or_equal, >=)
 COMPARE(less, <)
+COMPARE(less_or_equal, <=)
 #undef COMPARE
 
 void infer_compare(Inference& in) {
@@ -112,12 +147,17 @@ const Op op_add{"Add", "", 2, 2, 1, 1, infer_broadcast, forward_add, nullptr, "a
 const Op op_sub{"Sub", "", 2, 2, 1, 1, infer_broadcast, forward_sub, nullptr, "a - b"};
 const Op op_mul{"Mul", "", 2, 2, 1, 1, infer_broadcast, forward_mul, nullptr, "a · b"};
 const Op op_div{"Div", "", 2, 2, 1, 1, infer_broadcast, forward_div, nullptr, "a / b"};
+const Op op_mod{"Mod", "", 2, 2, 1, 1, infer_broadcast, forward_mod, nullptr, "remainder of a / b"};
 const Op op_pow{"Pow", "", 2, 2, 1, 1, infer_broadcast, forward_pow, nullptr, "a to the power of b"};
 const Op op_minimum{"Min", "", 1, -1, 1, 1, infer_broadcast, forward_minimum, nullptr, "smallest of the inputs"};
 const Op op_maximum{"Max", "", 1, -1, 1, 1, infer_broadcast, forward_maximum, nullptr, "largest of the inputs"};
+const Op op_sum{"Sum", "", 1, -1, 1, 1, infer_broadcast, forward_add, nullptr, "sum of the inputs"};
+const Op op_mean{"Mean", "", 1, -1, 1, 1, infer_broadcast, forward_mean, nullptr, "mean of the inputs"};
 const Op op_where{"Where", "", 3, 3, 1, 1, infer_where, forward_where, nullptr, "one of two inputs by a condition"};
 const Op op_equal{"Equal", "", 2, 2, 1, 1, infer_compare, forward_equal, nullptr, "a = b"};
 const Op op_greater{"Greater", "", 2, 2, 1, 1, infer_compare, forward_greater, nullptr, "a > b"};
+const Op op_greater_or_equal{"GreaterOrEqual", "", 2, 2, 1, 1, infer_compare, forward_greater_or_equal, nullptr, "a ≥ b"};
 const Op op_less{"Less", "", 2, 2, 1, 1, infer_compare, forward_less, nullptr, "a < b"};
+const Op op_less_or_equal{"LessOrEqual", "", 2, 2, 1, 1, infer_compare, forward_less_or_equal, nullptr, "a ≤ b"};
 
 }  // namespace pare

@@ -12,10 +12,12 @@ Window conv_window(const Node& node, const Dims& in, const Dims& kernel) {
   return window;
 }
 
-void infer_conv(Inference& in) {
-  in.set_type(0, in.type(0));
+}  // namespace
+
+void infer_convolution(Inference& in, size_t weight, Type type) {
+  in.set_type(0, type);
   const Shape* x = in.shape(0);
-  const auto w = in.dims(1);
+  const auto w = in.dims(weight);
   if (x == nullptr || !w) return;
   if (x->size() < 3 || w->size() != x->size())
     in.fail("input " + shape_text(*x) + " and weight " + dims_text(*w) + " do not make a convolution");
@@ -30,8 +32,12 @@ void infer_conv(Inference& in) {
   const Window window = conv_window(in.node(), extents, spatial(*w));
   for (size_t i = 2; i < x->size(); ++i)
     if ((*x)[i].known()) out[i] = {window.out[i - 2], ""};
-  in.set(0, in.type(0), out);
+  in.set(0, type, out);
 }
+
+namespace {
+
+void infer_conv(Inference& in) { infer_convolution(in, 1, in.type(0)); }
 
 int64_t macs_conv(const Node&, std::span<const Dims> in, std::span<const Dims> out) {
   int64_t per_output = 1;
@@ -39,21 +45,20 @@ int64_t macs_conv(const Node&, std::span<const Dims> in, std::span<const Dims> o
   return count_of(out[0]) * per_output;
 }
 
-// Any number of spatial axes: y[n,m,o…] = b[m] + Σ w[m,c,k…] · x[n, g·C+c, o·stride + k·dilation − pad].
-void forward_conv(Forward& f) {
-  const Array x = float_in(f, 0), w = float_in(f, 1);
-  const Window window = conv_window(f.node, spatial(x.dims()), spatial(w.dims()));
-  const int64_t group = f.node.integer("group", 1), channels = w.dim(1), outputs = w.dim(0);
+}  // namespace
+
+Array convolve(const Node& node, const Array& x, const Array& w, const std::vector<float>& bias) {
+  const Window window = conv_window(node, spatial(x.dims()), spatial(w.dims()));
+  const int64_t group = node.integer("group", 1), channels = w.dim(1), outputs = w.dim(0);
   Dims dims{x.dim(0), outputs};
   dims.insert(dims.end(), window.out.begin(), window.out.end());
-  Array y(Type::f32, dims);
+  Array y(Type::f64, dims);
   const size_t n = window.out.size();
   const Dims x_strides = strides_of(x.dims());
   const int64_t taps = count_of(window.kernel), pixels = count_of(window.out);
   const auto xs = x.values<float>(), ws = w.values<float>();
-  const std::vector<float> bias = f.has(2) ? f.in(2).to_floats() : std::vector<float>(size_t(outputs), 0.f);
-  check_count(f.node, int64_t(bias.size()), outputs, "biases");
-  auto ys = y.mutable_values<float>();
+  if (!bias.empty()) check_count(node, int64_t(bias.size()), outputs, "biases");
+  auto ys = y.mutable_values<double>();
   const Dims out_strides = strides_of(window.out), tap_strides = strides_of(window.kernel);
   // Input offsets of each (pixel, tap), -1 in the padding: shared by all channels.
   std::vector<int64_t> offsets(size_t(pixels * taps));
@@ -70,7 +75,7 @@ void forward_conv(Forward& f) {
   for (int64_t image = 0; image < x.dim(0); ++image)
     for (int64_t m = 0; m < outputs; ++m)
       for (int64_t p = 0; p < pixels; ++p) {
-        double sum = bias[size_t(m)];
+        double sum = bias.empty() ? 0.0 : bias[size_t(m)];
         for (int64_t c = 0; c < channels; ++c) {
           const int64_t channel = m / (outputs / group) * channels + c;
           const float* plane = xs.data() + image * x_strides[0] + channel * x_strides[1];
@@ -78,9 +83,16 @@ void forward_conv(Forward& f) {
           for (int64_t t = 0; t < taps; ++t)
             if (const int64_t offset = offsets[size_t(p * taps + t)]; offset >= 0) sum += double(weights[t]) * plane[offset];
         }
-        ys[size_t((image * outputs + m) * pixels + p)] = float(sum);
+        ys[size_t((image * outputs + m) * pixels + p)] = sum;
       }
-  float_out(f, 0, y);
+  return y;
+}
+
+namespace {
+
+void forward_conv(Forward& f) {
+  const Array y = convolve(f.node, float_in(f, 0), float_in(f, 1), f.has(2) ? f.in(2).to_floats() : std::vector<float>());
+  f.outputs[0] = y.cast(f.in(0).type());
 }
 
 // Extents of a transposed convolution and the padding it crops in front.

@@ -46,7 +46,8 @@ void multiply(const Product& p, std::span<const T> a, std::span<const T> b, cons
       }
 }
 
-void infer_product(Inference& in, Type type) {
+void infer_matmul(Inference& in) {
+  const Type type = in.type(0);
   in.set_type(0, type);
   if (const auto a = in.dims(0), b = in.dims(1); a && b) {
     in.set(0, type, shape_of(product_of(*a, *b, in.node().where()).out));
@@ -56,8 +57,24 @@ void infer_product(Inference& in, Type type) {
     in.set(0, type, out);
   }
 }
-void infer_matmul(Inference& in) { infer_product(in, in.type(0)); }
-void infer_matmul_integer(Inference& in) { infer_product(in, Type::i32); }
+
+}  // namespace
+
+std::optional<Dims> product_dims(Inference& in, size_t a, size_t b) {
+  const auto x = in.dims(a), y = in.dims(b);
+  if (!x || !y) return std::nullopt;
+  return product_of(*x, *y, in.node().where()).out;
+}
+
+Array multiply_integers(const Node& node, const Array& a, const Array& b) {
+  const Product p = product_of(a.dims(), b.dims(), node.where());
+  Array y(Type::i64, p.out);
+  auto ys = y.mutable_values<int64_t>();
+  multiply<int64_t, int64_t>(p, a.values<int64_t>(), b.values<int64_t>(), [&](int64_t i, int64_t sum) { ys[size_t(i)] = sum; });
+  return y;
+}
+
+namespace {
 
 int64_t macs_matmul(const Node&, std::span<const Dims> in, std::span<const Dims> out) {
   return in[0].empty() ? 0 : count_of(out[0]) * in[0].back();
@@ -70,27 +87,6 @@ void forward_matmul(Forward& f) {
   auto ys = y.mutable_values<float>();
   multiply<float, double>(p, a.values<float>(), b.values<float>(), [&](int64_t i, double sum) { ys[size_t(i)] = float(sum); });
   float_out(f, 0, y);
-}
-
-// (a − a_zero) · (b − b_zero) in int32; zero points are scalars, or per row of a / per column of b.
-void forward_matmul_integer(Forward& f) {
-  const Product p = product_of(f.in(0).dims(), f.in(1).dims(), f.node.where());
-  auto shifted = [&](size_t i, bool columns) {
-    std::vector<int64_t> values = f.in(i).to_integers();
-    if (!f.has(i + 2)) return values;
-    const std::vector<int64_t> zero = f.in(i + 2).to_integers();
-    if (zero.size() != 1) check_count(f.node, int64_t(zero.size()), columns ? p.columns : p.rows, "zero points");
-    for (size_t k = 0; k < values.size(); ++k) {
-      const size_t line = columns ? k % size_t(p.columns) : k / size_t(p.inner) % size_t(p.rows);
-      values[k] -= zero.size() == 1 ? zero[0] : zero.at(line);
-    }
-    return values;
-  };
-  const std::vector<int64_t> a = shifted(0, false), b = shifted(1, true);
-  Array y(Type::i32, p.out);
-  auto ys = y.mutable_values<int32_t>();
-  multiply<int64_t, int64_t>(p, a, b, [&](int64_t i, int64_t sum) { ys[size_t(i)] = int32_t(sum); });
-  f.outputs[0] = y;
 }
 
 struct GemmExtents {
@@ -152,7 +148,5 @@ void forward_gemm(Forward& f) {
 
 const Op op_matmul{"MatMul", "", 2, 2, 1, 1, infer_matmul, forward_matmul, macs_matmul, "matrix product, numpy's broadcasting", 1};
 const Op op_gemm{"Gemm", "", 2, 3, 1, 1, infer_gemm, forward_gemm, macs_gemm, "alpha·A·B + beta·C, a linear layer", 1};
-const Op op_matmul_integer{"MatMulInteger", "", 2, 4, 1, 1, infer_matmul_integer, forward_matmul_integer, macs_matmul,
-                           "matrix product of 8-bit integers into int32", 1};
 
 }  // namespace pare

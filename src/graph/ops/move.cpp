@@ -6,15 +6,10 @@ namespace pare {
 namespace {
 
 // Operators that move elements without looking at them work on the bytes, for every type of whole bytes.
-size_t element_size(const Forward& f, const Array& x) {
-  if (type_bits(x.type()) % 8 != 0 || x.type() == Type::string)
-    throw Error(f.node.where(), "elements of type " + std::string(type_text(x.type())) + " cannot be moved one by one");
-  return size_t(type_bits(x.type()) / 8);
-}
 
 // y[i] = x[offset(i)] where offsets follow `strides` over `out` from `start`.
 Array gather_strided(const Forward& f, const Array& x, const Dims& out, const Dims& strides, int64_t start = 0) {
-  const size_t size = element_size(f, x);
+  const size_t size = element_size(f.node, x);
   Array y(x.type(), out);
   std::byte* to = y.mutable_bytes();
   for_each_index(out, strides, [&](int64_t i, int64_t at) { std::memcpy(to + size_t(i) * size, x.bytes() + size_t(start + at) * size, size); });
@@ -75,7 +70,7 @@ void forward_concat(Forward& f) {
   out[axis] = 0;
   for (const Array& x : f.inputs) out[axis] += x.dims().at(axis);
   Array y(f.in(0).type(), out);
-  const size_t size = element_size(f, y);
+  const size_t size = element_size(f.node, y);
   int64_t outer = 1, inner = 1;
   for (size_t i = 0; i < axis; ++i) outer *= out[i];
   for (size_t i = axis + 1; i < out.size(); ++i) inner *= out[i];
@@ -192,39 +187,6 @@ void forward_slice(Forward& f) {
   f.outputs[0] = gather_strided(f, x, out, strides, start);
 }
 
-void infer_gather(Inference& in) {
-  in.set_type(0, in.type(0));
-  const Shape *x = in.shape(0), *at = in.shape(1);
-  if (x == nullptr || at == nullptr) return;
-  const auto axis = normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where());
-  Shape out(x->begin(), x->begin() + axis);
-  out.insert(out.end(), at->begin(), at->end());
-  out.insert(out.end(), x->begin() + axis + 1, x->end());
-  in.set(0, in.type(0), out);
-}
-void forward_gather(Forward& f) {
-  const Array& x = f.in(0);
-  const int axis = int(normal_axis(f.node.integer("axis", 0), x.rank(), f.node.where()));
-  const std::vector<int64_t> indices = f.in(1).to_integers();
-  Dims out(x.dims().begin(), x.dims().begin() + axis);
-  out.insert(out.end(), f.in(1).dims().begin(), f.in(1).dims().end());
-  out.insert(out.end(), x.dims().begin() + axis + 1, x.dims().end());
-  Array y(x.type(), out);
-  int64_t outer = 1, inner = 1;
-  for (int i = 0; i < axis; ++i) outer *= x.dim(i);
-  for (int i = axis + 1; i < x.rank(); ++i) inner *= x.dim(i);
-  const size_t bytes = size_t(inner) * element_size(f, x);
-  std::byte* to = y.mutable_bytes();
-  for (int64_t o = 0; o < outer; ++o)
-    for (int64_t index : indices) {
-      const int64_t at = index < 0 ? index + x.dim(axis) : index;
-      if (at < 0 || at >= x.dim(axis)) throw Error(f.node.where(), "index " + std::to_string(index) + " is outside extent " + std::to_string(x.dim(axis)));
-      std::memcpy(to, x.bytes() + size_t(o * x.dim(axis) + at) * bytes, bytes);
-      to += bytes;
-    }
-  f.outputs[0] = y;
-}
-
 void check_pads(const Node& node, const std::vector<int64_t>& pads) {
   for (int64_t pad : pads)
     if (pad < -(int64_t(1) << 40) || pad > int64_t(1) << 40) throw Error(node.where(), "pads by " + std::to_string(pad));
@@ -269,7 +231,7 @@ void forward_pad(Forward& f) {
   Array filling(x.type(), {});
   if (f.has(2)) scalar_of(f, 2), filling = f.in(2).cast(x.type());
   if (x.count() == 0 && mode != "constant") throw Error(f.node.where(), "has nothing to repeat in " + dims_text(x.dims()));
-  const size_t size = element_size(f, x);
+  const size_t size = element_size(f.node, x);
   Array y(x.type(), out);
   std::byte* to = y.mutable_bytes();
   const Dims strides = strides_of(x.dims()), out_strides = strides_of(out);
@@ -354,16 +316,64 @@ void forward_depth_to_space(Forward& f) {
   f.outputs[0] = gather_strided(f, x, {n, c, h, b, w, b}, {c * b * b * h * w, channel, w, row, 1, column}).reshaped({n, c, h * b, w * b});
 }
 
+void infer_space_to_depth(Inference& in) {
+  in.set_type(0, in.type(0));
+  const Shape* x = in.shape(0);
+  const int64_t block = in.node().integer("blocksize", 1);
+  if (x == nullptr) return;
+  bool fits = x->size() == 4 && block >= 1 && block <= 1 << 15;
+  for (size_t i = 2; fits && i < 4; ++i) fits = !(*x)[i].known() || (*x)[i].value % block == 0;
+  if (!fits) in.fail("cannot rearrange " + shape_text(*x) + " by blocks of " + std::to_string(block));
+  Shape out = *x;
+  for (size_t i = 1; i < 4; ++i) out[i] = !out[i].known() ? Dim{} : Dim{i == 1 ? out[i].value * block * block : out[i].value / block, ""};
+  in.set(0, in.type(0), out);
+}
+void forward_space_to_depth(Forward& f) {
+  const Array& x = f.in(0);
+  const int64_t b = f.node.integer("blocksize", 1);
+  if (x.rank() != 4 || b < 1 || b > 1 << 15 || x.dim(2) % b != 0 || x.dim(3) % b != 0)
+    throw Error(f.node.where(), "cannot rearrange " + dims_text(x.dims()) + " by blocks of " + std::to_string(b));
+  const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2) / b, w = x.dim(3) / b, plane = x.dim(2) * x.dim(3), row = x.dim(3);
+  const bool depth_first = f.node.text("mode", "DCR") == "DCR";
+  // Channels of the result: row in block, column in block, channel; CRD: channel, row, column.
+  const Dims out = depth_first ? Dims{n, b, b, c, h, w} : Dims{n, c, b, b, h, w};
+  const Dims strides = depth_first ? Dims{c * plane, row, 1, plane, b * row, b} : Dims{c * plane, plane, row, 1, b * row, b};
+  f.outputs[0] = gather_strided(f, x, out, strides).reshaped({n, c * b * b, h, w});
+}
+
+// The first `lengths` entries of each sequence the other way around.
+void forward_reverse_sequence(Forward& f) {
+  const Array& x = f.in(0);
+  const auto batch_axis = size_t(normal_axis(f.node.integer("batch_axis", 1), x.rank(), f.node.where()));
+  const auto time_axis = size_t(normal_axis(f.node.integer("time_axis", 0), x.rank(), f.node.where()));
+  const std::vector<int64_t> lengths = f.in(1).to_integers();
+  if (batch_axis == time_axis) throw Error(f.node.where(), "batch_axis and time_axis are the same");
+  check_count(f.node, int64_t(lengths.size()), x.dims()[batch_axis], "lengths");
+  for (int64_t length : lengths)
+    if (length < 0 || length > x.dims()[time_axis]) throw Error(f.node.where(), "reverses " + std::to_string(length) + " of " + std::to_string(x.dims()[time_axis]) + " entries");
+  const Dims strides = strides_of(x.dims());
+  const size_t size = element_size(f.node, x);
+  Array y = x;
+  std::byte* to = y.mutable_bytes();
+  for (int64_t i = 0; i < x.count(); ++i) {
+    const int64_t length = lengths[size_t(i / strides[batch_axis] % x.dims()[batch_axis])], at = i / strides[time_axis] % x.dims()[time_axis];
+    const int64_t from = at < length ? i + (length - 1 - 2 * at) * strides[time_axis] : i;
+    std::memcpy(to + size_t(i) * size, x.bytes() + size_t(from) * size, size);
+  }
+  f.outputs[0] = y;
+}
+
 }  // namespace
 
 const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order"};
 const Op op_concat{"Concat", "", 1, -1, 1, 1, infer_concat, forward_concat, nullptr, "tensors one after the other along an axis"};
 const Op op_split{"Split", "", 1, 2, 1, -1, infer_split, forward_split, nullptr, "parts along an axis"};
 const Op op_slice{"Slice", "", 3, 5, 1, 1, infer_slice, forward_slice, nullptr, "a box with steps"};
-const Op op_gather{"Gather", "", 2, 2, 1, 1, infer_gather, forward_gather, nullptr, "entries by index, embeddings", 0};
 const Op op_pad{"Pad", "", 1, 4, 1, 1, infer_pad, forward_pad, nullptr, "a border around a tensor"};
 const Op op_expand{"Expand", "", 2, 2, 1, 1, infer_expand, forward_expand, nullptr, "broadcast to a shape"};
 const Op op_tile{"Tile", "", 2, 2, 1, 1, infer_tile, forward_tile, nullptr, "repetition along axes"};
 const Op op_depth_to_space{"DepthToSpace", "", 1, 1, 1, 1, infer_depth_to_space, forward_depth_to_space, nullptr, "channels into pixels"};
+const Op op_space_to_depth{"SpaceToDepth", "", 1, 1, 1, 1, infer_space_to_depth, forward_space_to_depth, nullptr, "pixels into channels"};
+const Op op_reverse_sequence{"ReverseSequence", "", 2, 2, 1, 1, infer_same, forward_reverse_sequence, nullptr, "the beginnings of sequences the other way around"};
 
 }  // namespace pare

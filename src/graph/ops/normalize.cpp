@@ -70,28 +70,43 @@ void infer_softmax(Inference& in) {
   infer_same(in);
   if (const Shape* x = in.shape(0)) normal_axis(in.node().integer("axis", -1), int64_t(x->size()), in.node().where());
 }
-// Softmax along one axis (below opset 13: along all axes from it on), shifted by the maximum so that exp cannot overflow.
-void softmax_along(Forward& f, bool logarithm) {
+// Softmax and its kin along one axis (below opset 13: along all axes from it on); normalize(first, step, count) in place.
+template <class Normalize>
+void along_axis(Forward& f, Normalize normalize) {
   Array y = float_in(f, 0);
   const int64_t axis = normal_axis(f.node.integer("axis", f.opset >= 13 ? -1 : 1), y.rank(), f.node.where());
   int64_t inner = 1, extent = y.rank() ? y.dim(int(axis)) : 1;
   for (int64_t i = axis + 1; i < y.rank(); ++i) (f.opset >= 13 ? inner : extent) *= y.dim(int(i));
   auto ys = y.mutable_values<float>();
-  for (int64_t line = 0; line < int64_t(ys.size()) / std::max<int64_t>(extent, 1); ++line) {
-    float* p = ys.data() + line / inner * inner * extent + line % inner;
-    float most = p[0];
-    for (int64_t i = 1; i < extent; ++i) most = std::max(most, p[i * inner]);
-    double sum = 0;
-    for (int64_t i = 0; i < extent; ++i) sum += std::exp(double(p[i * inner]) - most);
-    for (int64_t i = 0; i < extent; ++i) {
-      const double shifted = double(p[i * inner]) - most;
-      p[i * inner] = float(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
-    }
-  }
+  for (int64_t line = 0; line < int64_t(ys.size()) / std::max<int64_t>(extent, 1); ++line)
+    normalize(ys.data() + line / inner * inner * extent + line % inner, inner, extent);
   float_out(f, 0, y);
 }
-void forward_softmax(Forward& f) { softmax_along(f, false); }
-void forward_log_softmax(Forward& f) { softmax_along(f, true); }
+// Shifted by the maximum so that exp cannot overflow.
+void softmax_line(float* p, int64_t step, int64_t count, bool logarithm) {
+  float most = p[0];
+  for (int64_t i = 1; i < count; ++i) most = std::max(most, p[i * step]);
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += std::exp(double(p[i * step]) - most);
+  for (int64_t i = 0; i < count; ++i) {
+    const double shifted = double(p[i * step]) - most;
+    p[i * step] = float(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
+  }
+}
+void forward_softmax(Forward& f) {
+  along_axis(f, [](float* p, int64_t step, int64_t count) { softmax_line(p, step, count, false); });
+}
+void forward_log_softmax(Forward& f) {
+  along_axis(f, [](float* p, int64_t step, int64_t count) { softmax_line(p, step, count, true); });
+}
+void forward_hardmax(Forward& f) {
+  along_axis(f, [](float* p, int64_t step, int64_t count) {
+    int64_t most = 0;
+    for (int64_t i = 1; i < count; ++i)
+      if (p[i * step] > p[most * step]) most = i;
+    for (int64_t i = 0; i < count; ++i) p[i * step] = i == most ? 1.f : 0.f;
+  });
+}
 
 // Local response normalization across channels (Krizhevsky et al. 2012, section 3.3).
 void forward_lrn(Forward& f) {
@@ -121,6 +136,7 @@ const Op op_layer_normalization{"LayerNormalization", "", 2, 3, 1, 3, infer_laye
                                 "normalization over the last axes"};
 const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_softmax, forward_softmax, nullptr, "softmax along an axis"};
 const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_softmax, forward_log_softmax, nullptr, "logarithm of softmax"};
+const Op op_hardmax{"Hardmax", "", 1, 1, 1, 1, infer_softmax, forward_hardmax, nullptr, "1 at the largest element along an axis, 0 elsewhere"};
 const Op op_lrn{"LRN", "", 1, 1, 1, 1, infer_same, forward_lrn, nullptr, "local response normalization across channels"};
 
 }  // namespace pare

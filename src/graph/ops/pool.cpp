@@ -74,12 +74,38 @@ void pool(Forward& f, Reduce reduce) {
   f.outputs[0] = y.cast(f.in(0).type());
 }
 
+// Place of a plane's element when the first spatial axis runs fastest (storage_order = 1).
+int64_t column_major(int64_t offset, const Dims& in) {
+  const Dims strides = strides_of(in);
+  int64_t place = 0, step = 1;
+  for (size_t i = 0; i < in.size(); ++i) {
+    place += offset / strides[i] % in[i] * step;
+    step *= in[i];
+  }
+  return place;
+}
+
 void forward_max_pool(Forward& f) {
-  if (f.node.outputs.size() > 1 && f.node.outputs[1] != kNone) throw Error(f.node.where(), "the indices of the maxima are not computed");
   pool(f, [](const float* plane, const std::vector<int64_t>& inside, int64_t) {
     float most = -std::numeric_limits<float>::infinity();
     for (int64_t offset : inside) most = std::max(most, plane[offset]);
     return most;
+  });
+  if (f.outputs.size() < 2) return;
+  // Second result: where each maximum stands in the whole input.
+  const Array x = f.in(0).cast(Type::f32);
+  const auto xs = x.values<float>();
+  const Dims in = spatial(x.dims());
+  const Window window = window_of(f.node, in);
+  const bool columns = f.node.integer("storage_order", 0) != 0;
+  const int64_t plane_size = count_of(in), pixels = count_of(window.out);
+  f.outputs[1] = Array(Type::i64, f.outputs[0].dims());
+  auto places = f.outputs[1].mutable_values<int64_t>();
+  for_each_window(window, in, x.dim(0) * x.dim(1), [&](int64_t plane, int64_t p, const std::vector<int64_t>& inside, int64_t) {
+    const float* elements = xs.data() + plane * plane_size;
+    const auto best = std::max_element(inside.begin(), inside.end(), [&](int64_t a, int64_t b) { return elements[a] < elements[b]; });
+    if (best == inside.end()) throw Error(f.node.where(), "a window lies in the padding, it has no largest element");
+    places[size_t(plane * pixels + p)] = plane * plane_size + (columns ? column_major(*best, in) : *best);
   });
 }
 

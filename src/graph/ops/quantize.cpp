@@ -8,15 +8,20 @@ namespace {
 struct Range {
   double low, high;
 };
-Range range_of(Type type, const std::string& where) {
+// Of integers; nothing for small floats, which saturate in their own way.
+std::optional<Range> range_of(Type type, const std::string& where) {
   switch (type) {
-    case Type::u8: return {0, 255};
-    case Type::i8: return {-128, 127};
-    case Type::u16: return {0, 65535};
-    case Type::i16: return {-32768, 32767};
-    case Type::u4: return {0, 15};
-    case Type::i4: return {-8, 7};
-    default: throw Error(where, "quantizing to " + std::string(type_text(type)) + " is not supported");
+    case Type::u8: return Range{0, 255};
+    case Type::i8: return Range{-128, 127};
+    case Type::u16: return Range{0, 65535};
+    case Type::i16: return Range{-32768, 32767};
+    case Type::u4: return Range{0, 15};
+    case Type::i4: return Range{-8, 7};
+    case Type::u2: return Range{0, 3};
+    case Type::i2: return Range{-2, 1};
+    default:
+      if (is_small_float(type) && type != Type::f8e8m0) return std::nullopt;
+      throw Error(where, "quantizing to " + std::string(type_text(type)) + " is not supported");
   }
 }
 
@@ -46,9 +51,9 @@ std::vector<int64_t> scale_index(const Node& node, const Dims& x, const Dims& sc
 
 std::vector<double> zeros_of(const Forward& f, size_t count) {
   if (!f.has(2)) return std::vector<double>(count, 0);
-  const std::vector<int64_t> zero = f.in(2).to_integers();
-  check_count(f.node, int64_t(zero.size()), int64_t(count), "zero points");
-  return {zero.begin(), zero.end()};
+  check_count(f.node, f.in(2).count(), int64_t(count), "zero points");
+  const Array zero = f.in(2).cast(Type::f64);
+  return {zero.values<double>().begin(), zero.values<double>().end()};
 }
 
 Type quantized_type(const Node& node, Type zero) {
@@ -61,38 +66,50 @@ void infer_quantize(Inference& in) {
   in.set_type(0, type);
   if (const Shape* shape = in.shape(0)) in.set(0, type, *shape);
 }
-// y = saturate(round_half_even(x / scale) + zero), the division in f32 as the standard's runtimes do it.
+// y = saturate(round_half_even(x / scale) + zero), the division in f32 as the standard's runtimes do it, or in `precision`.
 void forward_quantize(Forward& f) {
   const Array x = float_in(f, 0), scale = float_in(f, 1);
   const Type type = quantized_type(f.node, f.has(2) ? f.in(2).type() : Type::none);
-  const Range range = range_of(type, f.node.where());
+  const auto range = range_of(type, f.node.where());
   const auto at = scale_index(f.node, x.dims(), scale.dims());
   const auto zero = zeros_of(f, size_t(scale.count()));
   const auto xs = x.values<float>(), scales = scale.values<float>();
-  Array y(Type::f64, x.dims());
+  Array ratios(Type::f32, x.dims());
+  auto ratio = ratios.mutable_values<float>();
+  for (size_t i = 0; i < ratio.size(); ++i) ratio[i] = xs[i] / scales[size_t(at[i])];
+  const auto precision = type_of_number(int(f.node.integer("precision", 0)));
+  if (precision && is_float(*precision)) ratios = ratios.cast(*precision);
+  Array y = ratios.cast(Type::f64);
   auto ys = y.mutable_values<double>();
+  CastRule rule;
+  rule.saturate = f.node.integer("saturate", 1) != 0;
   for (size_t i = 0; i < ys.size(); ++i) {
-    const float ratio = xs[i] / scales[size_t(at[i])];
-    const double rounded = std::isnan(ratio) ? 0 : std::nearbyint(double(ratio));
-    ys[i] = std::clamp(rounded + zero.at(size_t(at[i])), range.low, range.high);
+    const double shift = zero.at(size_t(at[i]));
+    if (!range) ys[i] += shift;
+    else ys[i] = std::clamp((std::isnan(ys[i]) ? 0 : std::nearbyint(ys[i])) + shift, range->low, range->high);
   }
-  f.outputs[0] = y.cast(type);
+  f.outputs[0] = y.cast(type, rule);
 }
 
+Type dequantized_type(const Node& node, Type scale) {
+  const auto type = type_of_number(int(node.integer("output_dtype", 0)));
+  return type ? *type : scale;
+}
 void infer_dequantize(Inference& in) {
-  in.set_type(0, in.type(1));
-  if (const Shape* shape = in.shape(0)) in.set(0, in.type(1), *shape);
+  const Type type = dequantized_type(in.node(), in.type(1));
+  in.set_type(0, type);
+  if (const Shape* shape = in.shape(0)) in.set(0, type, *shape);
 }
 void forward_dequantize(Forward& f) {
-  const Array scale = float_in(f, 1);
-  const std::vector<int64_t> xs = f.in(0).to_integers();
-  const auto at = scale_index(f.node, f.in(0).dims(), scale.dims());
+  const Array scale = float_in(f, 1), x = f.in(0).cast(Type::f64);
+  const auto at = scale_index(f.node, x.dims(), scale.dims());
   const auto zero = zeros_of(f, size_t(scale.count()));
   const auto scales = scale.values<float>();
-  Array y(Type::f32, f.in(0).dims());
+  const auto xs = x.values<double>();
+  Array y(Type::f32, x.dims());
   auto ys = y.mutable_values<float>();
-  for (size_t i = 0; i < ys.size(); ++i) ys[i] = float(double(xs[i]) - zero.at(size_t(at[i]))) * scales[size_t(at[i])];
-  f.outputs[0] = y.cast(f.in(1).type());
+  for (size_t i = 0; i < ys.size(); ++i) ys[i] = float(xs[i] - zero.at(size_t(at[i]))) * scales[size_t(at[i])];
+  f.outputs[0] = y.cast(dequantized_type(f.node, f.in(1).type()));
 }
 
 void infer_dynamic(Inference& in) {

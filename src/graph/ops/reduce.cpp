@@ -34,83 +34,107 @@ void infer_reduce(Inference& in) {
   in.set(0, in.type(0), out);
 }
 
-// start, then step(sum, x) for every element, then finish(sum, count).
-void reduce(Forward& f, double start, double (*step)(double, double), double (*finish)(double, int64_t)) {
-  const Array x = f.in(0).cast(Type::f64);
+struct Reduction {
+  std::vector<int64_t> axes;
+  Dims kept, out;  // with extents of 1 for reduced axes; as the result has it
+};
+Reduction reduction_of(const Forward& f) {
+  Reduction r;
+  const Dims& dims = f.in(0).dims();
   std::optional<std::vector<int64_t>> input;
   if (f.has(1)) input = f.in(1).to_integers();
-  const auto axes = *axes_of(f.node, x.rank(), input, f.has(1));
-  Dims kept = x.dims(), squeezed;
-  for (int64_t axis : axes) kept[size_t(axis)] = 1;
-  for (size_t i = 0; i < kept.size(); ++i)
-    if (std::find(axes.begin(), axes.end(), int64_t(i)) == axes.end()) squeezed.push_back(kept[i]);
-  std::vector<double> sums(size_t(count_of(kept)), start);
+  r.axes = *axes_of(f.node, int64_t(dims.size()), input, f.has(1));
+  r.kept = dims;
+  for (int64_t axis : r.axes) r.kept[size_t(axis)] = 1;
+  if (f.node.integer("keepdims", 1) != 0) {
+    r.out = r.kept;
+    return r;
+  }
+  for (size_t i = 0; i < dims.size(); ++i)
+    if (std::find(r.axes.begin(), r.axes.end(), int64_t(i)) == r.axes.end()) r.out.push_back(dims[i]);
+  return r;
+}
+
+// start, then step(sum, x) for every element, then finish(sum, count): in T, the result in the type of the input.
+template <class T, class Step, class Finish>
+void reduce_in(Forward& f, double start, Step step, Finish finish) {
+  const Reduction r = reduction_of(f);
+  const Array x = f.in(0).cast(TypeOf<T>::value);
+  // Through the input's type: the least of an empty set of int32 is int32's.
+  const T first = Array::scalar<double>(start).cast(f.in(0).type()).cast(TypeOf<T>::value).template values<T>()[0];
+  std::vector<T> sums(size_t(count_of(r.kept)), first);
   std::vector<int64_t> counts(sums.size(), 0);
-  const auto xs = x.values<double>();
-  for_each_index(x.dims(), broadcast_strides(kept, x.dims()), [&](int64_t i, int64_t at) {
+  const auto xs = x.values<T>();
+  for_each_index(x.dims(), broadcast_strides(r.kept, x.dims()), [&](int64_t i, int64_t at) {
     sums[size_t(at)] = step(sums[size_t(at)], xs[size_t(i)]);
     ++counts[size_t(at)];
   });
   for (size_t i = 0; i < sums.size(); ++i) sums[i] = finish(sums[i], counts[i]);
-  const bool keep = f.node.integer("keepdims", 1) != 0;
-  f.outputs[0] = Array::of<double>(keep ? kept : squeezed, sums).cast(f.in(0).type());
+  f.outputs[0] = Array::of<T>(r.out, sums).cast(f.in(0).type());
+}
+template <class Step, class Finish>
+void reduce_reals(Forward& f, Step step, Finish finish) { reduce_in<double>(f, 0, step, finish); }
+// Integers stay integers, so that long sums of int64 are exact; they wrap around.
+template <class Step>
+void reduce(Forward& f, double start, Step step) {
+  auto keep = [](auto sum, int64_t) { return sum; };
+  if (f.in(0).type() == Type::u64) reduce_in<uint64_t>(f, start, step, keep);
+  else if (is_integer(f.in(0).type())) reduce_in<int64_t>(f, start, step, keep);
+  else reduce_in<double>(f, start, step, keep);
 }
 
-double keep_sum(double sum, int64_t) { return sum; }
-void forward_mean(Forward& f) {
-  reduce(f, 0, [](double a, double b) { return a + b; }, [](double sum, int64_t n) { return sum / double(n); });
-}
-void forward_sum(Forward& f) { reduce(f, 0, [](double a, double b) { return a + b; }, keep_sum); }
+template <class T>
+using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;  // where overflow is defined
+void forward_sum(Forward& f) { reduce(f, 0, []<class T>(T a, T b) { return T(Wide<T>(a) + Wide<T>(b)); }); }
+void forward_prod(Forward& f) { reduce(f, 1, []<class T>(T a, T b) { return T(Wide<T>(a) * Wide<T>(b)); }); }
+void forward_sum_square(Forward& f) { reduce(f, 0, []<class T>(T a, T b) { return T(Wide<T>(a) + Wide<T>(b) * Wide<T>(b)); }); }
+void forward_l1(Forward& f) { reduce(f, 0, []<class T>(T a, T b) { return T(Wide<T>(a) + (b < 0 ? Wide<T>(0) - Wide<T>(b) : Wide<T>(b))); }); }
 void forward_max(Forward& f) {
   const bool boolean = f.in(0).type() == Type::boolean;  // nothing at all gives the type's least value
-  reduce(f, boolean ? 0 : -std::numeric_limits<double>::infinity(), [](double a, double b) { return std::max(a, b); }, keep_sum);
+  reduce(f, boolean ? 0 : -std::numeric_limits<double>::infinity(), [](auto a, auto b) { return a > b || a != a ? a : b; });
 }
 void forward_min(Forward& f) {
-  reduce(f, std::numeric_limits<double>::infinity(), [](double a, double b) { return std::min(a, b); }, keep_sum);
+  reduce(f, std::numeric_limits<double>::infinity(), [](auto a, auto b) { return a < b || a != a ? a : b; });
 }
-
-void infer_argmax(Inference& in) {
-  in.set_type(0, Type::i64);
-  const Shape* x = in.shape(0);
-  if (x == nullptr) return;
-  if (x->empty()) in.fail("takes no scalar");
-  const auto axis = size_t(normal_axis(in.node().integer("axis", 0), int64_t(x->size()), in.node().where()));
-  Shape out = *x;
-  if (in.node().integer("keepdims", 1) != 0) out[axis] = {1, ""};
-  else out.erase(out.begin() + long(axis));
-  in.set(0, Type::i64, out);
+void forward_mean(Forward& f) {
+  reduce_reals(f, [](double a, double b) { return a + b; }, [](double sum, int64_t n) { return sum / double(n); });
 }
-
-void forward_argmax(Forward& f) {
-  const Array x = f.in(0).cast(Type::f64);
-  const int axis = int(normal_axis(f.node.integer("axis", 0), x.rank(), f.node.where()));
-  const bool last = f.node.integer("select_last_index", 0) != 0;
-  int64_t inner = 1;
-  for (int i = axis + 1; i < x.rank(); ++i) inner *= x.dim(i);
-  const int64_t extent = x.dim(axis);
-  if (extent == 0) throw Error(f.node.where(), "has nothing to choose from in " + dims_text(x.dims()));
-  Dims dims = x.dims();
-  if (f.node.integer("keepdims", 1) != 0) dims[size_t(axis)] = 1;
-  else dims.erase(dims.begin() + axis);
-  Array y(Type::i64, dims);
-  auto ys = y.mutable_values<int64_t>();
-  const auto xs = x.values<double>();
-  for (size_t line = 0; line < ys.size(); ++line) {
-    const double* p = xs.data() + int64_t(line) / inner * inner * extent + int64_t(line) % inner;
-    for (int64_t i = 1; i < extent; ++i) {
-      const double best = p[ys[line] * inner], next = p[i * inner];
-      if (next > best || (last && next == best)) ys[line] = i;
-    }
-  }
-  f.outputs[0] = y;
+void forward_l2(Forward& f) {
+  reduce_reals(f, [](double a, double b) { return a + b * b; }, [](double sum, int64_t) { return std::sqrt(sum); });
+}
+void forward_log_sum(Forward& f) {
+  reduce_reals(f, [](double a, double b) { return a + b; }, [](double sum, int64_t) { return std::log(sum); });
+}
+// Shifted by the largest, so that exp cannot overflow.
+void forward_log_sum_exp(Forward& f) {
+  Forward largest{f.node, f.opset, {f.in(0).cast(Type::f64)}, {Array()}};
+  if (f.has(1)) largest.inputs.push_back(f.in(1));
+  forward_max(largest);
+  const Reduction r = reduction_of(f);
+  Array x = largest.inputs[0], result = largest.outputs[0];
+  std::vector<double> sums(size_t(result.count()), 0);
+  auto most = result.mutable_values<double>();
+  for_each_index(x.dims(), broadcast_strides(r.kept, x.dims()), [&](int64_t i, int64_t at) {
+    const double v = x.values<double>()[size_t(i)], shift = most[size_t(at)];
+    sums[size_t(at)] += std::isinf(shift) && v == shift ? 1 : std::exp(v - shift);
+  });
+  for (size_t i = 0; i < sums.size(); ++i) most[i] += std::log(sums[i]);
+  f.outputs[0] = result.cast(f.in(0).type());
 }
 
 }  // namespace
 
-const Op op_reduce_mean{"ReduceMean", "", 1, 2, 1, 1, infer_reduce, forward_mean, nullptr, "mean over axes"};
-const Op op_reduce_sum{"ReduceSum", "", 1, 2, 1, 1, infer_reduce, forward_sum, nullptr, "sum over axes"};
-const Op op_reduce_max{"ReduceMax", "", 1, 2, 1, 1, infer_reduce, forward_max, nullptr, "maximum over axes"};
-const Op op_reduce_min{"ReduceMin", "", 1, 2, 1, 1, infer_reduce, forward_min, nullptr, "minimum over axes"};
-const Op op_argmax{"ArgMax", "", 1, 1, 1, 1, infer_argmax, forward_argmax, nullptr, "index of the largest element along an axis"};
+#define ROW(id, name, forward, summary) const Op op_##id{name, "", 1, 2, 1, 1, infer_reduce, forward, nullptr, summary};
+ROW(reduce_mean, "ReduceMean", forward_mean, "mean over axes")
+ROW(reduce_sum, "ReduceSum", forward_sum, "sum over axes")
+ROW(reduce_prod, "ReduceProd", forward_prod, "product over axes")
+ROW(reduce_max, "ReduceMax", forward_max, "maximum over axes")
+ROW(reduce_min, "ReduceMin", forward_min, "minimum over axes")
+ROW(reduce_l1, "ReduceL1", forward_l1, "sum of magnitudes over axes")
+ROW(reduce_l2, "ReduceL2", forward_l2, "root of the sum of squares over axes")
+ROW(reduce_sum_square, "ReduceSumSquare", forward_sum_square, "sum of squares over axes")
+ROW(reduce_log_sum, "ReduceLogSum", forward_log_sum, "logarithm of the sum over axes")
+ROW(reduce_log_sum_exp, "ReduceLogSumExp", forward_log_sum_exp, "logarithm of the sum of exponentials over axes")
+#undef ROW
 
 }  // namespace pare

@@ -91,8 +91,11 @@ double source_place(const Node& node, const std::string& mode, const Axis& axis,
   if (mode == "half_pixel") return (x + 0.5) / axis.scale - 0.5;
   if (mode == "asymmetric") return x / axis.scale;
   if (mode == "pytorch_half_pixel") return length > 1 ? (x + 0.5) / axis.scale - 0.5 : 0;
-  // The standard's text and ONNX Runtime take the whole extent here, the onnx package's reference in · scale.
-  if (mode == "align_corners") return axis.out <= 1 ? 0 : x * double(axis.in - 1) / double(axis.out - 1);
+  if (mode == "align_corners") {
+    // The onnx package takes in · scale as it is, ONNX Runtime rounds it down first: they differ where it is no integer.
+    const double whole = std::round(length), last = (std::abs(length - whole) < 1e-5 ? whole : length) - 1;
+    return axis.out <= 1 ? 0 : x * double(axis.in - 1) / last;
+  }
   if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / axis.scale;
   if (mode == "half_pixel_symmetric") {
     const double center = double(axis.in) / 2, offset = center * (1 - double(axis.out) / length);

@@ -21,6 +21,12 @@ void forward_shape(Forward& f) {
   f.outputs[0] = Array::of<int64_t>({last - first}, {dims.begin() + first, dims.begin() + last});
 }
 
+void infer_size(Inference& in) {
+  in.set(0, Type::i64, {});
+  if (const auto x = in.dims(0)) in.set_constant(0, Array::scalar<int64_t>(count_of(*x)));
+}
+void forward_size(Forward& f) { f.outputs[0] = Array::scalar<int64_t>(f.in(0).count()); }
+
 // 0 copies an extent (unless allowzero), one -1 takes what is left.
 Dims reshaped(const Node& node, const Dims& from, Dims wanted) {
   int64_t known = 1, open = -1;
@@ -193,6 +199,7 @@ void forward_range(Forward& f) {
 }  // namespace
 
 const Op op_shape{"Shape", "", 1, 1, 1, 1, infer_shape, forward_shape, nullptr, "the extents of a tensor"};
+const Op op_size{"Size", "", 1, 1, 1, 1, infer_size, forward_size, nullptr, "the number of elements"};
 const Op op_reshape{"Reshape", "", 2, 2, 1, 1, infer_reshape, forward_reshape, nullptr, "the same elements under other extents"};
 const Op op_flatten{"Flatten", "", 1, 1, 1, 1, infer_flatten, forward_flatten, nullptr, "a matrix of the axes before and after one"};
 const Op op_squeeze{"Squeeze", "", 1, 2, 1, 1, infer_squeeze, forward_squeeze, nullptr, "drops axes of extent 1"};

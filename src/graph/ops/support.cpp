@@ -135,6 +135,23 @@ Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel) 
   return w;
 }
 
+Lines lines_of(const Dims& dims, int64_t axis) {
+  Lines lines;
+  for (size_t i = 0; i < dims.size(); ++i) (int64_t(i) < axis ? lines.outer : int64_t(i) == axis ? lines.extent : lines.inner) *= dims[i];
+  return lines;
+}
+
+int64_t checked_index(int64_t index, int64_t extent, const std::string& where) {
+  if (index < -extent || index >= extent) throw Error(where, "index " + std::to_string(index) + " is outside extent " + std::to_string(extent));
+  return index < 0 ? index + extent : index;
+}
+
+size_t element_size(const Node& node, const Array& x) {
+  if (type_bits(x.type()) % 8 != 0 || x.type() == Type::string)
+    throw Error(node.where(), "elements of type " + std::string(type_text(x.type())) + " cannot be moved one by one");
+  return size_t(type_bits(x.type()) / 8);
+}
+
 Array float_in(const Forward& forward, size_t i) { return forward.inputs.at(i).cast(Type::f32); }
 
 void float_out(Forward& forward, size_t i, Array result) {
