@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "command.h"
 #include "measure/measure.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr double kWorthNaming = 20;  // dB; at 1 % noise power a layer begins to show in the result
 constexpr size_t kWorst = 5;
+constexpr double kWorthMending = 0.1;  // of all layers' noise at the output
 
 struct Arguments {
   std::string small, against, data;
@@ -26,18 +28,39 @@ std::string decibels_text(double db) {
 
 std::string layers_text(const std::vector<LayerRow>& layers) {
   std::vector<std::vector<std::string>> lines = {
-      {"layer", "op", "error", "time", "before", "weights", "before", "implementation"}};
+      {"layer", "op", "error", "output", "time", "before", "weights", "before", "implementation"}};
   for (const LayerRow& layer : layers)
-    lines.push_back({layer.name, layer.op, decibels_text(layer.sqnr_db), milliseconds_text(layer.milliseconds),
+    lines.push_back({layer.name, layer.op, decibels_text(layer.sqnr_db), decibels_text(layer.output_sqnr_db), milliseconds_text(layer.milliseconds),
                      layer.baseline_ms > 0 ? milliseconds_text(layer.baseline_ms) : "",
                      layer.weight_bytes > 0 ? size_text(double(layer.weight_bytes)) : "",
                      layer.baseline_weight_bytes > 0 ? size_text(double(layer.baseline_weight_bytes)) : "",
                      layer.implementation});
-  return aligned(lines, {2, 3, 4, 5, 6}) +
-         "error: signal to quantization noise of the layer's output against the original's; higher is better\n";
+  return aligned(lines, {2, 3, 4, 5, 6, 7}) +
+         "error: signal to quantization noise of the layer's output against the original's; higher is better\n"
+         "output: the same at the model's output when only this layer is compressed\n";
 }
 
-// The layers that lose most, with the reason and the words that keep them in float.
+// Noise that a layer alone leaves at the output, relative to the signal.
+double output_noise(const LayerRow& layer) { return std::isnan(layer.output_sqnr_db) ? 0 : std::pow(10, -layer.output_sqnr_db / 10); }
+
+// The layers that cost most, each with its share, the reason and the option that mends it.
+std::string costliest_text(const std::vector<LayerRow>& layers) {
+  std::vector<const LayerRow*> costly;
+  double total = 0;
+  for (const LayerRow& layer : layers) {
+    if (output_noise(layer) > 0) costly.push_back(&layer);
+    total += output_noise(layer);
+  }
+  if (costly.empty()) return "\nno layer alone changes the output\n";
+  std::stable_sort(costly.begin(), costly.end(), [](const LayerRow* a, const LayerRow* b) { return a->output_sqnr_db < b->output_sqnr_db; });
+  std::vector<std::vector<std::string>> lines = {{"cost in quality, the layer alone", "output", "share", "layer", "cause"}};
+  for (size_t i = 0; i < std::min(kWorst, costly.size()); ++i)
+    lines.push_back({costly[i]->name, decibels_text(costly[i]->output_sqnr_db), fmt::format("{:.0f} %", 100 * output_noise(*costly[i]) / total),
+                     decibels_text(costly[i]->sqnr_db), costly[i]->note});
+  return "\n" + aligned(lines, {1, 2, 3}) + "output: signal to noise of the model's output when only this layer is compressed; share: of the noise of all such\n";
+}
+
+// The layers that lose most themselves, with the reason.
 std::string worst_text(const std::vector<LayerRow>& layers) {
   std::vector<const LayerRow*> worst;
   for (const LayerRow& layer : layers)
@@ -45,13 +68,38 @@ std::string worst_text(const std::vector<LayerRow>& layers) {
   if (worst.empty()) return fmt::format("\nno compared layer is below {} dB\n", kWorthNaming);
   std::stable_sort(worst.begin(), worst.end(),
                    [](const LayerRow* a, const LayerRow* b) { return a->sqnr_db < b->sqnr_db; });
-  std::string text = "\nlargest errors\n", names;
-  for (size_t i = 0; i < std::min(kWorst, worst.size()); ++i) {
+  std::string text = "\nlargest errors at the layer itself\n";
+  for (size_t i = 0; i < std::min(kWorst, worst.size()); ++i)
     text += fmt::format("  {}  {}{}\n", worst[i]->name, decibels_text(worst[i]->sqnr_db),
                         worst[i]->note.empty() ? "" : ": " + worst[i]->note);
-    if (worst[i]->weight_bytes > 0) names += (names.empty() ? "" : "|") + worst[i]->name;
+  return text;
+}
+
+// The quantizing pass of the artifact's recipe, with the options of the costliest layers: those that together make up
+// most of the noise. "" where one layer is like another.
+std::string mending_recipe(const std::vector<LayerRow>& layers, const std::string& recipe) {
+  std::vector<const LayerRow*> mendable;
+  double total = 0;
+  for (const LayerRow& layer : layers) {
+    if (!layer.mend.empty()) mendable.push_back(&layer);
+    total += output_noise(layer);
   }
-  return names.empty() ? text : text + "to leave them in float add to the quantizing pass: {exclude=" + names + "}\n";
+  std::stable_sort(mendable.begin(), mendable.end(), [](const LayerRow* a, const LayerRow* b) { return a->output_sqnr_db < b->output_sqnr_db; });
+  const char* pass = "quantize-static";
+  for (const char* name : {"quantize-dynamic", "cast-weights", "quantize-static"})
+    if (recipe.find(name) != std::string::npos) pass = name;
+  std::map<std::string, std::string> options;
+  for (const LayerRow* layer : mendable) {
+    if (output_noise(*layer) < kWorthMending * total) break;
+    const size_t equals = layer->mend.find('=');
+    // Only static quantization tells inputs from weights.
+    const std::string option = std::string_view(pass) == "quantize-static" ? layer->mend.substr(0, equals) : "exclude";
+    std::string& names = options[option];
+    names += (names.empty() ? "" : "|") + layer->mend.substr(equals + 1);
+  }
+  std::string text;
+  for (const auto& [option, names] : options) text += (text.empty() ? "" : ", ") + option + "=" + names;
+  return text.empty() ? "" : std::string(pass) + "{" + text + "}";
 }
 
 std::string slower_text(const std::vector<LayerRow>& layers) {
@@ -75,7 +123,11 @@ int run(const Arguments& arguments, const Shared& shared) {
   const OpenModel baseline = open_model(arguments.against, options);
   OpenModel small = open_model(arguments.small, options);
   small.row.layers = compare_layers(small.graph, baseline.graph, options);
-  say(shared, layers_text(small.row.layers) + worst_text(small.row.layers) + slower_text(small.row.layers));
+  const std::vector<LayerRow>& layers = small.row.layers;
+  const std::string mend = mending_recipe(layers, small.row.recipe);
+  if (!mend.empty()) small.row.notes.push_back("to take the largest costs away: " + mend);
+  say(shared, layers_text(layers) + worst_text(layers) + costliest_text(layers) +
+                  (mend.empty() ? "" : "to take the largest costs away: " + mend + "\n") + slower_text(layers));
   if (arguments.data.empty()) say(shared, "\ncompared on random inputs: give --data for errors on real ones\n");
   Table table;
   table.machine = describe_machine(shared.threads, PARE_VERSION);

@@ -82,7 +82,9 @@ Json layer_json(const LayerRow& layer) {
           {"sqnr_db", finite(layer.sqnr_db)},
           {"weight_bytes", layer.weight_bytes},
           {"baseline_weight_bytes", layer.baseline_weight_bytes},
-          {"macs", layer.macs}};
+          {"macs", layer.macs},
+          {"output_sqnr_db", finite(layer.output_sqnr_db)},
+          {"mend", worded(layer.mend)}};
 }
 
 // ---- reading
@@ -125,6 +127,10 @@ class Object {
   // null stands for a number that is not finite.
   double number_or(const char* key, double otherwise) const {
     const Json* value = nullable(key);
+    return value ? number(*value, path(key)) : otherwise;
+  }
+  double optional_number(const char* key, double otherwise) const {
+    const Json* value = optional(key);
     return value ? number(*value, path(key)) : otherwise;
   }
   int64_t count(const char* key, int64_t most = std::numeric_limits<int64_t>::max()) const {
@@ -233,6 +239,8 @@ LayerRow read_layer(const Json& json, const std::string& where) {
   layer.weight_bytes = object.count("weight_bytes");
   layer.baseline_weight_bytes = object.count("baseline_weight_bytes");
   layer.macs = object.count("macs");
+  layer.output_sqnr_db = object.optional_number("output_sqnr_db", not_a_number);
+  layer.mend = object.optional_text("mend");
   return layer;
 }
 

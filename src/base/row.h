@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ struct LayerRow {
   double milliseconds = 0, baseline_ms = 0;
   double sqnr_db = 0;               // of this layer's output against the baseline's; infinity is written as null
   int64_t weight_bytes = 0, baseline_weight_bytes = 0, macs = 0;
+  double output_sqnr_db = NAN;      // of the model's output when only this layer is compressed; NaN: not asked, or it is not
+  std::string mend;                 // the option that takes most of its cost away: "weights-only=conv1", "exclude=fc"
 };
 
 struct Row {

@@ -45,6 +45,10 @@ struct FreeAligned {
 Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::vector<std::string>& taps) {
   Graph copy = graph;
   infer_shapes(copy, inputs);
+  // Until all is rewritten tapped values are outputs, which every rewrite leaves alone.
+  const size_t outputs = copy.outputs.size();
+  for (const std::string& name : taps)
+    if (const ValueId id = copy.find(name); id != kNone && copy.at(id).constant == nullptr) copy.outputs.push_back(id);
   remove_no_ops(copy);
   fold_batch_norms(copy);
   if (move_quantization(copy, taps) > 0) remove_no_ops(copy);
@@ -55,6 +59,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   fuse_norms(copy, taps);
   fuse_attention(copy, taps);
   copy.remove_unused();
+  copy.outputs.resize(outputs);
   return copy;
 }
 

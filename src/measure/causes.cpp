@@ -41,17 +41,15 @@ std::vector<double> channel_ranges(const Array& weights, int axis) {
   return ranges;
 }
 
-std::string outlier_channel(const Array& weights, int axis, const char* kind) {
-  if (weights.rank() <= axis || weights.dim(axis) < 4) return "";
-  const std::vector<double> ranges = channel_ranges(weights, axis);
+std::string outlier_channel(const std::vector<double>& ranges, const std::string& kind) {
+  if (ranges.size() < 4) return "";
   std::vector<double> sorted = ranges;
   std::sort(sorted.begin(), sorted.end());
   const double middle = sorted[sorted.size() / 2];
   const auto top = std::max_element(ranges.begin(), ranges.end());
   if (!(*top > kOutlier * middle)) return "";
-  return fmt::format(
-      "{} channel {} of {} reaches {:.3g}, the median channel {:.3g}: {:.0f} % of the range serves one channel", kind,
-      top - ranges.begin(), ranges.size(), *top, middle, 100 * (1 - middle / *top));
+  return fmt::format("outlier: {} channel {} of {} takes {:.0f} % of the range (it reaches {:.3g}, the median channel {:.3g})", kind,
+                     top - ranges.begin(), ranges.size(), 100 * (1 - middle / *top), *top, middle);
 }
 
 double weight_sqnr_db(const Array& ours, const Array& theirs) {
@@ -68,7 +66,7 @@ std::string weight_cause(const Tensor& ours, const Tensor& theirs, double output
   if (db > output_db + 3) return "";
   std::string text = fmt::format("weights are stored at {:.1f} dB", db);
   const bool per_channel = !ours.plain() && ours.parts.size() > 1 && ours.parts[1].count() > 1;
-  const std::string outlier = outlier_channel(original, per_channel ? 1 : 0, per_channel ? "input" : "output");
+  const std::string outlier = outlier_channel(channel_ranges(original, std::min(per_channel ? 1 : 0, original.rank() - 1)), per_channel ? "weight input" : "weight output");
   return outlier.empty() ? text : text + ": " + outlier;
 }
 
@@ -91,6 +89,39 @@ std::optional<Range> quantized_range(const Graph& graph, const std::string& valu
   return std::nullopt;
 }
 
+// Values whose QuantizeLinear takes the very scale of this one's although they reach much farther, or which a Concat
+// joins with it under one scale.
+std::string shared_scale(const CauseQuestion& question, const std::string& value) {
+  const auto reach = [&](const std::string& name) {
+    const auto error = question.errors.find(name);
+    return error == question.errors.end() ? 0.0 : std::max(std::abs(error->second.least), std::abs(error->second.most));
+  };
+  const Graph& graph = question.small;
+  const auto joined = question.baseline_producers.find(value);
+  if (joined != question.baseline_producers.end() && question.baseline.nodes[size_t(joined->second)].is("Concat")) {
+    std::string small, wide;
+    for (ValueId part : question.baseline.nodes[size_t(joined->second)].inputs) {
+      const std::string& name = question.baseline.at(part).name;
+      if (reach(name) <= 0) continue;
+      if (small.empty() || reach(name) < reach(small)) small = name;
+      if (wide.empty() || reach(name) > reach(wide)) wide = name;
+    }
+    if (!small.empty() && reach(wide) > kOutlier * reach(small))
+      return fmt::format("producers share one scale: '{}' reaches {:.3g}, '{}' only {:.3g}", wide, reach(wide), small, reach(small));
+  }
+  const auto scale_of = [&](const Node& node) { return graph.constant(node.input(1)); };
+  const Node* own = nullptr;
+  for (const Node& node : graph.nodes)
+    if (node.is("QuantizeLinear") && graph.at(node.inputs[0]).name == value) own = &node;
+  if (own == nullptr || scale_of(*own) == nullptr || reach(value) <= 0) return "";
+  for (const Node& node : graph.nodes) {
+    if (!node.is("QuantizeLinear") || node.inputs[1] != own->inputs[1]) continue;
+    const std::string& other = graph.at(node.inputs[0]).name;
+    if (reach(other) > kOutlier * reach(value)) return fmt::format("two producers share one scale: '{}' reaches {:.3g}, '{}' only {:.3g}", other, reach(other), value, reach(value));
+  }
+  return "";
+}
+
 std::string range_cause(const CauseQuestion& question, const std::string& value) {
   const auto range = quantized_range(question.small, value);
   const auto error = question.errors.find(value);
@@ -101,6 +132,9 @@ std::string range_cause(const CauseQuestion& question, const std::string& value)
   if (above || below)
     return fmt::format("activations '{}' reach {:.3g} to {:.3g} and are clipped to {:.3g} to {:.3g}", value, low, high,
                        range->low, range->high);
+  const std::string shared = shared_scale(question, value), outlier = outlier_channel(error->second.channel_most, "activation");
+  if (!shared.empty()) return shared;
+  if (!outlier.empty() && rms > 0 && (range->high - range->low) / 2 > kOutlier * rms) return outlier + " of '" + value + "'";
   if (rms > 0 && (range->high - range->low) / 2 > kWideRange * rms)
     return fmt::format(
         "activations '{}' need {:.3g} to {:.3g} for few values (rms {:.3g}): a step of {:.3g} is coarse for the rest",
@@ -143,6 +177,10 @@ void ValueError::see(const Array& ours, const Array& theirs) {
     most = std::max(most, double(y[i]));
   }
   count += int64_t(y.size());
+  if (theirs.rank() < 2) return;
+  const std::vector<double> most_here = channel_ranges(theirs, theirs.rank() == 4 ? 1 : theirs.rank() - 1);
+  channel_most.resize(std::max(channel_most.size(), most_here.size()), 0);
+  for (size_t c = 0; c < most_here.size(); ++c) channel_most[c] = std::max(channel_most[c], most_here[c]);
 }
 
 std::string find_cause(const CauseQuestion& question, const std::string& node_name, const std::string& value) {

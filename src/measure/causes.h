@@ -2,6 +2,7 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -12,6 +13,7 @@ struct ValueError {
   double signal = 0, noise = 0;               // Σy², Σ(x−y)², y the baseline's
   double least = INFINITY, most = -INFINITY;  // of the baseline's
   int64_t count = 0;
+  std::vector<double> channel_most;           // max|y| of each channel (axis 1 of pictures, else the last)
   void see(const Array& ours, const Array& baseline);
   double sqnr_db() const { return noise > 0 ? 10 * std::log10(signal / noise) : INFINITY; }
   double rms() const { return count > 0 ? std::sqrt(signal / double(count)) : 0; }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "measure/autopsy.h"
 #include "measure/causes.h"
 #include "measure/measure.h"
 
@@ -149,6 +150,7 @@ std::vector<LayerRow> compare_layers(const Graph& small, const Graph& baseline, 
   const auto layers = timed_layers(small, inputs[0], options),
              baseline_layers = timed_layers(baseline, inputs[0], options);
   const auto producers = producers_by_name(small), baseline_producers = producers_by_name(baseline);
+  const LayerCosts costs = measure_layer_costs(small, baseline, inputs, options);
   std::vector<LayerRow> rows;
   for (const LayerReport& layer : layers) {
     const std::string value = between_layers(layer) ? "" : compared_name(small, producers, layer.output, errors);
@@ -161,7 +163,10 @@ std::vector<LayerRow> compare_layers(const Graph& small, const Graph& baseline, 
                  NAN,
                  layer.weight_bytes,
                  0,
-                 layer.macs};
+                 layer.macs,
+                 NAN,
+                 ""};
+    if (!between_layers(layer)) add_layer_cost(row, costs, small, producers, layer.output);
     const LayerReport* same = between_layers(layer) ? nullptr : same_layer(baseline_layers, layer, value);
     if (same != nullptr) {
       row.baseline_ms = same->milliseconds;

@@ -18,7 +18,7 @@ namespace pare {
 namespace {
 
 struct QuantizeStatic {
-  std::string calibration = "minmax";
+  std::string calibration = "mse";  // a few rare values of many pictures would widen the range for all
   double percentile = 99.99;
   std::string activations = "auto";
   bool residual = true;

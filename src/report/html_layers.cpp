@@ -62,10 +62,12 @@ std::string layer_html(const LayerRow& layer, double slowest, const PageLimits& 
     html += fmt::format("<td>{}<s style=\"--part:{:.1f}%\" class=\"sqnr\"></s></td>",
                         exact ? "exact" : decimals_text(layer.sqnr_db, 1),
                         exact ? 100.0 : std::clamp(layer.sqnr_db / best_sqnr_db * 100, 0.0, 100.0));
+  html += std::isfinite(layer.output_sqnr_db) ? fmt::format("<td>{}</td>", decimals_text(layer.output_sqnr_db, 1))
+                                              : "<td class=\"none\">–</td>";
   html += layer.weight_bytes > 0 ? fmt::format("<td>{}</td>", size_text(double(layer.weight_bytes)))
                                  : "<td class=\"none\">–</td>";
   return html + fmt::format("<td class=\"say\">{}<small>{}</small></td></tr>", escaped(layer.implementation, 160),
-                            escaped(layer.note, limits.text_bytes));
+                            escaped(layer.mend.empty() ? layer.note : layer.note + (layer.note.empty() ? "" : "; ") + "mended by " + layer.mend, limits.text_bytes));
 }
 
 std::string summary_of(const std::vector<LayerRow>& layers) {
@@ -95,7 +97,7 @@ std::string row_layers(const Sheet& sheet, size_t i, const PageLimits& limits) {
       "<small>"
       "<span class=\"key was\"></span>baseline <span class=\"key\"></span>this</small></th><th>ms "
       "<small>speed</small></th>"
-      "<th>SQNR <small>dB</small></th><th>Weights</th><th class=\"say\">Runs as "
+      "<th>SQNR <small>dB</small></th><th>Output <small>dB, it alone</small></th><th>Weights</th><th class=\"say\">Runs as "
       "<small>why</small></th></tr></thead><tbody>";
   for (const size_t k : order.shown) {
     if (html.size() < hopeless_bytes) html += layer_html(row.layers[k], slowest, limits);

@@ -54,7 +54,8 @@ TEST(Row, WritesTheAgreedNames) {
     "peak_memory_bytes": 22000000, "energy_joules": 0.0013, "energy_note": "package-0", "compress_seconds": 1.7,
     "shapes": ["image 1x3x32x32"],
     "layers": [{"name": "conv1", "op": "conv", "implementation": "direct", "note": "kept in float32", "milliseconds": 0.02,
-                "baseline_ms": 0.021, "sqnr_db": 31.5, "weight_bytes": 432, "baseline_weight_bytes": 1728, "macs": 442368}],
+                "baseline_ms": 0.021, "sqnr_db": 31.5, "weight_bytes": 432, "baseline_weight_bytes": 1728, "macs": 442368,
+                "output_sqnr_db": null, "mend": null}],
     "notes": ["conv1 stays float32"], "error": null})");
   EXPECT_EQ(json, expected) << json.dump(1);
 }

@@ -163,6 +163,27 @@ TEST(CompareLayers, BlamesTheLayerThatWasSpoiled) {
   EXPECT_GT(conv->baseline_ms, 0);
 }
 
+// Only one layer differs, so alone it costs what the whole model loses, and every other layer costs nothing.
+TEST(CompareLayers, TellsWhatALayerCostsAlone) {
+  const Graph graph = small_classifier(1);
+  Graph spoiled = graph;
+  const ValueId weight = spoiled.nodes[0].inputs[1];
+  Array values = spoiled.constant(weight)->array();
+  for (float& v : values.mutable_values<float>()) v = std::round(v * 4) / 4;
+  spoiled.at(weight).constant = std::make_shared<const Tensor>(values);
+  const std::vector<LayerRow> rows = compare_layers(spoiled, graph, MeasureOptions{.threads = 1});
+  int costly = 0;
+  for (const LayerRow& row : rows) {
+    if (std::isnan(row.output_sqnr_db)) continue;
+    ++costly;
+    EXPECT_TRUE(row.op.starts_with("Conv")) << row.op;
+    EXPECT_GT(row.output_sqnr_db, 0);
+    EXPECT_LT(row.output_sqnr_db, 40);
+    EXPECT_TRUE(row.mend.starts_with("exclude=")) << row.mend;
+  }
+  EXPECT_EQ(costly, 1);
+}
+
 TEST(Machine, IsDescribed) {
   const auto machine = describe_machine(2, "0.1.0");
   for (const char* key : {"cpu", "cores", "isa", "memory_bytes", "os", "threads", "pare", "date"})
