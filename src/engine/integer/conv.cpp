@@ -42,6 +42,25 @@ class ConvStep : public IntegerStep {
   PackedConvInt8 packed;
 };
 
+// A linear layer whose input's scale and zero point come with the input.
+class DynamicStep : public ConvStep {
+ public:
+  bool team() const override { return false; }
+  void run(std::byte* const* slots, int, int) override {
+    const float x_scale = *reinterpret_cast<const float*>(slots[scale]);
+    const int32_t x_zero = *reinterpret_cast<const uint8_t*>(slots[zero]);
+    auto* bias = reinterpret_cast<int32_t*>(packed.bias.front().bytes);  // [outputs]
+    for (size_t c = 0; c < sums.size(); ++c) {
+      multipliers[c] = units[c] * x_scale;
+      bias[c] = -x_zero * sums[c];
+    }
+    run_parallel([&](int thread, int threads) { ConvStep::run(slots, thread, threads); });
+  }
+  SlotId scale = -1, zero = -1;
+  std::vector<float> units;    // multipliers for a scale of 1
+  std::vector<int32_t> sums;   // of each output's weights
+};
+
 class DepthwiseStep : public IntegerStep {
  public:
   void run(std::byte* const* slots, int thread, int threads) override {
@@ -146,8 +165,9 @@ PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvI
   return std::move(packed[size_t(choice)]);
 }
 
-std::unique_ptr<ConvStep> make_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
-  auto step = std::make_unique<ConvStep>();
+template <class ConvLike = ConvStep>
+std::unique_ptr<ConvLike> make_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
+  auto step = std::make_unique<ConvLike>();
   step->kernel = &choose_kernel(conv_int8_kernels(), planner.options.kernels);
   const ConvInt8Weights given{weights.weights.values<int8_t>().data(), weights.bias.data(), source.q.type == Type::i8, source.q.zero};
   step->packed = tuned(planner, *step->kernel, shape, given, chain, weights.scales);
@@ -217,6 +237,17 @@ ValueId bias_of(const Planner& planner, int sum) {
   return planner.graph.constant(node.inputs[0]) != nullptr ? node.inputs[0] : node.inputs[1];
 }
 
+// [inputs, outputs] as [outputs, inputs], which is what the kernels want.
+Array turned(const Array& weights) {
+  const int64_t in = weights.dim(0), out = weights.dim(1);
+  Array result(Type::i8, {out, in});
+  auto to = result.mutable_values<int8_t>();
+  const auto from = weights.values<int8_t>();
+  for (int64_t i = 0; i < in; ++i)
+    for (int64_t o = 0; o < out; ++o) to[size_t(o * in + i)] = from[size_t(i * out + o)];
+  return result;
+}
+
 // The Add of a constant per output that alone reads a product of matrices; -1: there is none.
 int bias_behind(const Planner& planner, ValueId product, int64_t outputs) {
   const int next = planner.only_consumer(product);
@@ -244,14 +275,7 @@ bool lower_integer_linear(Planner& planner, int n) {
   shape.in_c = int(x.back());
   shape.batch = int(count_of(x) / std::max<int64_t>(x.back(), 1));
   shape.out_c = int(weight->dims[transposed ? 0 : 1]);
-  if (!transposed) {  // the kernel wants [outputs, inputs]
-    Array turned(Type::i8, {shape.out_c, shape.in_c});
-    auto to = turned.mutable_values<int8_t>();
-    const auto from = weights->weights.values<int8_t>();
-    for (int i = 0; i < shape.in_c; ++i)
-      for (int o = 0; o < shape.out_c; ++o) to[size_t(o) * size_t(shape.in_c) + size_t(i)] = from[size_t(i) * size_t(shape.out_c) + size_t(o)];
-    weights->weights = turned;
-  }
+  if (!transposed) weights->weights = turned(weights->weights);
   IntegerChain chain = integer_chain(planner, sum < 0 ? node.outputs[0] : planner.graph.nodes[size_t(sum)].outputs[0]);
   if (sum >= 0) {
     chain.nodes.push_back(sum);
@@ -261,6 +285,43 @@ bool lower_integer_linear(Planner& planner, int n) {
   const std::string name = described(*step);
   const size_t scratch = step->packed.scratch_bytes;
   finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  return true;
+}
+
+bool is_dynamic_linear(const Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const Tensor* weight = planner.graph.constant(node.input(1));
+  return node.is("MatMul") && weight != nullptr && weight->dims.size() == 2 && !weight->plain() && weight->parts[0].type() == Type::i8 && weight->group == 0 &&
+         weight->parts.size() == 2 && (weight->parts[1].count() == 1 || (weight->axis == 1 && weight->parts[1].count() == weight->dims[1])) && planner.dims(node.inputs[0]).size() != 4;
+}
+
+// The bias behind it stays a sum of floats: in units of a scale known at run time it might not fit 32 bits.
+bool lower_dynamic_linear(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (node.inputs.size() != 2) return false;
+  const auto dynamic = dynamic_source(planner, node.inputs[0]);
+  if (!dynamic || !is_dynamic_linear(planner, n) || !planner.existing(dynamic->value)) return false;
+  auto weights = integer_weights(planner, node, 1, 1, kNone);
+  if (!weights) return false;
+  weights->weights = turned(weights->weights);
+  const Dims x = planner.dims(node.inputs[0]);
+  ConvInt8Shape shape;
+  shape.out_c = int(weights->weights.dim(0));
+  shape.in_c = int(weights->weights.dim(1));
+  shape.batch = int(count_of(x) / std::max<int64_t>(x.back(), 1));
+  const Source source{{dynamic->value, 1, 0, Type::u8}, planner.slot(dynamic->value, Layout::plain, Type::u8)};
+  const IntegerChain chain = integer_chain(planner, node.outputs[0]);
+  auto step = make_conv<DynamicStep>(planner, shape, *weights, source, chain);
+  DynamicStep& layer = *step;
+  const std::string name = described(layer) + ", scale at run time";
+  finish(planner, std::move(step), node, source, chain, *weights, layer.packed.scratch_bytes, name);
+  layer.units = layer.multipliers;
+  layer.scale = planner.slot(dynamic->scale, Layout::plain, Type::f32);
+  layer.zero = planner.slot(dynamic->zero, Layout::plain, Type::u8);
+  layer.reads.insert(layer.reads.end(), {layer.scale, layer.zero});
+  const auto values = weights->weights.values<int8_t>();
+  layer.sums.assign(size_t(shape.out_c), 0);
+  for (size_t i = 0; i < values.size(); ++i) layer.sums[i / size_t(shape.in_c)] += values[i];
   return true;
 }
 

@@ -96,6 +96,14 @@ struct ConcatPlace {
 };
 std::optional<ConcatPlace> place_in_concat(Planner& planner, ValueId value);
 
+// The results of the DynamicQuantizeLinear whose DequantizeLinear makes `x`.
+struct DynamicSource {
+  ValueId value, scale, zero;
+};
+std::optional<DynamicSource> dynamic_source(const Planner& planner, ValueId x);
+// A linear layer that lower_dynamic_linear takes, whatever its shape.
+bool is_dynamic_linear(const Planner& planner, int node);
+
 bool is_eight_bit(Type type);
 // Moves quantization past what only moves values, see move_quantization.cpp. Values named in `keep` stay. Returns how many
 // nodes changed.

@@ -52,6 +52,8 @@ inline void move_run(const MoveInt8& job, const std::uint8_t* from, std::uint8_t
     else copy_bytes(from, to, std::size_t(count));
   } else if (job.table) {
     for (std::int64_t i = 0; i < count; ++i) to[i * out] = job.table[from[i * in]];
+  } else if (out == 1 && in == 4) {  // blocks of 2x2 pixels: the compiler has shuffles for these
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * 4];
   } else if (out == 1) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * in];
   } else {

@@ -184,5 +184,39 @@ TEST(IntegerEngine, PoolsBetweenQuantizations) {
   check(n.finish(n.pair(n.layer(y, 48, 16, 1), 0.05f)), {"Conv+Swish", "MaxPool", "MaxPool", "Concat", "Concat", "Concat", "Conv"});
 }
 
+TEST(IntegerEngine, LinearLayersTakeUpBiasAndGelu) {
+  QuantizedNetwork n;
+  const ValueId x = n.pair(n.input("x", {2, 9, 24}), 0.03f);
+  ValueId y = n.node("Add", {n.constant({40}, 0.2f), n.node("MatMul", {x, n.weight({24, 40}, 0.005f, 1)})});
+  y = n.node("Mul", {n.node("Mul", {y, n.graph.add_constant("half", Array::scalar<float>(0.5f))}),
+                     n.node("Add", {n.node("Erf", {n.node("Div", {y, n.graph.add_constant("root", Array::scalar<float>(1.41421356f))})}), n.graph.add_constant("one", Array::scalar<float>(1.f))})});
+  y = n.node("MatMul", {n.pair(y, 0.02f, 20), n.weight({40, 24}, 0.005f, 1)});
+  check(n.finish(n.pair(n.node("Add", {y, n.constant({24}, 0.2f)}), 0.03f)), {"MatMul+Add+Gelu", "MatMul+Add"}, 35);
+}
+
+TEST(IntegerEngine, LinearLayersWithScalesOfTheirInput) {
+  testing::Network n(3);
+  QuantizedNetwork weights;
+  const ValueId x = n.input("x", {2, 9, 24});
+  auto linear = [&](ValueId v, int64_t in, int64_t out) {
+    const std::string name = "d" + std::to_string(n.graph.nodes.size());
+    const ValueId q = n.graph.add_value(name, Type::u8), s = n.graph.add_value(name + "_s", Type::f32), z = n.graph.add_value(name + "_z", Type::u8), d = n.graph.add_value(name + "_d", Type::f32);
+    n.graph.add_node("DynamicQuantizeLinear", {v}, {q, s, z}).name = name;
+    n.graph.add_node("DequantizeLinear", {q, s, z}, {d}).name = name + "_d";
+    const ValueId w = weights.weight({in, out}, 0.01f, 1);
+    return n.node("MatMul", {d, n.graph.add_constant("w" + name, Tensor(*weights.graph.constant(w)))});
+  };
+  const Graph graph = n.finish(linear(n.node("Relu", {linear(x, 24, 40)}), 40, 7));
+  check(graph, {"DynamicQuantizeLinear", "MatMul+Relu", "DynamicQuantizeLinear", "MatMul"}, 60);
+  // A scale is found anew in every run, also for inputs without any range.
+  SessionOptions options;
+  options.use_cache = options.tune = false;
+  Session session(graph, {{2, 9, 24}}, options);
+  for (float scale : {1.f, 1e-6f, 0.f, 300.f}) {
+    const Array input = testing::random_array({2, 9, 24}, 5, scale);
+    EXPECT_LT(testing::relative_error(session.run({input})[0], run_reference(graph, {input})[0]), 1e-4) << scale;
+  }
+}
+
 }  // namespace
 }  // namespace pare
