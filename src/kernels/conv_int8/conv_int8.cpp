@@ -21,7 +21,8 @@ constexpr int kBandPixels = 128;
 constexpr std::int64_t kFarWeights = 256 * 1024;
 
 int band_rows(const ConvInt8Shape& shape, int bytes) {
-  const std::int64_t row_bytes = std::int64_t{shape.in_w + shape.pad_left + shape.pad_right} * shape.in_c;
+  // Of one group's channels: with several groups a band is copied for each of them.
+  const std::int64_t row_bytes = std::int64_t{shape.in_w + shape.pad_left + shape.pad_right} * (shape.in_c / shape.groups);
   const std::int64_t rows = bytes / std::max<std::int64_t>(1, row_bytes) - shape.dilation_h * (shape.kernel_h - 1);
   const std::int64_t weights =
       std::int64_t{shape.out_c} * (shape.in_c / shape.groups) * shape.kernel_h * shape.kernel_w;

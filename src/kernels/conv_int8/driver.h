@@ -138,8 +138,10 @@ class ConvInt8Driver {
         Isa::copy(at, from, in_row, flip);
         at += in_row * kElement;
       } else {
-        for (int col = 0; col < shape_.in_w; ++col, at += pixel_bytes_)
-          Isa::copy(at, from + std::size_t(col) * shape_.in_c, in_c_, flip);
+        // Values of their own: stores of bytes might change members, as far as the compiler knows.
+        const int channels = in_c_, apart = shape_.in_c, width = shape_.in_w;
+        const std::ptrdiff_t step = pixel_bytes_;
+        for (int col = 0; col < width; ++col, at += step, from += apart) Isa::copy(at, from, channels, flip);
       }
       Isa::fill(at, right, packed_.input_zero);
     }

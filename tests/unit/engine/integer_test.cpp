@@ -124,6 +124,12 @@ TEST(IntegerEngine, FunctionsOfOneQuantizedValueAreTables) {
   }
 }
 
+TEST(IntegerEngine, ActivationsRecognizedByTheGraphAreTablesToo) {
+  QuantizedNetwork n;
+  const ValueId x = n.pair(n.layer(n.pair(n.input("x", kImage), 0.03f), 8, 24, 3), 0.04f);
+  check(n.finish(n.pair(n.swish(x), 0.02f, 20)), {"Conv+Swish"});
+}
+
 TEST(IntegerEngine, LayersWriteTheirPartOfAConcatenation) {
   QuantizedNetwork n;
   const ValueId x = n.pair(n.input("x", kImage), 0.03f);
