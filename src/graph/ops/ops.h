@@ -20,11 +20,16 @@ Dims strides_of(const Dims& dims);                                          // e
 Dims broadcast_strides(const Dims& dims, const Dims& out);
 void check_fits(const Dims& dims, const Dims& out, const std::string& where);  // throws Error unless `dims` broadcasts to `out`
 void check_count(const Node& node, int64_t found, int64_t wanted, const char* what);  // throws Error
+void check_rank(const Forward& forward, size_t i, int rank);                // of input i; throws Error
+void check_dims(const Forward& forward, size_t i, const Dims& dims);        // of input i, -1 for any extent; throws Error
 double scalar_of(const Forward& forward, size_t i);                         // the one element of input i; throws Error
 // Calls f(out_index, in_offset) for all elements of `out` in row-major order.
 void for_each_index(const Dims& out, const Dims& strides, const std::function<void(int64_t, int64_t)>& f);
 
 // Shapes with unknown extents.
+Dim times(const Dim& dim, int64_t factor);
+Dim over(const Dim& dim, int64_t divisor);
+Dim plus(const Dim& a, const Dim& b);
 std::optional<Shape> broadcast_shapes(const Shape* a, const Shape* b, const std::string& where);
 void infer_same(Inference& inference);       // output 0 is like input 0
 void infer_broadcast(Inference& inference);  // output 0 is the broadcast of all inputs, type of input 0

@@ -42,6 +42,19 @@ void check_count(const Node& node, int64_t found, int64_t wanted, const char* wh
   if (found != wanted) throw Error(node.where(), "has " + std::to_string(found) + " " + what + ", expected " + std::to_string(wanted));
 }
 
+void check_rank(const Forward& forward, size_t i, int rank) {
+  if (!forward.has(i)) throw Error(forward.node.where(), "input " + std::to_string(i) + " is left out, the operator needs it");
+  if (forward.in(i).rank() != rank)
+    throw Error(forward.node.where(), "input " + std::to_string(i) + " has shape " + dims_text(forward.in(i).dims()) + ", expected " + std::to_string(rank) + " axes");
+}
+
+void check_dims(const Forward& forward, size_t i, const Dims& dims) {
+  check_rank(forward, i, int(dims.size()));
+  for (size_t k = 0; k < dims.size(); ++k)
+    if (dims[k] >= 0 && forward.in(i).dim(int(k)) != dims[k])
+      throw Error(forward.node.where(), "input " + std::to_string(i) + " has shape " + dims_text(forward.in(i).dims()) + ", expected " + dims_text(dims));
+}
+
 double scalar_of(const Forward& forward, size_t i) {
   if (forward.in(i).count() != 1) throw Error(forward.node.where(), "input " + std::to_string(i) + " has shape " + dims_text(forward.in(i).dims()) + ", expected one element");
   return forward.in(i).cast(Type::f64).values<double>()[0];
@@ -60,6 +73,13 @@ void for_each_index(const Dims& out, const Dims& strides, const std::function<vo
       at[axis] = 0;
     }
   }
+}
+
+Dim times(const Dim& dim, int64_t factor) { return dim.known() ? Dim{dim.value * factor, ""} : factor == 1 ? dim : Dim{}; }
+Dim over(const Dim& dim, int64_t divisor) { return dim.known() && divisor > 0 ? Dim{dim.value / divisor, ""} : divisor == 1 ? dim : Dim{}; }
+Dim plus(const Dim& a, const Dim& b) {
+  if (a.known() && b.known()) return {a.value + b.value, ""};
+  return a.known() && a.value == 0 ? b : b.known() && b.value == 0 ? a : Dim{};
 }
 
 std::optional<Shape> broadcast_shapes(const Shape* a, const Shape* b, const std::string& where) {
