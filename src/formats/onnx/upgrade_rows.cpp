@@ -1,6 +1,7 @@
 // What changed in the operators of ai.onnx, one row a change, oldest first. Changes that only allow more types or say
 // more clearly what was meant have no row.
 #include <algorithm>
+#include <cmath>
 
 #include "formats/onnx/upgrade.h"
 
@@ -129,6 +130,21 @@ void scan_9(NodeUpgrade& u) {
 
 void upsample_10(NodeUpgrade& u) { u.rename("Resize"); }
 
+// The exponent was a float.
+void lp_pool_2(NodeUpgrade& u) {
+  if (!u.node().has("p") || !std::holds_alternative<float>(u.node().attributes["p"])) return;
+  const float p = *u.take<float>("p");
+  if (p != std::floor(p) || p < 1 || p > 1e6f) u.fail("pools with p = " + std::to_string(p) + ", which newer operator sets cannot say");
+  u.node().attributes["p"] = int64_t(p);
+}
+
+// Each sample by itself, over space or over channels too.
+void mean_variance_9(NodeUpgrade& u) {
+  if (u.take<int64_t>("normalize_variance").value_or(1) == 0) u.fail("leaves the variance as it is, which newer operator sets cannot say");
+  const bool across = u.take<int64_t>("across_channels").value_or(0) != 0;
+  u.node().attributes["axes"] = across ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{2, 3};
+}
+
 void slice_10(NodeUpgrade& u) {
   attribute_to_input(u, "starts", 1);
   attribute_to_input(u, "ends", 2);
@@ -233,6 +249,8 @@ void group_normalization_21(NodeUpgrade& u) { u.fail("has one scale per group, n
 }  // namespace
 
 const std::vector<UpgradeRow> kUpgradesTo10 = {
+    {"LpPool", 2, lp_pool_2},
+    {"GlobalLpPool", 2, lp_pool_2},
     {"Concat", 4, concat_4},
     {"Reshape", 5, reshape_5},
     {nullptr, 7, drop_consumed_inputs},  // gone since 6; exporters kept writing it
@@ -259,6 +277,7 @@ const std::vector<UpgradeRow> kUpgradesTo10 = {
     {"Upsample", 7, upsample_7},
     {"BatchNormalization", 9, batch_normalization_9},
     {"Upsample", 9, upsample_9},
+    {"MeanVarianceNormalization", 9, mean_variance_9},
     {"Scan", 9, scan_9},
     {"Upsample", 10, upsample_10},
     {"Slice", 10, slice_10},

@@ -65,7 +65,12 @@ class Bias {
     if (chosen)
       for (float& v : mask_.mutable_values<float>()) v = v != 0 ? 0 : float(kNever);
     Dims full = mask_.dims();
-    if (full.empty() || full.back() > scores[3]) throw Error(f.node.where(), "has a mask of " + dims_text(full) + " for scores of " + dims_text(scores));
+    if (full.empty()) {  // one number for all
+      columns_ = scores[3];
+      strides_.assign(4, 0);
+      return;
+    }
+    if (full.back() > scores[3]) throw Error(f.node.where(), "has a mask of " + dims_text(full) + " for scores of " + dims_text(scores));
     columns_ = full.back();  // keys behind them are masked
     full.back() = scores[3];
     check_fits(full, scores, f.node.where());
@@ -77,7 +82,7 @@ class Bias {
     if ((causal_ && key > place) || (left_ >= 0 && key < place - left_) || (right_ >= 0 && key > place + right_)) return kNever;
     if (!valid_.empty() && key >= valid_[size_t(b)]) return kNever;
     if (mask_.empty()) return 0;
-    return key < columns_ ? mask_.values<float>()[size_t(b * strides_[0] + h * strides_[1] + query * strides_[2] + key)] : kNever;
+    return key < columns_ ? mask_.values<float>()[size_t(b * strides_[0] + h * strides_[1] + query * strides_[2] + key * strides_[3])] : kNever;
   }
 
  private:

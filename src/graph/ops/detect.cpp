@@ -72,9 +72,11 @@ Region region_of(const Forward& f, const float* roi, int64_t height, int64_t wid
   if (!half) w = std::max(w, 1.0), h = std::max(h, 1.0);  // malformed regions become one element
   Region region{y, x, h / double(height), w / double(width), 0, 0};
   const int64_t ratio = f.node.integer("sampling_ratio", 0);
-  constexpr double kMost = 4096;  // no region of a real feature map is larger; a damaged one would sample for years
-  region.samples_y = ratio > 0 ? std::min<int64_t>(ratio, 4096) : int64_t(std::clamp(std::ceil(region.bin_height), 0.0, kMost));
-  region.samples_x = ratio > 0 ? std::min<int64_t>(ratio, 4096) : int64_t(std::clamp(std::ceil(region.bin_width), 0.0, kMost));
+  constexpr double kMost = 1024;  // elements a bin: no feature map is larger, and a damaged region would be sampled for years
+  const double samples_y = ratio > 0 ? double(ratio) : std::ceil(region.bin_height), samples_x = ratio > 0 ? double(ratio) : std::ceil(region.bin_width);
+  if (!(samples_y <= kMost && samples_x <= kMost)) throw Error(f.node.where(), "has a region of " + std::to_string(w) + " x " + std::to_string(h) + " elements");
+  region.samples_y = int64_t(std::max(samples_y, 0.0));
+  region.samples_x = int64_t(std::max(samples_x, 0.0));
   return region;
 }
 

@@ -109,6 +109,21 @@ void forward_max_pool(Forward& f) {
   });
 }
 
+// (Σ|x|ᵖ)^(1/p)
+double exponent_of(const Node& node) {
+  const int64_t p = node.integer("p", 2);
+  if (p < 1) throw Error(node.where(), "has p below 1");
+  return double(p);
+}
+void forward_lp_pool(Forward& f) {
+  const double p = exponent_of(f.node);
+  pool(f, [p](const float* plane, const std::vector<int64_t>& inside, int64_t) {
+    double sum = 0;
+    for (int64_t offset : inside) sum += std::pow(std::abs(double(plane[offset])), p);
+    return float(std::pow(sum, 1 / p));
+  });
+}
+
 void forward_average_pool(Forward& f) {
   const bool count_pad = f.node.integer("count_include_pad", 0) != 0;
   pool(f, [count_pad](const float* plane, const std::vector<int64_t>& inside, int64_t padded) {
@@ -141,6 +156,14 @@ void forward_global_average_pool(Forward& f) {
     return float(sum / double(plane.size()));
   });
 }
+void forward_global_lp_pool(Forward& f) {
+  const double p = exponent_of(f.node);
+  global_pool(f, [p](std::span<const float> plane) {
+    double sum = 0;
+    for (float v : plane) sum += std::pow(std::abs(double(v)), p);
+    return float(std::pow(sum, 1 / p));
+  });
+}
 void forward_global_max_pool(Forward& f) {
   global_pool(f, [](std::span<const float> plane) { return *std::max_element(plane.begin(), plane.end()); });
 }
@@ -149,6 +172,8 @@ void forward_global_max_pool(Forward& f) {
 
 const Op op_max_pool{"MaxPool", "", 1, 1, 1, 2, infer_pool, forward_max_pool, nullptr, "maximum over a window"};
 const Op op_average_pool{"AveragePool", "", 1, 1, 1, 1, infer_pool, forward_average_pool, nullptr, "mean over a window"};
+const Op op_lp_pool{"LpPool", "", 1, 1, 1, 1, infer_pool, forward_lp_pool, nullptr, "norm over a window"};
+const Op op_global_lp_pool{"GlobalLpPool", "", 1, 1, 1, 1, infer_global, forward_global_lp_pool, nullptr, "norm over all spatial axes"};
 const Op op_global_average_pool{"GlobalAveragePool", "", 1, 1, 1, 1, infer_global, forward_global_average_pool, nullptr, "mean over all spatial axes"};
 const Op op_global_max_pool{"GlobalMaxPool", "", 1, 1, 1, 1, infer_global, forward_global_max_pool, nullptr, "maximum over all spatial axes"};
 

@@ -28,7 +28,7 @@ void apply_scales(const Node& node, std::vector<Axis>& all, const std::vector<in
   for (size_t i = 0; i < axes.size(); ++i) {
     Axis& axis = all[size_t(axes[i])];
     axis.scale = scales[i];
-    const double extent = std::floor(double(axis.in) * double(scales[i]));
+    const double extent = std::floor(float(axis.in) * scales[i]);
     if (!(scales[i] > 0) || !(extent < 1e9)) throw Error(node.where(), "scale " + std::to_string(scales[i]) + " is not usable");
     axis.out = int64_t(extent);
   }

@@ -55,6 +55,18 @@ TEST(Upgrade, Opset18ReadsAxesAndCountsParts) {
   }
 }
 
+TEST(Upgrade, OldNormsBecomeTodays) {
+  Graph graph = parse("graph opset 1\ninput x: float32 1x2x4x4\na = LpPool(x) {kernel_shape=[2, 2], p=2.0}\nb = GlobalLpPool(a) {p=1.0}\n"
+                      "c = MeanVarianceNormalization(x) {across_channels=1}\nd = MeanVarianceNormalization(x)\noutput b\noutput c\noutput d");
+  raise_opset(graph, 13);
+  EXPECT_EQ(graph.nodes[0].integer("p", 0), 2);
+  EXPECT_EQ(graph.nodes[1].integer("p", 0), 1);
+  EXPECT_EQ(graph.nodes[2].integers("axes"), (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(graph.nodes[3].integers("axes"), (std::vector<int64_t>{2, 3}));
+  Graph fraction = parse("graph opset 1\ninput x: float32 1x2x4x4\na = GlobalLpPool(x) {p=2.5}\noutput a");
+  EXPECT_THROW(raise_opset(fraction, 13), Error);
+}
+
 TEST(Upgrade, SubgraphsAreRaisedToo) {
   const Graph graph = read_golden("subgraphs_11").graph;
   const auto branch = graph.nodes.at(0).get<std::shared_ptr<Graph>>("then_branch", nullptr);

@@ -140,7 +140,7 @@ Graph with_constants(const Case& one) {
 
 TEST_P(Golden, InfersTheShapesOfOutputs) {
   // The extents of these follow from what their first input holds, or from data.
-  static const std::set<std::string> open = {"ConstantOfShape", "Range", "NonZero", "Unique", "Compress"};
+  static const std::set<std::string> open = {"ConstantOfShape", "Range", "NonZero", "Unique", "Compress", "NonMaxSuppression", "HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"};
   const bool exactly = !open.contains(GetParam());
   for (const Case& one : cases_of(GetParam())) {
     SCOPED_TRACE(one.graph.name);
