@@ -88,6 +88,9 @@ void run(Graph& graph, const EqualizeLayers& options, PassRun& pass) {
   const std::vector<Pair> pairs = find_pairs(graph);
   for (int round = 0; round < int(options.rounds); ++round)
     for (const Pair& pair : pairs) equalize(graph, pair);
+  for (const Pair& pair : pairs)  // what the first computes is another value now: whoever compares by name must not take it for the original's
+    for (ValueId id : {graph.nodes[pair.first].outputs[0], graph.nodes[pair.second].inputs[0]})
+      if (const std::string& name = graph.at(id).name; !name.ends_with("_equalized")) graph.at(id).name = graph.unique_name(name + "_equalized");
   pass.changed = int(pairs.size());
   if (pairs.empty()) pass.notes.push_back("no two convolutions follow each other through a ReLU or directly");
 }

@@ -171,6 +171,53 @@ TEST(QuantizeGraphs, DecodingASoftmaxStaysInFloat) {
   EXPECT_EQ(count(q.graph, "QuantizeLinear"), 1);
 }
 
+// A transformer's block: three of 32 channels behind the normalization are forty times louder than the rest.
+Graph outlier_block(bool decomposed) {
+  testing::Network n;
+  n.graph.opsets[""] = 17;
+  ValueId x = n.input("tokens", {1, 12, 32});
+  const auto norm = [&](ValueId in, float loud) {
+    Array gamma(Type::f32, {32});
+    for (size_t c = 0; c < 32; ++c) gamma.mutable_values<float>()[c] = c % 11 == 4 ? loud : 1.f;
+    const ValueId g = n.graph.add_constant("gamma", Tensor(gamma)), b = n.constant({32}, 0.1f);
+    if (!decomposed) return n.node("LayerNormalization", {in, g, b});
+    const ValueId centred = n.node("Sub", {in, n.node("ReduceMean", {in}, {{"axes", std::vector<int64_t>{-1}}})});
+    const ValueId variance = n.node("ReduceMean", {n.node("Mul", {centred, centred})}, {{"axes", std::vector<int64_t>{-1}}});
+    return n.node("Add", {n.node("Mul", {n.node("Div", {centred, n.node("Sqrt", {variance})}), g}), b});
+  };
+  const ValueId a = norm(x, 40);
+  const ValueId q = n.node("MatMul", {a, n.constant({32, 32}, 0.1f)}), k = n.node("MatMul", {a, n.constant({32, 32}, 0.1f)});
+  x = n.node("Add", {x, n.node("Mul", {q, n.node("Sigmoid", {k})})});
+  const ValueId wide = n.node("Relu", {n.node("Add", {n.node("MatMul", {norm(x, 40), n.constant({32, 64}, 0.1f)}), n.constant({64}, 0.1f)})});
+  return n.finish(n.node("MatMul", {wide, n.constant({64, 32}, 0.1f)}));
+}
+
+TEST(QuantizeGraphs, OutlierChannelsOfATransformerAreSmoothed) {
+  for (const bool decomposed : {false, true}) {
+    const Graph block = outlier_block(decomposed);
+    const Quantized smooth = quantize(block, {{1, 12, 32}}, "smooth-activations");
+    EXPECT_LT(testing::relative_error(smooth.result[0], smooth.exact[0]), 1e-5) << "the function is kept";
+    EXPECT_GE(smooth.graph.find(block.at(block.nodes[decomposed ? 7 : 0].outputs[0]).name + "_smoothed"), 0);
+    for (const char* quantization : {"quantize-dynamic", "quantize-static"}) {
+      const Quantized plain = quantize(block, {{1, 12, 32}}, quantization);
+      const Quantized better = quantize(block, {{1, 12, 32}}, std::string("smooth-activations, ") + quantization);
+      EXPECT_EQ(float_weights(better.graph), 0);
+      EXPECT_GT(sqnr_db(better.result[0], better.exact[0]), sqnr_db(plain.result[0], plain.exact[0]) + 3) << quantization << (decomposed ? " decomposed" : "");
+      EXPECT_GT(sqnr_db(better.result[0], better.exact[0]), 25) << quantization;
+    }
+  }
+}
+
+TEST(QuantizeGraphs, SmoothingLeavesWhatAResidualReadsToo) {
+  testing::Network n;
+  n.graph.opsets[""] = 17;
+  const ValueId x = n.node("LayerNormalization", {n.input("tokens", {1, 12, 32}), n.constant({32}), n.constant({32})});
+  const Graph graph = n.finish(n.node("Add", {n.node("MatMul", {x, n.constant({32, 32}, 0.1f)}), x}));
+  const Quantized q = quantize(graph, {{1, 12, 32}}, "smooth-activations");
+  EXPECT_EQ(print(q.graph), print(graph));
+  EXPECT_TRUE(says(q.notes, "no value is read by float layers alone"));
+}
+
 TEST(QuantizeGraphs, WeightsOnlyAsTheRecipeSays) {
   const Quantized q = quantize(testing::residual_network(), {{1, 3, 17, 19}}, "quantize-static{weights-only=Conv*}");
   EXPECT_EQ(float_weights(q.graph), 0);
