@@ -14,9 +14,14 @@ import samples
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-RECIPES = {"bf16": "fold-batchnorm, cast-weights{type=bf16}", "int8": "fold-batchnorm, quantize-static"}
-PEER_TOOLS = {"onnxruntime": "ort_int8.onnx", "nncf": "nncf_int8.xml", "nncf-mixed": "nncf_mixed_int8.xml"}
-LEAST_SQNR_DB = {"fp32": 80, "bf16": 25, "int8": 20}  # the same artifact in pare and in ONNX Runtime
+RECIPES = {"float16": "fold-batchnorm, cast-weights{type=f16}", "bf16": "fold-batchnorm, cast-weights{type=bf16}",
+           "dynamic": "fold-batchnorm, quantize-dynamic", "int8": "fold-batchnorm, quantize-static"}
+# What each peer makes itself. In float16 both run the file that pare wrote: neither computes in it on a CPU.
+PEER_TOOLS = {
+    "dynamic": {"onnxruntime-dynamic": "ort_dynamic.onnx", "nncf-weights": "nncf_weights.xml"},
+    "int8": {"onnxruntime": "ort_int8.onnx", "nncf": "nncf_int8.xml", "nncf-mixed": "nncf_mixed_int8.xml"},
+}
+LEAST_SQNR_DB = {"fp32": 80, "float16": 60, "bf16": 25, "dynamic": 20, "int8": 20}  # the same artifact in pare and in ONNX Runtime
 
 
 @dataclasses.dataclass
@@ -63,8 +68,9 @@ SHARED = {
     "carn2": ("generative/carn_m_x2.onnx", super_resolution(2, (120, 156), 1)),
     "carn4": ("generative/carn_m_x4.onnx", super_resolution(4, (60, 78), 1)),
 }
-NAMES = (*SHARED, *RANDOM)
-BURSTS = {"resnet20": 20, "resnet32": 20, "mobilenetv2": 10}  # others: 3
+EMBEDDED = "fashion"  # the example in the repository; its data is a Debian package
+NAMES = (*SHARED, EMBEDDED, *RANDOM)
+BURSTS = {"resnet20": 20, "resnet32": 20, EMBEDDED: 20, "mobilenetv2": 10}  # others: 3
 
 
 def fix_shapes(source, target, shapes):
@@ -87,6 +93,12 @@ def fix_shapes(source, target, shapes):
     return [i.name for i in inputs]
 
 
+def fix_artifact(model, source, target):
+    """`source` with the shapes that are timed written into it."""
+    fix_shapes(source, target, [np.load(file, mmap_mode="r").shape for file in model.files("input")])
+    return target
+
+
 def prepare_model(name, models_dir, work):
     """Returns the Model, or None with a message where the shared files are absent."""
     folder = work / name
@@ -96,6 +108,12 @@ def prepare_model(name, models_dir, work):
         if not source.exists():
             onnx.save(make_models.MAKERS[name](), source)
         columns = [samples.make_random_images()]
+    elif name == EMBEDDED:
+        source = ROOT / "examples/fashion/fashion.onnx"
+        if not samples.FASHION.exists():
+            print(f"{name}: skipped, {samples.FASHION} is absent (apt install dataset-fashion-mnist)")
+            return None
+        columns = [samples.read_fashion()]
     else:
         file, read = SHARED[name]
         source = models_dir / file
@@ -153,10 +171,10 @@ def make_pare(pare, model, precision):
     return make_artifact(compress_command(pare, model, precision, out), out)
 
 
-def make_peers(model):
-    """{tool: int8 artifact}."""
+def make_peers(model, precision):
+    """{tool: artifact} of those that make one in this precision."""
     made = {}
-    for tool, name in PEER_TOOLS.items():
+    for tool, name in PEER_TOOLS.get(precision, {}).items():
         out = make_artifact(quantize_command(model, tool, model.folder / name), model.folder / name)
         if out:
             made[tool] = out

@@ -15,10 +15,14 @@ import sys
 import artifacts
 import compression
 import interleave
+import memory
 import tables
 
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS = ("fp32", "float16", "bf16", "dynamic", "int8")
+USUAL = ("fp32", "bf16", "int8")  # the others are for the study
 PEERS = ("onnxruntime", "openvino", "nncf", "onnx")
+ENGINES_OF = {"onnxruntime": "onnxruntime", "onnxruntime-dynamic": "onnxruntime", "nncf": "openvino",
+              "nncf-mixed": "openvino-mixed", "nncf-weights": "openvino"}  # what runs a tool's artifact
 BUSY = 0.1  # cores used by other processes above which a cell, at two threads above all, means little
 
 
@@ -38,8 +42,8 @@ def parse_arguments():
     root = artifacts.ROOT
     p.add_argument("--models", type=words(artifacts.NAMES), default=list(artifacts.NAMES), metavar="NAMES",
                    help="comma-separated: " + ", ".join(artifacts.NAMES))
-    p.add_argument("--precisions", type=words(PRECISIONS), default=list(PRECISIONS), metavar="NAMES",
-                   help="comma-separated: " + ", ".join(PRECISIONS))
+    p.add_argument("--precisions", type=words(PRECISIONS), default=list(USUAL), metavar="NAMES",
+                   help="comma-separated: " + ", ".join(PRECISIONS) + "; default: " + ", ".join(USUAL))
     p.add_argument("--threads", type=words((1, 2, 4, 8, 16), int), default=[1, 2], metavar="COUNTS",
                    help="comma-separated")
     p.add_argument("--rounds", type=int, default=30)
@@ -56,10 +60,13 @@ def parse_arguments():
         a.rounds = min(a.rounds, 8)
     if a.rounds < 1:
         p.error("--rounds must be at least 1")
-    if a.serve is None:
-        beside = [a.pare.parent / "bench_serve", a.pare.parent / "bench" / "bench_serve"]
-        a.serve = next((b for b in beside if b.exists()), beside[0])
+    a.serve = a.serve or find_serve(a.pare)
     return a
+
+
+def find_serve(pare):
+    beside = [pare.parent / "bench_serve", pare.parent / "bench" / "bench_serve"]
+    return next((b for b in beside if b.exists()), beside[0])
 
 
 def describe_machine():
@@ -73,7 +80,7 @@ def describe_machine():
 
 
 def make_commands(serve, model, paths, precision, threads):
-    """{engine: command} of one cell; paths: {tool: artifact}, "fixed" is the fp32 model of the peers."""
+    """{engine: command} of one cell; paths: {tool: artifact}, "fixed" is the peers' fp32 model, or pare's float16."""
     inputs = ["--input", *map(str, model.files("input"))]
 
     def peer_command(engine, path, threads, precision="f32"):
@@ -83,13 +90,13 @@ def make_commands(serve, model, paths, precision, threads):
     commands = {}
     if paths.get("pare"):
         commands["pare"] = [str(serve), str(paths["pare"]), "--threads", str(threads), *inputs]
-    if precision == "fp32":
+    if precision in ("fp32", "float16"):
         commands["onnxruntime"] = peer_command("onnxruntime", paths["fixed"], threads)
         commands["openvino"] = peer_command("openvino", paths["fixed"], threads)
     elif precision == "bf16":
         commands["openvino"] = peer_command("openvino", paths["fixed"], threads, "bf16")
     else:
-        for tool, name in (("onnxruntime", "onnxruntime"), ("nncf", "openvino"), ("nncf-mixed", "openvino-mixed")):
+        for tool, name in ENGINES_OF.items():
             if tool in paths:
                 commands[name] = peer_command(name.split("-")[0], paths[tool], threads)
     return commands
@@ -98,11 +105,12 @@ def make_commands(serve, model, paths, precision, threads):
 def gather_paths(a, model, precision):
     """Makes the artifacts of one model and precision; returns {tool: path} and the rows that describe them."""
     paths = {"fixed": model.fixed}
-    if precision == "int8":
-        paths |= artifacts.make_peers(model)
+    paths |= artifacts.make_peers(model, precision)
     made = artifacts.make_pare(a.pare, model, precision)
     if made:
         paths["pare"] = made
+    if made and precision == "float16":
+        paths["fixed"] = artifacts.fix_artifact(model, made, model.folder / "float16_fixed.onnx")
     shown = {t: p for t, p in paths.items() if t != "fixed" and (t != "pare" or precision != "fp32")}
     if precision == "fp32":
         shown["original"] = model.fixed
@@ -141,7 +149,11 @@ def measure_model(a, model, precision):
         cell |= interleave.time_cell(commands, threads, a.rounds, model.burst)
         print_cell(cell)
         cells.append(cell)
-    return cells, rows
+    # After the timing: what pare measured about its layers is remembered by then.
+    once = make_commands(a.serve, model, paths, precision, 1)
+    used = memory.measure_memory(once, a.pare, paths.get("pare"), model.files("input"))
+    print("  memory: " + "  ".join(f"{n} {tables.megabytes(r)}" for n, r in used.items()), flush=True)
+    return cells, rows, {"model": model.name, "engines": used} | (memory.summarize(used) or {})
 
 
 def measure_all(a):
@@ -149,14 +161,15 @@ def measure_all(a):
     models = [artifacts.prepare_model(n, a.models_dir, a.work) for n in a.models]
     models = [m for m in models if m]
     for precision in a.precisions:
-        cells = []
+        cells, used = [], []
         for model in models:
-            found, rows = measure_model(a, model, precision)
+            found, rows, row = measure_model(a, model, precision)
             cells += found
+            used.append(row)
             result["artifacts"] += rows
         sound = [c for c in cells if c["check"].get("passed", True)]
         means = {t: interleave.geometric_mean([c for c in sound if c["threads"] == t]) for t in a.threads}
-        result["groups"][precision] = {"cells": cells, "means": means}
+        result["groups"][precision] = {"cells": cells, "means": means, "memory": used}
     first = models[0] if models else None
     if first and "int8" in a.precisions and not a.no_compression:
         rows = compression.measure_compression(first, a.pare, 1 if a.quick else 3)

@@ -1,5 +1,7 @@
 """Calibration samples of every model: lists with an array for each input, samples along the first axis."""
+import gzip
 import json
+import pathlib
 
 import numpy as np
 
@@ -9,6 +11,7 @@ CIFAR_COUNT = 300  # NNCF's default subset, and the limit in tests/models/cifar1
 RANDOM_COUNT = 16  # 224x224 images; random weights gain nothing from more
 SEED = 11
 
+FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
 TEXT_COUNT = 64
 TEXT_TOKENS = 128
 
@@ -23,6 +26,13 @@ def read_cifar(path, count=None):
         rows = rows[np.arange(count) * len(rows) // count]
     pixels = rows[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255
     return (pixels - MEAN) / DEVIATION, rows[:, 0]
+
+
+def read_fashion():
+    """Training images spread evenly, normalized as examples/fashion/fashion.toml says: float32 N x 1 x 28 x 28."""
+    pixels = np.frombuffer(gzip.decompress(FASHION.read_bytes()), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    pixels = pixels[np.arange(CIFAR_COUNT) * len(pixels) // CIFAR_COUNT]
+    return (pixels.astype(np.float32) / 255 - np.float32(0.2860)) / np.float32(0.3530)
 
 
 def make_random_images(count=RANDOM_COUNT, size=224, coarse=14):

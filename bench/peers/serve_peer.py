@@ -8,6 +8,7 @@ On a one-node model that costs 2 us (ONNX Runtime) and 3 us (OpenVINO) an infere
 import argparse
 import ctypes
 import importlib.util
+import json
 import pathlib
 import sys
 import time
@@ -100,6 +101,11 @@ def serve(infer):
         print(*(f"{t / 1e3:.3f}" for t in times), flush=True)
 
 
+def peak_bytes():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engine", choices=ENGINES)
@@ -107,9 +113,15 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--input", nargs="+", required=True, help=".npy files in the order of the model's inputs")
+    parser.add_argument("--once", action="store_true", help="load, run once, print the peak memory and that before")
     a = parser.parse_args()
     inputs = [np.ascontiguousarray(np.load(f)) for f in a.input]
-    serve(ENGINES[a.engine](a.model, a.threads, a.precision, inputs))
+    before = peak_bytes()
+    infer = ENGINES[a.engine](a.model, a.threads, a.precision, inputs)
+    if not a.once:
+        return serve(infer)
+    infer()
+    print(json.dumps({"peak_bytes": peak_bytes(), "interpreter_bytes": before}))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,23 @@ def latency_table(cells, means):
     return table(head, rows)
 
 
+def megabytes(row):
+    return f"{row['peak_bytes'] / 1e6:.1f}" if "peak_bytes" in row else "–"
+
+
+def memory_table(rows):
+    """Of a peer: its process, and in brackets what is left of it without Python and NumPy."""
+
+    def least(row, prefix):
+        found = [(e["peak_bytes"], e["peak_bytes"] - e["interpreter_bytes"]) for n, e in row["engines"].items()
+                 if n.startswith(prefix) and "peak_bytes" in e]
+        return "{:.1f} ({:.1f})".format(*(v / 1e6 for v in min(found))) if found else "–"
+
+    body = [[r["model"], megabytes(r["engines"].get("pare", {})), least(r, "onnxruntime"), least(r, "openvino"),
+             *(f"{r[k]:.2f}" if k in r else "–" for k in ("ratio", "net_ratio"))] for r in rows]
+    return table(["model", "pare MB", "ONNX Runtime MB", "OpenVINO MB", "pare / least peer", "without interpreter"], body)
+
+
 def artifact_table(rows):
     body = []
     for r in rows:
@@ -81,6 +98,8 @@ def write_markdown(result):
     parts = [machine_text(result)]
     for precision, group in result["groups"].items():
         parts.append(f"### {precision}\n\n" + latency_table(group["cells"], group["means"]))
+        parts.append("Peak memory of a fresh process that loads the model and runs it once:\n\n" +
+                     memory_table(group["memory"]))
     if result["artifacts"]:
         parts.append("### Artifacts\n\n" + artifact_table(result["artifacts"]))
     if result["compression"]:
