@@ -208,9 +208,16 @@ std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidat
   return steps;
 }
 
+// Which of `count` forms is taken without measuring, if that is known: every form made has its code compiled and its weights
+// packed, which is most of what opening a session costs in time and memory.
+std::optional<int> known_form(const Planner& planner, int count, const std::string& key) {
+  if (count == 1 || !planner.options.tune) return 0;
+  const auto known = planner.cache.find(key);
+  return known && *known >= 0 && *known < count ? known : std::nullopt;
+}
+
 // The fastest form on this CPU, on memory of its own.
 int choose_form(Planner& planner, const std::vector<std::vector<std::unique_ptr<PrimitiveStep>>>& forms, const std::string& key, const ConvSlots& slots) {
-  if (const auto known = planner.cache.find(key); known && *known >= 0 && *known < int(forms.size())) return *known;
   const size_t bytes = planner.storage(slots.target).bytes() + 64;
   std::vector<std::byte> input(planner.storage(slots.source).bytes() + 64), output(bytes), added(bytes);
   std::vector<std::byte*> addresses(planner.slots.size(), added.data());
@@ -253,10 +260,13 @@ bool lower_float_conv(Planner& planner, int n) {
   if (candidates.empty()) return planner.refuse("oneDNN has no form for this convolution"), false;
   const SlotId target = in_place ? planner.define_alias(fused.result, target_storage, residual) : planner.define(fused.result, target_storage);
 
-  std::vector<std::vector<std::unique_ptr<PrimitiveStep>>> forms;
-  for (const auto& candidate : candidates) forms.push_back(make_steps(candidate, fused, weight, bias, {source, residual, target, in_place}, target_storage));
   const std::string key = conv_key(planner, node, fused, type);
-  const int choice = forms.size() > 1 && planner.options.tune ? choose_form(planner, forms, key, {source, residual, target, in_place}) : 0;
+  const ConvSlots conv_slots{source, residual, target, in_place};
+  const auto known = known_form(planner, int(candidates.size()), key);
+  std::vector<std::vector<std::unique_ptr<PrimitiveStep>>> forms(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i)
+    if (!known || size_t(*known) == i) forms[i] = make_steps(candidates[i], fused, weight, bias, conv_slots, target_storage);
+  const int choice = known ? *known : choose_form(planner, forms, key, conv_slots);
   const Candidate& chosen = candidates[size_t(choice)];
   for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
   int64_t macs = weight.count() / weight.dim(0);
