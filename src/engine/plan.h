@@ -66,6 +66,8 @@ int fastest_of(int count, const std::function<void(int)>& run);
 
 // Subsampling shortcuts become convolutions; chains with a value named in `keep` stay. Returns how many.
 int replace_subsampling(Graph& graph, const std::vector<std::string>& keep);
+// Convolutions of pixels folded into channels become convolutions of the pixels. Returns how many.
+int merge_folded_pixels(Graph& graph, const std::vector<std::string>& keep);
 
 class Planner {
  public:

@@ -54,6 +54,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   if (move_quantization(copy, taps) > 0) remove_no_ops(copy);
   fold_constants(copy);
   infer_shapes(copy);
+  merge_folded_pixels(copy, taps);
   replace_subsampling(copy, taps);
   fuse_activations(copy, taps);
   fuse_norms(copy, taps);

@@ -79,13 +79,21 @@ struct Candidate {
   bool slow() const { return std::string_view(desc.impl_info_str()).starts_with("ref"); }
 };
 
+// What stays with the convolution where the sum comes in a step of its own.
+Fused in_front_of_sum(const Fused& fused) {
+  Fused front;
+  for (const auto& activation : fused.activations)
+    if (activation.before_residual) front.activations.push_back(activation);
+  return front;
+}
+
 std::vector<Candidate> candidates_of(const ConvPlan& plan, const Fused& fused, bool in_place, const Storage& source, const Storage& target) {
   std::vector<ConvPlan> plans{plan};
   const bool blocked = source.layout == Layout::blocked && target.layout == Layout::blocked && plan.type == Type::f32;
   if (blocked && plan.weight_dims.size() == 4 && (source.dims[1] % channel_block() != 0 || target.dims[1] % channel_block() != 0) && keeps_zero(fused))
     plans.push_back(over_whole_blocks(plan, source, target));
   const bool alone = fused.activations.empty() && fused.residual == kNone;
-  const bool separable = !alone && !in_place && (keeps_zero(fused) || widened(target) == target) && std::none_of(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
+  const bool separable = !alone && !in_place && (keeps_zero(fused) || widened(target) == target);
   std::vector<Candidate> candidates;
   std::optional<Candidate> last_resort;
   for (const auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
@@ -94,7 +102,7 @@ std::vector<Candidate> candidates_of(const ConvPlan& plan, const Fused& fused, b
     for (const Joining joining : {Joining::fused, Joining::preloaded, Joining::apart})
       for (const ConvPlan& with : plans) {
         if (found || (joining == Joining::apart && !separable) || (joining == Joining::preloaded && (in_place || fused.residual == kNone))) continue;
-        const auto desc = describe(with, algorithm, joining == Joining::apart ? dnnl::post_ops() : post_ops_of(fused, in_place || joining == Joining::preloaded, with.target));
+        const auto desc = describe(with, algorithm, joining == Joining::apart ? post_ops_of(in_front_of_sum(fused), false, with.target) : post_ops_of(fused, in_place || joining == Joining::preloaded, with.target));
         if (!desc) continue;
         const Candidate candidate{*desc, with, joining};
         found = !candidate.slow();
@@ -113,7 +121,8 @@ std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const Storage& stor
   dnnl::primitive_attr attributes;
   dnnl::post_ops ops;
   auto step = std::make_unique<PrimitiveStep>();
-  const auto& all = fused.activations;
+  std::vector<Fused::Activation> all;
+  std::copy_if(fused.activations.begin(), fused.activations.end(), std::back_inserter(all), [](const auto& a) { return !a.before_residual; });
   for (size_t i = residual < 0; i < all.size(); ++i) ops.append_eltwise(1.f, all[i].algorithm, all[i].alpha, all[i].beta);
   attributes.set_post_ops(ops);
   if (residual >= 0) {
@@ -256,7 +265,12 @@ bool lower_float_conv(Planner& planner, int n) {
     in_place = !input && !planner.homed(fused.result) && residual != source && planner.last_use(fused.residual, add);
   }
   const ConvPlan plan = plan_conv(planner, node, planner.storage(source), target_storage);
-  const std::vector<Candidate> candidates = candidates_of(plan, fused, in_place, planner.storage(source), target_storage);
+  std::vector<Candidate> candidates = candidates_of(plan, fused, in_place, planner.storage(source), target_storage);
+  if (in_place && !candidates.empty() && candidates[0].slow()) {
+    // No form updates the residual where it lies.
+    in_place = false;
+    candidates = candidates_of(plan, fused, in_place, planner.storage(source), target_storage);
+  }
   if (candidates.empty()) return planner.refuse("oneDNN has no form for this convolution"), false;
   const SlotId target = in_place ? planner.define_alias(fused.result, target_storage, residual) : planner.define(fused.result, target_storage);
 

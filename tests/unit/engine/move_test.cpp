@@ -152,6 +152,32 @@ TEST(Conv, JoinedSumsAgreeWithTheReference) {
     }
 }
 
+// Pixels folded into channels by slices (as YOLOX does) or by SpaceToDepth, in front of a convolution.
+TEST(Focus, OneConvolutionOfThePixels) {
+  for (bool slices : {true, false})
+    for (int64_t stride : {1, 2}) {
+      testing::Network n;
+      const ValueId x = n.input("x", {1, 3, 16, 20});
+      ValueId folded;
+      if (slices) {
+        std::vector<ValueId> parts;
+        for (int64_t place : {0, 2, 1, 3}) {
+          const auto cut = [&](ValueId v, int64_t start, int64_t axis) {
+            const auto one = [&](int64_t value) { return n.graph.add_constant(n.graph.unique_name("c"), Array::of<int64_t>({1}, {value})); };
+            return n.node("Slice", {v, one(start), one(INT64_MAX), one(axis), one(2)});
+          };
+          parts.push_back(cut(cut(x, place / 2, 2), place % 2, 3));
+        }
+        folded = n.node("Concat", parts, {{"axis", int64_t(1)}});
+      } else {
+        folded = n.node("SpaceToDepth", {x}, {{"blocksize", int64_t(2)}});
+      }
+      const auto layers = expect_like_reference(n.finish(n.node("Relu", {n.conv(folded, 12, 16, 3, stride)})), {{1, 3, 16, 20}});
+      EXPECT_EQ(std::count_if(layers.begin(), layers.end(), [](const LayerReport& l) { return l.op.starts_with("Conv"); }), 1);
+      EXPECT_EQ(std::count_if(layers.begin(), layers.end(), [](const LayerReport& l) { return l.op == "Concat" || l.op == "Slice" || l.op == "SpaceToDepth"; }), 0);
+    }
+}
+
 TEST(GatherRows, IndexOutsideOfTheTable) {
   testing::Network n;
   const ValueId table = n.constant({5, 3});
