@@ -65,6 +65,9 @@ std::optional<Match> match_at(const Graph& graph, const Uses& uses, int n) {
   if (!scores(graph, uses, softmax->inputs[0], match)) return std::nullopt;
   const auto q = dims_of(graph, match.query), k = dims_of(graph, match.key_transposed), v = dims_of(graph, match.value);
   const bool fit = q && k && v && q->size() == 4 && k->size() == 4 && v->size() == 4 && (*q)[0] == (*k)[0] && (*q)[1] == (*k)[1] && (*v)[0] == (*k)[0] && (*v)[1] == (*k)[1];
+  // Attention fills a mask that is shorter than the keys up with −∞; an Add repeats it.
+  const auto mask = dims_of(graph, match.mask);
+  if (match.mask != kNone && (!mask || !k || mask->empty() || mask->back() != k->back())) return std::nullopt;
   if (!fit || graph.constant(match.key_transposed) != nullptr || graph.at(match.query).type != Type::f32) return std::nullopt;
   return match;
 }

@@ -37,7 +37,9 @@ TEST(SmallFloat, RoundsToNearestEvenEverywhere) {
       const float low = small_to_float(type, uint8_t(code));
       if (!std::isfinite(low)) break;
       ASSERT_EQ(float_to_small(type, low), code);
-      if (low != 0) ASSERT_EQ(float_to_small(type, -low), code + codes);
+      if (low != 0) {
+        ASSERT_EQ(float_to_small(type, -low), code + codes);
+      }
       const float high = code + 1 < codes ? small_to_float(type, uint8_t(code + 1)) : kInf;
       if (!std::isfinite(high)) break;
       const float middle = (low + high) / 2;
@@ -56,7 +58,9 @@ TEST(SmallFloat, BeyondTheRange) {
   EXPECT_EQ(small_to_float(Type::f8e5m2, float_to_small(Type::f8e5m2, -1e6f, open)), -kInf);
   EXPECT_EQ(small_to_float(Type::f8e5m2, float_to_small(Type::f8e5m2, kInf)), 57344);
   for (Type type : kSigned)
-    if (type != Type::f4e2m1) EXPECT_TRUE(std::isnan(small_to_float(type, float_to_small(type, NAN)))) << type_text(type);
+    if (type != Type::f4e2m1) {
+      EXPECT_TRUE(std::isnan(small_to_float(type, float_to_small(type, NAN)))) << type_text(type);
+    }
   EXPECT_EQ(float_to_small(Type::f8e4m3fnuz, -0.f), 0);  // its code would be NaN's
   EXPECT_EQ(float_to_small(Type::f8e4m3fn, -0.f), 0x80);
 }

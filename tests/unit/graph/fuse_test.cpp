@@ -138,5 +138,12 @@ TEST(FuseAttention, LeavesProbabilitiesThatAreAskedFor) {
   EXPECT_EQ(fuse_attention(graph), 0);
 }
 
+TEST(FuseAttention, LeavesAMaskThatIsRepeatedOverTheKeys) {
+  std::string text = kAttention;
+  text.replace(text.find("1x1x1x7"), 7, "1x1x5x1");
+  Graph graph = read(text);
+  EXPECT_EQ(fuse_attention(graph), 0);
+}
+
 }  // namespace
 }  // namespace pare
