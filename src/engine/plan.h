@@ -68,6 +68,9 @@ int fastest_of(int count, const std::function<void(int)>& run);
 int replace_subsampling(Graph& graph, const std::vector<std::string>& keep);
 // Convolutions of pixels folded into channels become convolutions of the pixels. Returns how many.
 int merge_folded_pixels(Graph& graph, const std::vector<std::string>& keep);
+// Convolutions over one axis, transposed ones and lone batch norms become convolutions over two axes; every value of the
+// graph stays. Needs known shapes. Returns how many.
+int write_as_convolutions(Graph& graph);
 
 class Planner {
  public:

@@ -64,6 +64,32 @@ class SumStep : public Step {
   float factor = 1;
 };
 
+// Softmax over an axis that is not the last: [outer, length, inner], columns shared by the team.
+class ColumnsStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* y = reinterpret_cast<float*>(slots[writes]);
+    // Whole cache lines a thread, so that none writes into another's.
+    const int64_t lines = (inner + 15) / 16, first = std::min(inner, lines * thread / threads * 16), last = std::min(inner, lines * (thread + 1) / threads * 16);
+    for (int64_t o = 0; o < outer; ++o) best_float_rows_kernel().softmax_columns(x + o * length * inner + first, y + o * length * inner + first, length, inner, last - first);
+  }
+  int64_t outer = 1, length = 1, inner = 1;
+};
+
+bool emit_columns(Planner& planner, const Node& node, const Dims& dims) {
+  const auto axis = size_t(normal_axis(node.integer("axis", -1), int64_t(dims.size()), node.where()));
+  auto step = std::make_unique<ColumnsStep>();
+  for (size_t i = 0; i < dims.size(); ++i) (i < axis ? step->outer : i > axis ? step->inner : step->length) *= dims[i];
+  const ValueId y = node.outputs[0];
+  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
+  step->writes = planner.define(y, {Type::f32, dims, Layout::plain});
+  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
 // The axes a reduction names, ascending; empty where they are not known.
 std::vector<int64_t> reduced_axes(const Planner& planner, const Node& node, int64_t rank) {
   std::vector<int64_t> axes = node.integers("axes");
@@ -125,7 +151,8 @@ bool lower_softmax(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   if (!node.is("Softmax") || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
   const Dims dims = planner.dims(node.inputs[0]);
-  return !dims.empty() && last_axis(node, dims) && emit_rows(planner, node, std::make_unique<RowsStep>());
+  if (dims.empty()) return false;
+  return last_axis(node, dims) ? emit_rows(planner, node, std::make_unique<RowsStep>()) : emit_columns(planner, node, dims);
 }
 
 }  // namespace pare

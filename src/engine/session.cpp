@@ -55,6 +55,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   fold_constants(copy);
   infer_shapes(copy);
   merge_folded_pixels(copy, taps);
+  write_as_convolutions(copy);
   replace_subsampling(copy, taps);
   fuse_activations(copy, taps);
   fuse_norms(copy, taps);

@@ -91,4 +91,29 @@ bool lower_float_binary(Planner& planner, int n) {
   return true;
 }
 
+// PRelu with a slope a channel.
+bool lower_float_prelu(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const Tensor* slope = planner.graph.constant(node.input(1));
+  if (!node.is("PRelu") || slope == nullptr || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  const Storage form = form_of(planner, node.inputs[0]);
+  Dims dims = slope->dims;
+  while (dims.size() < form.dims.size()) dims.insert(dims.begin(), 1);
+  if (form.type != Type::f32 || form.dims.size() != 4 || dims != Dims{1, form.dims[1], 1, 1} || count_of(form.dims) == 0) return false;
+  const auto desc = memory_desc(form);
+  const dnnl::memory::desc wanted({1, form.dims[1], 1, 1}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
+  const dnnl::prelu_forward::primitive_desc described(dnnl::prelu_forward::desc(dnnl::prop_kind::forward_inference, desc, wanted), cpu_engine());
+  const SlotId source = planner.slot(node.inputs[0], form.layout, form.type), target = planner.define(node.outputs[0], form);
+  auto step = std::make_unique<PrimitiveStep>();
+  step->set(dnnl::prelu_forward(described));
+  step->bind_slot(DNNL_ARG_SRC, source, desc);
+  step->bind_slot(DNNL_ARG_DST, target, desc);
+  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), slope->decode(), wanted.dims()));
+  step->reads = {source};
+  step->writes = target;
+  step->report = {node.name, node.op_type, planner.graph.at(node.outputs[0]).name, std::string("onednn ") + described.impl_info_str(), "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
 }  // namespace pare

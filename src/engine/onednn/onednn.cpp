@@ -92,6 +92,13 @@ std::optional<Fused::Activation> activation_of(const Planner& planner, const Nod
       if (node.input(i) != kNone && planner.graph.constant(node.input(i)) == nullptr) return std::nullopt;
     return Fused::Activation{A::eltwise_clip, bound(1, "min", -3.402823466e38f), bound(2, "max", 3.402823466e38f)};
   }
+  // One exponent or slope for all elements.
+  const auto lone = [&]() -> std::optional<float> {
+    const Tensor* tensor = planner.graph.constant(node.input(1));
+    return tensor != nullptr && tensor->count() == 1 ? std::optional(tensor->decode().to_floats()[0]) : std::nullopt;
+  };
+  if (node.is("PRelu") && lone()) return Fused::Activation{A::eltwise_relu, *lone(), 0};
+  if (node.is("Pow") && lone()) return *lone() == 2 ? Fused::Activation{A::eltwise_square, 0, 0} : Fused::Activation{A::eltwise_pow, 1, *lone()};
   if (node.is("Sigmoid")) return Fused::Activation{A::eltwise_logistic, 0, 0};
   if (node.is("Tanh")) return Fused::Activation{A::eltwise_tanh, 0, 0};
   if (node.is("Elu")) return Fused::Activation{A::eltwise_elu, node.real("alpha", 1), 0};

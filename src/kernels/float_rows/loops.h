@@ -103,6 +103,27 @@ inline void softmax_row(const float* x, const float* mask, float scale, float* y
   for (int64_t i = 0; i < n; ++i) y[i] *= factor;
 }
 
+inline void softmax_columns(const float* x, float* y, int64_t length, int64_t pitch, int64_t n) {
+  constexpr float kLeast = -std::numeric_limits<float>::infinity();
+  int64_t i = 0;
+  for (; i + kVector <= n; i += kVector) {
+    Floats most = Floats{} + kLeast, sum{};
+    for (int64_t k = 0; k < length; ++k) {
+      const Floats v = vector_at(x + k * pitch + i);
+      most = most > v ? most : v;
+    }
+    for (int64_t k = 0; k < length; ++k) sum += vector_at(y + k * pitch + i) = exp_of(vector_at(x + k * pitch + i) - most);
+    const Floats factor = 1.0f / sum;
+    for (int64_t k = 0; k < length; ++k) vector_at(y + k * pitch + i) *= factor;
+  }
+  for (; i < n; ++i) {
+    float most = kLeast, sum = 0;
+    for (int64_t k = 0; k < length; ++k) most = most > x[k * pitch + i] ? most : x[k * pitch + i];
+    for (int64_t k = 0; k < length; ++k) sum += y[k * pitch + i] = exp_of(x[k * pitch + i] - most);
+    for (int64_t k = 0; k < length; ++k) y[k * pitch + i] /= sum;
+  }
+}
+
 inline void norm_row(const float* x, const float* gamma, const float* beta, float epsilon, bool centred, float* y, int64_t n) {
   const float mean = centred ? sum_of(n, [&](int64_t i) { return x[i]; }) / float(n) : 0;
   const float variance = sum_of(n, [&](int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / float(n);

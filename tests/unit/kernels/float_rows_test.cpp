@@ -33,6 +33,27 @@ TEST(FloatRows, SoftmaxLikeItsDefinition) {
   }
 }
 
+TEST(FloatRows, SoftmaxDownColumns) {
+  for (const FloatRowsKernel& kernel : float_rows_kernels()) {
+    if (!kernel.supported()) continue;
+    for (int64_t n : {1, 7, 16, 37}) {
+      const int64_t length = 5, pitch = 40;
+      const auto x = numbers(size_t(length * pitch), 3, 20);
+      std::vector<float> y(x.size(), -1.f);
+      kernel.softmax_columns(x.data(), y.data(), length, pitch, n);
+      for (int64_t i = 0; i < pitch; ++i) {
+        double most = -1e300, sum = 0;
+        for (int64_t k = 0; k < length; ++k) most = std::max(most, double(x[size_t(k * pitch + i)]));
+        for (int64_t k = 0; k < length; ++k) sum += std::exp(double(x[size_t(k * pitch + i)]) - most);
+        for (int64_t k = 0; k < length; ++k) {
+          const double expected = i < n ? std::exp(double(x[size_t(k * pitch + i)]) - most) / sum : -1;
+          EXPECT_NEAR(y[size_t(k * pitch + i)], expected, 2e-6) << kernel.name << " n " << n << " column " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(FloatRows, SoftmaxOfMaskedRows) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const FloatRowsKernel& kernel : float_rows_kernels()) {
