@@ -120,7 +120,7 @@ std::vector<Array> model_inputs(const Graph& graph, const DataSet& data, const S
 // The length that samples of at most `longest` get in a batch of `count`: the model's where it fixes one. Rounded up to
 // a few steps where it is open, so that a few compiled plans serve all batches.
 int64_t batch_length(const Graph& graph, const DataSet& data, int64_t longest, int64_t count);
-// The first axis of every input, where it is the same known number; -1 where all are open; Error where they differ.
+// The first axis of every input, where it is the same known number; -1 where all are open; 1 where they differ.
 int64_t declared_batch(const Graph& graph);
 
 }  // namespace pare

@@ -166,9 +166,7 @@ int64_t declared_batch(const Graph& graph) {
     const Value& input = graph.at(id);
     if (!input.shape || input.shape->empty() || !(*input.shape)[0].known()) continue;
     const int64_t extent = (*input.shape)[0].value;
-    if (batch >= 0 && extent != batch)
-      throw Error("input '" + input.name + "'",
-                  "has " + std::to_string(extent) + " as its first extent, another input has " + std::to_string(batch));
+    if (batch >= 0 && extent != batch) return 1;  // not a batch in every input: the state of a recurrent layer has layers there
     batch = extent;
   }
   return batch;

@@ -115,6 +115,12 @@ TEST(Lengths, FilledUpNoFurtherThanTheDataAllows) {
   EXPECT_EQ(batch_length(graph, data, 9, 1), 9);
 }
 
+TEST(Lengths, AStateBesideSamplesMeansOneAtATime) {
+  const std::string rest = "y: float32 = ReduceSum(s)\nz: float32 = Add(y, x)\noutput z\n";
+  EXPECT_EQ(declared_batch(parse("graph \"r\" ir 8 opset 13\ninput x: float32 1x4\ninput s: float32 2x1x8\n" + rest)), 1);
+  EXPECT_EQ(declared_batch(parse("graph \"r\" ir 8 opset 13\ninput x: float32 3x4\ninput s: float32 3x8\n" + rest)), 3);
+}
+
 TEST(Lengths, PairedOrderIsTheSameForEveryBatch) {
   const DataSet data = texts(true);
   const Graph open = text_classifier("T", true);
