@@ -49,6 +49,31 @@ bool one_axis(Graph& graph, size_t n) {
   return true;
 }
 
+// [N,C,H,1] with kernels of one column → [N,C,1,H] with kernels of one row: the fast forms walk along rows.
+bool one_column(Graph& graph, size_t n) {
+  const Node conv = graph.nodes[n];
+  const auto x = dims_of(graph, conv.inputs[0]), y = dims_of(graph, conv.outputs[0]);
+  const Tensor* weight = graph.constant(conv.input(1));
+  if (!conv.is("Conv") || !x || !y || x->size() != 4 || weight == nullptr || !weight->plain() || graph.at(conv.inputs[0]).type != Type::f32) return false;
+  const Dims& w = weight->dims;
+  const auto pads = conv.integers("pads", {0, 0, 0, 0});
+  if ((*x)[3] != 1 || w[3] != 1 || w[2] == 1 || (*y)[3] != 1 || pads.size() != 4 || pads[1] + pads[3] != 0 || conv.text("auto_pad", "NOTSET") != "NOTSET") return false;
+  const std::string name = graph.at(conv.outputs[0]).name;
+  const Dims turned_x{(*x)[0], (*x)[1], 1, (*x)[2]}, turned_y{(*y)[0], (*y)[1], 1, (*y)[2]};
+  const ValueId from = add_between(graph, name + "_x", turned_x), to = add_between(graph, name + "_y", turned_y);
+  graph.add_node("Reshape", {conv.inputs[0], add_integers(graph, name + "_xs", turned_x)}, {from}).name = conv.name;
+  Node& layer = graph.add_node("Conv", conv.inputs, {to});
+  layer.name = conv.name;
+  layer.attributes = conv.attributes;
+  layer.inputs[0] = from;
+  layer.inputs[1] = graph.add_constant(name + "_w", Tensor(weight->decode().reshaped({w[0], w[1], 1, w[2]})));
+  for (const char* key : {"strides", "dilations", "kernel_shape"})
+    if (auto values = conv.integers(key); values.size() == 2) layer.attributes[key] = std::vector<int64_t>{values[1], values[0]};
+  layer.attributes["pads"] = std::vector<int64_t>{0, pads[0], 0, pads[2]};
+  graph.add_node("Reshape", {to, add_integers(graph, name + "_ys", *y)}, {conv.outputs[0]}).name = conv.name;
+  return true;
+}
+
 // y = x·γ/√(σ²+ε) + … behind what is no convolution: one of a single pixel a channel.
 bool lone_norm(Graph& graph, size_t n) {
   const Node norm = graph.nodes[n];
@@ -156,7 +181,7 @@ int write_as_convolutions(Graph& graph) {
   const size_t count = graph.nodes.size();
   std::vector<char> dead(count, 0);
   int changed = 0;
-  for (size_t n = 0; n < count; ++n) changed += dead[n] = one_axis(graph, n) || lone_norm(graph, n) || transposed(graph, n);
+  for (size_t n = 0; n < count; ++n) changed += dead[n] = one_axis(graph, n) || one_column(graph, n) || lone_norm(graph, n) || transposed(graph, n);
   dead.resize(graph.nodes.size(), 0);
   graph.remove_nodes(dead);
   if (changed > 0) graph.sort();

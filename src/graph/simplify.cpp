@@ -162,6 +162,15 @@ ValueId restored(const Graph& graph, const Node& node, const std::vector<int>& p
 
 }  // namespace
 
+namespace {
+
+bool drops_nothing(const Graph& graph, const Node& node) {
+  const Tensor* ratio = graph.constant(node.input(1));
+  return ratio != nullptr && ratio->count() == 1 && ratio->decode().to_floats()[0] == 0;
+}
+
+}  // namespace
+
 int remove_no_ops(Graph& graph) {
   const size_t before = graph.nodes.size();
   const std::vector<int> producer = graph.producers();
@@ -172,7 +181,7 @@ int remove_no_ops(Graph& graph) {
     const Node& node = graph.nodes[n];
     const bool same_type = node.is("Cast") && graph.at(node.inputs[0]).type == graph.at(node.outputs[0]).type && graph.at(node.inputs[0]).type != Type::none;
     const bool single = node.is("Concat") && node.inputs.size() == 1;
-    const bool dropout = node.is("Dropout") && (node.outputs.size() < 2 || node.outputs[1] == kNone) && node.input(2) == kNone;
+    const bool dropout = node.is("Dropout") && (node.outputs.size() < 2 || node.outputs[1] == kNone) && (node.input(2) == kNone || drops_nothing(graph, node));
     const ValueId integer = restored(graph, node, producer);
     if (!(node.is("Identity") || same_type || single || dropout || all_zero_pads(graph, node) || integer != kNone)) continue;
     const ValueId from = integer != kNone ? integer : node.inputs[0], to = node.outputs[0];

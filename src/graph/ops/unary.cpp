@@ -54,7 +54,8 @@ void infer_dropout(Inference& in) {
   if (const Shape* shape = in.shape(0)) in.set(1, Type::boolean, *shape);
 }
 void forward_dropout(Forward& f) {
-  if (f.has(2) && scalar_of(f, 2) != 0)
+  // Exporters leave the mode on where nothing is dropped.
+  if (f.has(2) && scalar_of(f, 2) != 0 && (f.has(1) ? scalar_of(f, 1) : 0.5) != 0)
     throw Error(f.node.where(), "is in training mode", "export the model for inference (model.eval())");
   f.outputs[0] = f.in(0);
   if (f.outputs.size() < 2) return;

@@ -53,6 +53,20 @@ TEST(AsConvolutions, OneAxis) {
   EXPECT_EQ(interpreted(n.finish(y), {2, 8, 31}), 0);
 }
 
+TEST(AsConvolutions, OneColumn) {
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.input("x", {1, 8, 31, 1})});
+  const ValueId y = n.node("Conv", {x, n.constant({16, 8, 5, 1}, 0.2f), n.constant({16})}, {{"strides", std::vector<int64_t>{2, 1}}, {"pads", std::vector<int64_t>{2, 0, 1, 0}}});
+  EXPECT_EQ(interpreted(n.finish(n.node("Relu", {y})), {1, 8, 31, 1}), 0);
+}
+
+TEST(AsConvolutions, DropoutOfNothingInTrainingMode) {
+  testing::Network n;
+  const ValueId x = n.input("x", {1, 8, 5, 5});
+  const ValueId y = n.node("Dropout", {x, n.graph.add_constant("ratio", Array::scalar(0.f)), n.graph.add_constant("mode", Array::scalar(true))});
+  EXPECT_EQ(interpreted(n.finish(n.node("Relu", {y})), {1, 8, 5, 5}), 0);
+}
+
 TEST(AsConvolutions, LoneBatchNorm) {
   testing::Network n;
   const ValueId x = n.input("x", {2, 3, 9, 7}), a = n.conv(x, 3, 10, 3, 1), b = n.conv(a, 10, 6, 1, 1);
