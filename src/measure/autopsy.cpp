@@ -5,47 +5,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/output_error.h"
 #include "graph/graft.h"
 #include "graph/simplify.h"
-#include "measure/causes.h"
 
 namespace pare {
 namespace {
 
 constexpr size_t kSamples = 2;     // layers are ranked, not measured to the decimal
 constexpr size_t kDissected = 8;   // layers told apart into weights and inputs
-
-class Theatre {
- public:
-  Theatre(const Graph& baseline, const std::vector<std::vector<Array>>& inputs, const MeasureOptions& options)
-      : inputs_(inputs.begin(), inputs.begin() + int64_t(std::min(kSamples, inputs.size()))) {
-    session_.threads = options.threads;
-    session_.tune = false;
-    exact_ = run(baseline);
-  }
-  // Of all outputs together, each weighted by its own power, so that large boxes do not hide small scores.
-  double output_db(const Graph& graph) const {
-    const auto results = run(graph);
-    std::vector<ValueError> errors(graph.outputs.size());
-    for (size_t i = 0; i < results.size(); ++i)
-      for (size_t k = 0; k < errors.size(); ++k)
-        if (is_float(exact_[i][k].type()) && results[i][k].count() == exact_[i][k].count()) errors[k].see(results[i][k], exact_[i][k]);
-    double ratio = 0;
-    for (const ValueError& error : errors)
-      if (error.signal > 0) ratio = std::max(ratio, error.noise / error.signal);
-    return ratio > 0 ? -10 * std::log10(ratio) : INFINITY;
-  }
-
- private:
-  std::vector<std::vector<Array>> run(const Graph& graph) const {
-    std::vector<std::vector<Array>> results;
-    Sessions sessions(graph, session_, 1);
-    for (const auto& sample : inputs_) results.push_back(sessions.of(sample).run(sample));
-    return results;
-  }
-  std::vector<std::vector<Array>> inputs_, exact_;
-  SessionOptions session_;
-};
 
 Graph merged(const Graph& graph) {
   Graph copy = graph;  // weights are shared
@@ -61,13 +29,8 @@ LayerCosts measure_layer_costs(const Graph& small, const Graph& baseline, const 
   if (inputs.empty()) return {};
   const Graph whole = merged(baseline);
   const std::vector<SharedLayer> layers = shared_layers(whole, small);
-  const Theatre theatre(whole, inputs, options);
-  const auto alone = [&](const SharedLayer& layer, Graft what) {
-    Graph host = whole;
-    graft_layer(host, layer.first, small, layer.second, what);
-    infer_shapes(host);
-    return theatre.output_db(host);
-  };
+  const OutputError error(whole, {inputs.begin(), inputs.begin() + int64_t(std::min(kSamples, inputs.size()))}, options.threads);
+  const auto alone = [&](const SharedLayer& layer, Graft what) { return error.sqnr_db(small, layer, what); };
   std::vector<std::pair<LayerCost, const SharedLayer*>> found;
   for (const SharedLayer& layer : layers) {
     if (interrupted()) throw Error("explain", "interrupted");

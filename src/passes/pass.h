@@ -33,6 +33,8 @@ struct PassRun {
   uint64_t seed = 1;
   int changed = 0;                       // nodes or tensors it changed
   std::vector<std::string> notes;        // for people: exclusions with reasons, choices made
+  SampleSource samples = {};             // the calibration data, for passes that try what they choose; count 0: none
+  Progress progress = {};
 };
 
 // A pass with its options.

@@ -56,7 +56,7 @@ PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, cons
   Observations observations;
   bound->request(reference, observations);
   observe(reference, observations, inputs, pass.name);
-  PassRun run{observations, reference, inputs.seed, 0, {}};
+  PassRun run{observations, reference, inputs.seed, 0, {}, inputs.calibration, inputs.progress};
   bound->run(graph, run);
   graph.remove_unused();
   verify(graph);

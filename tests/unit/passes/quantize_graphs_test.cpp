@@ -218,6 +218,44 @@ TEST(QuantizeGraphs, SmoothingLeavesWhatAResidualReadsToo) {
   EXPECT_TRUE(says(q.notes, "no value is read by float layers alone"));
 }
 
+int64_t constant_bytes(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const Value& value : graph.values)
+    if (value.constant) bytes += value.constant->size_bytes();
+  return bytes;
+}
+
+TEST(AssignBits, KeepsToTheSizeAndSpendsItOnWhatCostsMost) {
+  const Graph network = testing::residual_network();
+  const Quantized all = quantize(network, {{1, 3, 17, 19}}), some = quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=0.5}");
+  EXPECT_LE(constant_bytes(some.graph), constant_bytes(network) / 2);
+  EXPECT_GT(constant_bytes(some.graph), constant_bytes(all.graph)) << "the budget is used";
+  EXPECT_GT(sqnr_db(some.result[0], some.exact[0]), sqnr_db(all.result[0], all.exact[0]) + 1);
+  EXPECT_TRUE(says(some.notes, "in bf16: alone it leaves the output"));
+  EXPECT_EQ(print(some.graph), print(quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=0.5}").graph)) << "the same twice";
+}
+
+TEST(AssignBits, StopsWhereTheOutputIsGoodEnough) {
+  const Graph network = testing::residual_network();
+  const Quantized good = quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=1, least-sqnr=42}");
+  EXPECT_FALSE(says(good.notes, "is not reached"));
+  EXPECT_GT(sqnr_db(good.result[0], good.exact[0]), 38) << "on an input it has not seen";
+  EXPECT_LT(constant_bytes(good.graph), constant_bytes(network) * 9 / 10);
+  EXPECT_TRUE(says(quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=0.3, least-sqnr=90}").notes, "least-sqnr=90 is not reached"));
+  EXPECT_TRUE(says(quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=0.1}").notes, "the smallest forms already take more"));
+}
+
+TEST(AssignBits, LayersWithoutNamesOrWithNamesOfOperators) {
+  Graph network = testing::residual_network();
+  int n = 0;
+  for (Node& node : network.nodes)
+    if (node.is("Conv")) node.name = n++ % 3 == 0 ? "" : n % 3 == 1 ? "Conv" : "a|b*";
+  const Quantized q = quantize(network, {{1, 3, 17, 19}}, "assign-bits{size=0.5}");
+  EXPECT_LE(constant_bytes(q.graph), constant_bytes(network) / 2);
+  EXPECT_GE(float_weights(q.graph), 0);
+  EXPECT_GT(count(q.graph, "QuantizeLinear"), 2) << "excluding one layer by name excludes no other";
+}
+
 TEST(QuantizeGraphs, WeightsOnlyAsTheRecipeSays) {
   const Quantized q = quantize(testing::residual_network(), {{1, 3, 17, 19}}, "quantize-static{weights-only=Conv*}");
   EXPECT_EQ(float_weights(q.graph), 0);

@@ -1,0 +1,28 @@
+#pragma once
+#include <vector>
+
+#include "engine/engine.h"
+#include "graph/graft.h"
+
+namespace pare {
+
+// How far a model's outputs are from a baseline's on a few samples; also with one layer alone in another form, which tells
+// that layer's cost from what comes in from before and from what later layers forgive.
+class OutputError {
+ public:
+  // Keeps a reference to `baseline`. `samples`: inputs by position; ranking layers needs two, not two hundred.
+  OutputError(const Graph& baseline, std::vector<std::vector<Array>> samples, int threads = 0);
+  // Signal to noise in dB, of the output that lost most, so that large boxes do not hide small scores; infinite where nothing
+  // differs. `graph` has the baseline's inputs and outputs.
+  double sqnr_db(const Graph& graph) const;
+  // The same for the baseline with this layer's form from `donor`.
+  double sqnr_db(const Graph& donor, const SharedLayer& layer, Graft what = Graft::whole) const;
+
+ private:
+  std::vector<std::vector<Array>> run(const Graph& graph) const;
+  const Graph& baseline_;
+  std::vector<std::vector<Array>> samples_, exact_;
+  SessionOptions session_;
+};
+
+}  // namespace pare
