@@ -18,20 +18,6 @@
 namespace pare {
 namespace {
 
-SampleSource calibration_source(const Graph& graph, const DataSet* data) {
-  if (data == nullptr || data->calibration == nullptr) return {};
-  // A copy, since passes change the graph they are given; weights are shared.
-  const auto original = std::make_shared<Graph>(graph);
-  // Samples of one length side by side: a plan is compiled once for each.
-  std::vector<int64_t> order(static_cast<size_t>(data->calibration->size()));
-  std::iota(order.begin(), order.end(), int64_t(0));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return data->calibration->length(a) < data->calibration->length(b); });
-  return {data->calibration->size(), [original, data, order](int64_t i) {
-            return model_inputs(*original, *data, data->calibration->get(order[size_t(i)]));
-          }};
-}
-
 nlohmann::json records_json(const PipelineResult& result) {
   nlohmann::json records = nlohmann::json::array();
   for (const PassRecord& record : result.passes)
@@ -103,6 +89,20 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
 }
 
 }  // namespace
+
+SampleSource calibration_source(const Graph& graph, const DataSet* data) {
+  if (data == nullptr || data->calibration == nullptr) return {};
+  // A copy, since passes change the graph they are given; weights are shared.
+  const auto original = std::make_shared<Graph>(graph);
+  // Samples of one length side by side: a plan is compiled once for each.
+  std::vector<int64_t> order(static_cast<size_t>(data->calibration->size()));
+  std::iota(order.begin(), order.end(), int64_t(0));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return data->calibration->length(a) < data->calibration->length(b); });
+  return {data->calibration->size(), [original, data, order](int64_t i) {
+            return model_inputs(*original, *data, data->calibration->get(order[size_t(i)]));
+          }};
+}
 
 void check_output(const std::string& model, const std::string& output) {
   std::error_code ignored;

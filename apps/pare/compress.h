@@ -16,6 +16,8 @@ struct Compression {
 // Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
 // goes into the artifact, after the one the model already carries.
 PipelineResult compress_model(const Compression& compression);
+// The data's calibration split as the model's inputs; empty where there is none.
+SampleSource calibration_source(const Graph& graph, const DataSet* data);
 // Throws UsageError where writing `output` would destroy `model`, or its ending names no format.
 void check_output(const std::string& model, const std::string& output);
 

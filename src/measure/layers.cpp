@@ -92,12 +92,12 @@ std::map<std::string, ValueError> compare_values(const Graph& small, const Graph
   tapped.threads = options.threads;
   tapped.tune = false;  // what is computed matters here, not how fast
   tapped.taps = names;
-  Session first(small, dims_of(inputs[0]), tapped), second(baseline, dims_of(inputs[0]), tapped);
+  Sessions first(small, tapped, 1), second(baseline, tapped, 1);  // pictures and texts have sizes of their own
   std::map<std::string, ValueError> errors;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (interrupted()) throw Error("explain", "interrupted");
     if (options.progress) options.progress("comparing layers", double(i), double(inputs.size()));
-    const auto ours = first.run(inputs[i]), theirs = second.run(inputs[i]);
+    const auto ours = first.of(inputs[i]).run(inputs[i]), theirs = second.of(inputs[i]).run(inputs[i]);
     for (size_t n = 0; n < names.size(); ++n) {
       const Array& x = ours[small.outputs.size() + n];
       const Array& y = theirs[baseline.outputs.size() + n];
