@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <sys/mman.h>
+
 #include <cstring>
 #include <new>
 
@@ -52,6 +54,24 @@ Array::Array(Type type, Dims dims, std::shared_ptr<const void> owner, const std:
   if (type != Type::string) PARE_CHECK(size == bytes_of(type, count_));
 }
 
+Array Array::in_file(Type type, Dims dims, std::shared_ptr<const void> file, const std::byte* bytes, size_t size) {
+  Array array(type, std::move(dims), std::move(file), bytes, size);
+  array.in_file_ = true;
+  return array;
+}
+
+Array Array::aligned() const {
+  if (!in_file_) return *this;
+  Array copy = *this;
+  copy.mutable_bytes();
+  // Whole pages of a private mapping that nobody wrote to: dropping them loses nothing.
+  constexpr uintptr_t kPage = 4096;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(bytes_) + kPage - 1) / kPage * kPage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes_) + size_) / kPage * kPage;
+  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  return copy;
+}
+
 std::byte* Array::mutable_bytes() {
   if (!mutable_ || owner_.use_count() != 1) {
     auto memory = allocate(size_);
@@ -59,6 +79,7 @@ std::byte* Array::mutable_bytes() {
     bytes_ = memory.get();
     owner_ = std::move(memory);
     mutable_ = true;
+    in_file_ = false;
   }
   return const_cast<std::byte*>(bytes_);
 }

@@ -27,6 +27,8 @@ class Array {
   Array(Type type, Dims dims);  // zeroed, 64-byte aligned
   // Bytes that `owner` keeps alive, for example a mapped file.
   Array(Type type, Dims dims, std::shared_ptr<const void> owner, const std::byte* bytes, size_t size);
+  // Bytes of a mapped file, wherever they lie there: only bytes() of such an array may be read, see aligned().
+  static Array in_file(Type type, Dims dims, std::shared_ptr<const void> file, const std::byte* bytes, size_t size);
 
   template <class T>
   static Array of(Dims dims, const std::vector<T>& values) {
@@ -60,6 +62,9 @@ class Array {
     return {reinterpret_cast<T*>(mutable_bytes()), size_t(count_)};
   }
 
+  // This array, or a private copy where it lies in a file and not as an allocation would: kernels want 64 bytes of
+  // alignment, and 64 readable bytes behind. The file's pages are given back: they come again when they are read.
+  Array aligned() const;
   Array reshaped(Dims dims) const;             // the same bytes under other extents of the same count
   Array cast(Type type, CastRule rule = {}) const;  // value by value, ONNX Cast semantics (see cast.cpp)
   std::vector<float> to_floats() const;        // any numeric type
@@ -74,6 +79,7 @@ class Array {
   std::shared_ptr<const void> owner_;
   const std::byte* bytes_ = nullptr;
   bool mutable_ = false;  // we allocated the bytes ourselves
+  bool in_file_ = false;  // at any address
 };
 
 }  // namespace pare

@@ -10,7 +10,7 @@
 
 namespace pare {
 
-Array Tensor::decode() const { return codec == nullptr ? parts.at(0) : codec->decode(*this); }
+Array Tensor::decode() const { return codec == nullptr ? parts.at(0).aligned() : codec->decode(*this); }
 
 int64_t Tensor::size_bytes() const {
   int64_t size = 0;

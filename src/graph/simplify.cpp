@@ -147,7 +147,7 @@ bool all_zero_pads(const Graph& graph, const Node& node) {
 bool same_constant(const Graph& graph, ValueId a, ValueId b) {
   if (a == b) return true;
   const Tensor *x = graph.constant(a), *y = graph.constant(b);
-  return x != nullptr && y != nullptr && x->plain() && y->plain() && x->array().same_as(y->array());
+  return x != nullptr && y != nullptr && x->plain() && y->plain() && x->parts[0].same_as(y->parts[0]);
 }
 
 // The integer value that a QuantizeLinear merely restores: it reads a DequantizeLinear with the same scale and zero point.

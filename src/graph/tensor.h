@@ -17,12 +17,12 @@ struct Tensor {
   const Codec* codec = nullptr;  // null: parts[0] is the tensor
   int axis = 0;                  // the axis scales run along, where the codec has one
   int64_t group = 0;             // elements that share a scale along `axis`; 0: the codec's own default
-  std::vector<Array> parts;
+  std::vector<Array> parts;      // a plain tensor's may lie in a mapped file at any address: take array() or decode()
 
   Tensor() = default;
   Tensor(Array array) : type(array.type()), dims(array.dims()), parts{std::move(array)} {}  // NOLINT: a plain array is a tensor
   bool plain() const { return codec == nullptr; }
-  const Array& array() const { PARE_CHECK(plain()); return parts[0]; }
+  Array array() const { PARE_CHECK(plain()); return parts[0].aligned(); }
   Array decode() const;          // the logical elements, whatever the codec
   int64_t count() const { return count_of(dims); }
   int64_t size_bytes() const;    // stored bytes of all parts

@@ -72,10 +72,13 @@ void GraphReader::add_constant(const std::string& name, Array array, const std::
 }
 
 void GraphReader::add_initializers(onnx::GraphProto& proto) {
-  for (auto& tensor : *proto.mutable_initializer()) {
+  // Only the outermost graph's are lifted.
+  const bool lifted = outer_ == nullptr && source_.initializers.size() == size_t(proto.initializer_size());
+  for (int i = 0; i < proto.initializer_size(); ++i) {
+    auto& tensor = *proto.mutable_initializer(i);
     const std::string by = "initializer '" + tensor.name() + "'";
     if (tensor.name().empty()) throw Error(where("an initializer"), "has no name", kExportAgain);
-    add_constant(tensor.name(), read_tensor(tensor, source_, where(by)), by);
+    add_constant(tensor.name(), read_tensor(tensor, source_, where(by), lifted ? source_.initializers[size_t(i)] : std::span<const std::byte>()), by);
   }
   for (auto& tensor : *proto.mutable_sparse_initializer()) {
     const std::string name = tensor.values().name(), by = "sparse initializer '" + name + "'";

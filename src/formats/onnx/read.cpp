@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "formats/onnx/graph_reader.h"
+#include "formats/onnx/lift.h"
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/wire.h"
 
@@ -47,14 +48,17 @@ std::string keep_functions(onnx::ModelProto& model) {
   return only.SerializeAsString();
 }
 
-}  // namespace
-
-Graph read_onnx_bytes(std::span<const std::byte> bytes, const std::string& where, const std::string& folder) {
+Graph read_source(std::span<const std::byte> bytes, OnnxSource source) {
+  const std::string& where = source.where;
   onnx::ModelProto model;
-  parse_model(model, bytes, where);
+  if (auto lifted = lift_weights(bytes)) {
+    parse_model(model, std::as_bytes(std::span(lifted->message)), where);
+    source.initializers = std::move(lifted->data);
+  } else {
+    parse_model(model, bytes, where);
+  }
   if (!model.has_graph())
     throw Error(where, "the file holds no graph, expected an ONNX model", "export the model to ONNX again");
-  OnnxSource source{where, folder, {}};
   Graph graph = GraphReader(source, read_opsets(model, where)).read(*model.mutable_graph());
   graph.ir_version = model.ir_version();
   graph.producer = model.producer_name();
@@ -71,10 +75,16 @@ Graph read_onnx_bytes(std::span<const std::byte> bytes, const std::string& where
   return graph;
 }
 
+}  // namespace
+
+Graph read_onnx_bytes(std::span<const std::byte> bytes, const std::string& where, const std::string& folder) {
+  return read_source(bytes, {where, folder, {}, nullptr, {}});
+}
+
 Graph read_onnx(const std::string& path) {
   const auto file = MappedFile::open(path);
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  return read_onnx_bytes(file->bytes(), path, folder.empty() ? "." : folder.string());
+  return read_source(file->bytes(), {path, folder.empty() ? "." : folder.string(), {}, file, {}});
 }
 
 Array read_onnx_tensor(const std::string& path) {
@@ -83,7 +93,7 @@ Array read_onnx_tensor(const std::string& path) {
   onnx::TensorProto tensor;
   if (bytes.size() > size_t(INT_MAX) || !tensor.ParseFromArray(bytes.data(), int(bytes.size())))
     throw Error(path, "the file is no ONNX tensor, or damaged", "write it again: numpy_helper.from_array(...).SerializeToString()");
-  OnnxSource source{path, "", {}};
+  OnnxSource source{path, "", {}, nullptr, {}};
   return read_tensor(tensor, source, path);
 }
 

@@ -121,11 +121,12 @@ Array read_strings(const onnx::TensorProto& tensor, Dims dims, const std::string
   return string_array(std::move(dims), {tensor.string_data().begin(), tensor.string_data().end()});
 }
 
-Array read_raw(const onnx::TensorProto& tensor, Type type, Dims dims, uint64_t expected, const std::string& where) {
-  const std::string& raw = tensor.raw_data();
+Array read_raw(std::span<const std::byte> raw, const std::shared_ptr<const MappedFile>& file, Type type, Dims dims,
+               uint64_t expected, const std::string& where) {
   if (raw.size() != expected)
     throw Error(where, fmt::format("has {} bytes of raw data, {} of {} need {}", raw.size(), dims_text(dims), type_text(type),
                                    expected), kExportAgain);
+  if (file != nullptr && type != Type::boolean) return Array::in_file(type, std::move(dims), file, raw.data(), raw.size());
   Array array(type, std::move(dims));
   if (!raw.empty()) std::memcpy(array.mutable_bytes(), raw.data(), raw.size());
   return array;
@@ -151,7 +152,7 @@ void make_bools_clean(Array& array) {
 
 }  // namespace
 
-Array read_tensor(onnx::TensorProto& tensor, OnnxSource& source, const std::string& where) {
+Array read_tensor(onnx::TensorProto& tensor, OnnxSource& source, const std::string& where, std::span<const std::byte> lifted) {
   const auto type = type_of_number(tensor.data_type());
   if (!type)
     throw Error(where, fmt::format("has element type number {}, which pare does not know", tensor.data_type()),
@@ -161,7 +162,7 @@ Array read_tensor(onnx::TensorProto& tensor, OnnxSource& source, const std::stri
   const uint64_t count = uint64_t(count_of(dims, where));
   const uint64_t expected = (count * uint64_t(type_bits(*type)) + 7) / 8;
   const bool external = tensor.data_location() == onnx::TensorProto::EXTERNAL;
-  const bool raw = !tensor.raw_data().empty(), typed = typed_entries(tensor) > 0;
+  const bool raw = !tensor.raw_data().empty() || !lifted.empty(), typed = typed_entries(tensor) > 0;
   if (int(external) + int(raw) + int(typed) > 1)
     throw Error(where, "has its data twice (raw, typed or external), expected once", kExportAgain);
   if (*type == Type::string && (external || raw))
@@ -174,7 +175,8 @@ Array read_tensor(onnx::TensorProto& tensor, OnnxSource& source, const std::stri
   } else if (*type == Type::string) {
     array = read_strings(tensor, std::move(dims), where);
   } else if (raw || count == 0) {
-    array = read_raw(tensor, *type, std::move(dims), expected, where);
+    array = lifted.empty() ? read_raw(std::as_bytes(std::span(tensor.raw_data())), nullptr, *type, std::move(dims), expected, where)
+                           : read_raw(lifted, source.file, *type, std::move(dims), expected, where);
   } else {
     array = read_typed(tensor, *type, std::move(dims), where);
   }

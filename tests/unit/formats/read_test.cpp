@@ -1,6 +1,7 @@
 // What a file says arrives in the graph: every way to store elements, constants, subgraphs, order, types.
 #include <set>
 
+#include "base/files.h"
 #include "codecs/codecs.h"
 #include "golden.h"
 #include "message.h"
@@ -9,7 +10,7 @@ namespace pare {
 namespace {
 
 Graph read_bytes(const std::string& file) { return read_onnx_bytes(std::as_bytes(std::span(file)), "memory"); }
-const Array& constant(const Graph& graph, const std::string& name) {
+Array constant(const Graph& graph, const std::string& name) {
   const ValueId id = graph.find(name);
   if (id == kNone || graph.at(id).constant == nullptr) throw Error(name, "is no constant");
   return graph.at(id).constant->array();
@@ -31,6 +32,41 @@ TEST(ReadOnnx, TypedAndRawDataAreTheSame) {
   EXPECT_EQ(constant(graph, "i4_typed").to_integers(), (std::vector<int64_t>{-8, -1, 0, 1, 7}));
   EXPECT_EQ(constant(graph, "text_typed").size_bytes(), 3 * 4 + 3 + 7u);
   EXPECT_EQ(constant(graph, "empty_typed").dims(), (Dims{0, 4}));
+}
+
+// Weights of some size stay in the file until they are used, wherever they lie there.
+TEST(ReadOnnx, LargeWeightsStayInTheFile) {
+  const Folder folder;
+  std::vector<float> values(20000);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(i) * 0.5f;
+  const std::string content(reinterpret_cast<const char*>(values.data()), values.size() * 4);
+  for (int shift = 0; shift < 5; ++shift) {
+    std::string graph = message::bytes(10, std::string(size_t(1 + shift), 'd')) + message::output("y");
+    graph += message::initializer(message::tensor("small", 1, {1}, message::raw(content.substr(4, 4))));
+    graph += message::initializer(message::tensor("w", 1, {20000}, message::raw(content)));
+    graph += message::node("Add", {"w", "small"}, {"y"});
+    const std::string path = folder.path("m.onnx");
+    write_text(path, message::model(graph));
+    const Graph model = read_onnx(path);
+    const Array w = constant(model, "w");
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(w.bytes()) % 64, 0u) << "kernels get aligned weights";
+    EXPECT_NE(model.constant(model.find("w"))->parts[0].bytes(), w.bytes()) << "a copy, made for this use";
+    EXPECT_EQ(w.to_floats(), values);
+    EXPECT_TRUE(constant(model, "w").same_as(w)) << "the file's pages come again";
+    EXPECT_EQ(constant(model, "small").to_floats(), std::vector<float>{0.5f});
+    EXPECT_TRUE(constant(read_bytes(message::model(graph)), "w").same_as(w)) << "from memory the same";
+  }
+}
+
+// Data that is there twice or in the wrong size is refused the same way when it is large.
+TEST(ReadOnnx, LargeWeightsAreCheckedLikeSmallOnes) {
+  const std::string content(80000, 'x');
+  const auto with = [&](const std::string& tensor) { return message::model(message::output("w") + message::initializer(tensor)); };
+  EXPECT_NO_THROW(read_bytes(with(message::tensor("w", 1, {20000}, message::raw(content)))));
+  EXPECT_THROW(read_bytes(with(message::tensor("w", 1, {19999}, message::raw(content)))), Error);
+  EXPECT_THROW(read_bytes(with(message::tensor("w", 1, {20000}, message::raw(content) + message::bytes(4, std::string(4, 'f'))))), Error);
+  EXPECT_THROW(read_bytes(with(message::tensor("w", 1, {20000}, message::raw(content) + message::external("beside")))), Error);
+  EXPECT_NO_THROW(read_bytes(with(message::tensor("w", 1, {20000}, message::raw(content) + message::raw(content))))) << "protobuf: the last one counts";
 }
 
 TEST(ReadOnnx, ConstantNodesAndSparseTensorsBecomeConstants) {

@@ -93,7 +93,7 @@ TEST(WriteOnnx, LargeTensorsGoToTheDataFile) {
   EXPECT_LT(std::filesystem::file_size(folder.path("a.onnx")), 500u);
   EXPECT_GT(artifact_bytes(folder.path("a.onnx")), 65536);
   const Graph again = read_model(folder.path("a.onnx"));
-  const Array& w = again.constant(again.find("layer.weight"))->array();
+  const Array w = again.constant(again.find("layer.weight"))->array();
   EXPECT_TRUE(w.same_as(graph.constant(graph.find("layer.weight"))->array()));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(w.bytes()) % 64, 0u);
   // Written over itself: the mapped old data must stay readable until the new is there.

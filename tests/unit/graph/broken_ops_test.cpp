@@ -55,7 +55,7 @@ void break_input(Graph& graph, Random& random) {
   const size_t i = random.below(graph.nodes[0].inputs.size());
   if (graph.nodes[0].inputs[i] == kNone) return;
   Value& value = graph.at(graph.nodes[0].inputs[i]);
-  const Array& array = value.constant->array();
+  const Array array = value.constant->array();
   const Type types[] = {Type::f32, Type::i64, Type::boolean, Type::i4, Type::f16, Type::u8};
   Array changed;
   switch (random.below(4)) {
