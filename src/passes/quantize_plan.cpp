@@ -98,9 +98,19 @@ class Planning {
       if (!activation(node, 0)) return;
       read(n, {0});
       plan_.same_scale[result] = node.inputs[0];
+      if (continues_cut(n)) plan_.eight_bit[n].clear();
     } else if (node.is("Concat")) {
       plan_concat(n);
     }
+  }
+
+  // Slice and Pad behind one another (a subsampling shortcut) are one move: pairs inside it would only stand between them,
+  // and OpenVINO cannot compile a channel Pad directly behind a DequantizeLinear with a zero point.
+  bool continues_cut(size_t n) const {
+    const auto cuts = [](const Node& node) { return node.is("Slice") || node.is("Pad"); };
+    const ValueId input = graph_.nodes[n].inputs[0];
+    const Node* from = source(input);
+    return cuts(graph_.nodes[n]) && from != nullptr && cuts(*from) && only_moves(graph_, *from) && consumers_[size_t(input)].size() == 1 && !graph_.is_output(input);
   }
 
   // With the result's scale a part is rounded once and the concatenation is a copy; whether that suits the part's other
