@@ -1,0 +1,38 @@
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "passes/solvers/prune_pattern.h"
+
+namespace pare {
+
+// A weight that prune-weights may thin out: of a Conv, Gemm or MatMul; no embedding.
+struct PrunableLayer {
+  ValueId value = kNone;
+  std::vector<int> nodes;        // that read it, in graph order; all see it as the same matrix
+  MatrixShape shape;
+  int64_t taps = 1;              // of a convolution's kernel
+  bool transposed = false;       // stored with the inputs first: [in, out]
+  bool left = false;             // a MatMul's first operand
+  int64_t perimeter = 0;         // sum of the extents of its kernel, for ERK
+  std::string name;              // of its first node, for people
+  std::string spared;            // why it stays dense; empty: it is pruned
+};
+
+// In graph order, a weight once. A weight that is read as different matrices, or also otherwise, is spared.
+std::vector<PrunableLayer> prunable_layers(const Graph& graph);
+
+// Spares the layers that `spare` names: names or operators as everywhere, and the words "auto" (layers known to lose more
+// than they give: the first convolution, depthwise ones, small last layers) and "none".
+void spare_layers(const Graph& graph, const std::string& spare, std::vector<PrunableLayer>& layers);
+
+// The layer's weight as [rows, cols]: column = tap · inputs + input.
+std::vector<float> weight_matrix(const Graph& graph, const PrunableLayer& layer);
+
+// Stores `matrix` as the layer's weight, in the type and codec it has. An 8-bit weight keeps its codes: there elements may
+// become 0 and nothing else; other encodings throw Error.
+void store_matrix(Graph& graph, const PrunableLayer& layer, std::span<const float> matrix);
+
+}  // namespace pare
