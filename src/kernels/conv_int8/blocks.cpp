@@ -3,6 +3,26 @@
 #include <algorithm>
 
 namespace pare {
+namespace {
+
+// Every band reads all weights again. If they come from L3 (26 bytes a cycle, a line serves a pixel in half a cycle), a
+// band of fewer pixels than this would wait for them.
+constexpr int kBandPixels = 128;
+constexpr std::int64_t kFarWeights = 256 * 1024;
+
+}  // namespace
+
+int conv_int8_band_rows(const ConvInt8Shape& shape, int bytes) {
+  // Of one group's channels: with several groups a band is copied for each of them.
+  const std::int64_t row_bytes = std::int64_t{shape.in_w + shape.pad_left + shape.pad_right} * (shape.in_c / shape.groups);
+  const std::int64_t rows = bytes / std::max<std::int64_t>(1, row_bytes) - shape.dilation_h * (shape.kernel_h - 1);
+  const std::int64_t weights =
+      std::int64_t{shape.out_c} * (shape.in_c / shape.groups) * shape.kernel_h * shape.kernel_w;
+  const std::int64_t least = weights > kFarWeights ? (kBandPixels + shape.out_w() - 1) / shape.out_w() : 1;
+  const int fit = static_cast<int>(std::clamp<std::int64_t>(std::max(rows / shape.stride_h, least), 1, shape.out_h()));
+  const int bands = (shape.out_h() + fit - 1) / fit;
+  return (shape.out_h() + bands - 1) / bands;
+}
 
 ConvInt8Shape fold_conv_int8(const ConvInt8Shape& shape) {
   const bool padded = shape.pad_top || shape.pad_left || shape.pad_bottom || shape.pad_right;

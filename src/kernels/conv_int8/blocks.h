@@ -12,6 +12,11 @@ namespace pare {
 // may cross the ends of rows and images.
 ConvInt8Shape fold_conv_int8(const ConvInt8Shape& shape);
 
+// Input bytes a band may read: with the weights of one block it should stay in a 48 KB L1.
+constexpr int kConvInt8BandBytes = 24 * 1024;
+// Output rows of a band that reads about `bytes` of a (folded) shape's input.
+int conv_int8_band_rows(const ConvInt8Shape& shape, int bytes = kConvInt8BandBytes);
+
 // The vectors of one convolution group, cut into blocks of nearly equal size.
 struct ConvInt8Blocks {
   int vectors = 0;

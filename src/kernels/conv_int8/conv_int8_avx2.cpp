@@ -60,6 +60,7 @@ void fill_sums(const ConvTileJob& job, int pixels, std::integer_sequence<int, I.
 struct Avx2 {
   static constexpr int kLanes = pare::kLanes;
   static constexpr int kGroup = 2;
+  static constexpr int kElement = 2;
   static constexpr int kMaxVectors = pare::kMaxVectors;
 
   static int max_pixels(int vectors) { return kMaxPixels[vectors]; }

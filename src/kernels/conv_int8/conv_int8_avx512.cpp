@@ -7,118 +7,16 @@
 #include <utility>
 
 #include "kernels/conv_int8/driver.h"
-#include "kernels/int8_epilogue/int8_epilogue_avx512.h"
+#include "kernels/conv_int8/finish_avx512.h"
 
 namespace pare {
 namespace {
 
-constexpr int kLanes = 16;
+constexpr int kLanes = kFinishLanes;
 constexpr int kMaxVectors = 4;
 // Sums + weights + one broadcast fit 32 registers.
 constexpr int kMaxPixels[] = {0, 14, 14, 9, 6};
 constexpr int kMaxQuads[] = {0, 6, 3, 2, 1};
-
-__mmask16 valid_lanes(int channels) {
-  return channels >= kLanes ? 0xffff : static_cast<__mmask16>((1u << channels) - 1);
-}
-
-// What a tile needs to write its output itself.
-struct Finish {
-  Int8Epilogue512 e;
-  std::uint8_t* output;
-  bool fused;  // else sums go to memory
-  bool mid, residual;
-};
-
-// One block of channels of some pixels, `step` bytes apart.
-struct Destination {
-  const Finish& finish;
-  const ConvTileOutput& out;
-  bool full, dense;
-  __mmask64 mask;
-  std::size_t index;  // of the next pixel's first channel
-
-  Destination(const Finish& f, const ConvTileOutput& o, int channels)
-      : finish(f),
-        out(o),
-        full(o.channels == channels),
-        dense(full && o.pitch == channels),
-        mask(o.channels >= 64 ? ~0ull : (1ull << o.channels) - 1),
-        index(o.pixel * o.pitch + o.channel) {}
-
-  // Bytes of Pixels pixels, Vectors x 16 bytes each.
-  template <int Pixels, int Vectors>
-  void store(__m512i bytes) const {
-    std::uint8_t* to = finish.output + index;
-    constexpr int kBytes = Pixels * Vectors * kLanes;
-    if (Vectors == 3 && full) {
-      // A masked store costs more than two plain ones.
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(bytes));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 32), _mm512_extracti32x4_epi32(bytes, 2));
-    } else if (dense || (full && Pixels == 1)) {
-      if constexpr (kBytes == 64)
-        _mm512_storeu_si512(to, bytes);
-      else
-        _mm512_mask_storeu_epi8(to, (1ull << kBytes) - 1, bytes);
-    } else if constexpr (Pixels == 1) {
-      _mm512_mask_storeu_epi8(to, mask, bytes);
-    } else if constexpr (Vectors == 2) {
-      store_half(to, _mm512_castsi512_si256(bytes));
-      store_half(to + out.pitch, _mm512_extracti64x4_epi64(bytes, 1));
-    } else {
-      store_quarter(to, _mm512_castsi512_si128(bytes));
-      store_quarter(to + out.pitch, _mm512_extracti32x4_epi32(bytes, 1));
-      if constexpr (Pixels > 2) store_quarter(to + 2 * std::size_t(out.pitch), _mm512_extracti32x4_epi32(bytes, 2));
-      if constexpr (Pixels > 3) store_quarter(to + 3 * std::size_t(out.pitch), _mm512_extracti32x4_epi32(bytes, 3));
-    }
-  }
-
- private:
-  void store_half(std::uint8_t* to, __m256i bytes) const {
-    if (full)
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
-    else
-      _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(mask), bytes);
-  }
-  void store_quarter(std::uint8_t* to, __m128i bytes) const {
-    if (full)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-    else
-      _mm_mask_storeu_epi8(to, static_cast<__mmask16>(mask), bytes);
-  }
-};
-
-// The epilogue and store of pixels [First, First + Count) of a tile: up to four vectors.
-template <int First, int Count, int Pixels, int Vectors>
-inline __attribute__((always_inline)) void finish_pixels(const __m512i (&sums)[Pixels][Vectors],
-                                                         const __m512 (&multipliers)[Vectors], Destination& to) {
-  const Int8Epilogue512& e = to.finish.e;
-  __m512 v[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < Count * Vectors; ++i) {
-    v[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[First + i / Vectors][i % Vectors]), multipliers[i % Vectors]);
-  }
-  if (to.finish.mid) {
-#pragma GCC unroll 4
-    for (int i = 0; i < Count * Vectors; ++i) v[i] = e.after_mid(v[i]);
-  }
-  if (to.finish.residual) {
-#pragma GCC unroll 4
-    for (int i = 0; i < Count * Vectors; ++i) {
-      const std::size_t index = to.index + (i / Vectors) * std::size_t(to.out.pitch) + i % Vectors * kLanes;
-      v[i] = _mm512_add_ps(
-          v[i], e.residual_term(index, to.full ? 0xffff : valid_lanes(to.out.channels - i % Vectors * kLanes)));
-    }
-  }
-  if (e.leaks) {
-#pragma GCC unroll 4
-    for (int i = 0; i < Count * Vectors; ++i) v[i] = e.leaked(v[i]);
-  }
-#pragma GCC unroll 4
-  for (int i = Count * Vectors; i < 4; ++i) v[i] = v[0];
-  to.store<Count, Vectors>(e.quantized(v));
-  to.index += Count * std::size_t(to.out.pitch);
-}
 
 template <int First, int Pixels, int Vectors>
 inline __attribute__((always_inline)) void finish_from(const __m512i (&sums)[Pixels][Vectors],
@@ -243,6 +141,7 @@ Tile tile_of(int count, int vectors, std::integer_sequence<int, V...>) {
 struct Avx512 {
   static constexpr int kLanes = pare::kLanes;
   static constexpr int kGroup = 4;
+  static constexpr int kElement = 1;
   static constexpr int kMaxVectors = pare::kMaxVectors;
 
   static int max_pixels(int vectors) { return kMaxPixels[vectors]; }
@@ -265,12 +164,7 @@ struct Avx512 {
 
   class Tiles {
    public:
-    Tiles(const ConvInt8Args& args, int channels)
-        : finish_{Int8Epilogue512(args.epilogue, channels), static_cast<std::uint8_t*>(args.output), false,
-                  args.epilogue.has_mid, args.epilogue.residual != nullptr},
-          real_(args.epilogue.type == Int8Output::f32) {
-      finish_.fused = !real_ && finish_.e.bounded && !finish_.e.activates;
-    }
+    Tiles(const ConvInt8Args& args, int channels) : finish_(args, channels) {}
 
     void run(const ConvTileJob& job, const ConvTileOutput& out, ConvTilePixels form) const {
       constexpr std::make_integer_sequence<int, kMaxVectors> kAll{};
@@ -279,59 +173,11 @@ struct Avx512 {
                         : form == ConvTilePixels::quads ? tile_of<true>(out.pixels / 4, out.vectors, kAll)
                                                         : tile_of<false>(out.pixels, out.vectors, kAll);
       tile(job, finish_, out);
-      if (!finish_.fused) write_sums(job.sums, out);
+      if (!finish_.fused) write_sums(finish_, job.sums, out);
     }
 
    private:
-    // Any output, one vector at a time: an activation's constants want the registers that the sums of a tile hold. The
-    // usual ones have a loop of their own, in which these constants stay there.
-    void write_sums(const std::int32_t* sums, const ConvTileOutput& out) const {
-      const Int8Epilogue512& e = finish_.e;
-      const bool plain = !real_ && !finish_.mid && !finish_.residual && e.first.kind == Int8Activation::none && e.last.coarse;
-      const float scale = e.last.scale, alpha = e.last.alpha;
-      if (plain && e.last.kind == Int8Activation::swish)
-        write_bytes(sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kSigmoidGate, 2, alpha, v), _mm512_set1_ps(scale)); });
-      else if (plain && e.last.kind == Int8Activation::gelu)
-        write_bytes(sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kGaussGate, 6, 1, v), _mm512_set1_ps(scale)); });
-      else
-        write_any(sums, out);
-    }
-
-    template <class Function>
-    void write_bytes(const std::int32_t* sums, const ConvTileOutput& out, Function function) const {
-      const Int8Epilogue512 e = finish_.e;
-      for (int v = 0; v < out.vectors; ++v) {
-        const __mmask16 mask = valid_lanes(out.channels - v * kLanes);
-        const __m512 multiplier = _mm512_load_ps(out.multiplier + v * kLanes);
-        std::uint8_t* to = finish_.output + out.pixel * out.pitch + out.channel + v * kLanes;
-        const std::int32_t* from = sums + v * kLanes;
-        for (int p = 0; p < out.pixels; ++p, to += out.pitch, from += out.vectors * kLanes)
-          _mm_mask_storeu_epi8(to, mask, e.quantized(function(_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(from)), multiplier))));
-      }
-    }
-
-    void write_any(const std::int32_t* sums, const ConvTileOutput& out) const {
-      const Int8Epilogue512& e = finish_.e;
-      for (int p = 0; p < out.pixels; ++p) {
-        for (int v = 0; v < out.vectors; ++v, sums += kLanes) {
-          const __mmask16 mask = valid_lanes(out.channels - v * kLanes);
-          const std::size_t index = (out.pixel + p) * out.pitch + out.channel + v * kLanes;
-          __m512 y =
-              _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), _mm512_load_ps(out.multiplier + v * kLanes));
-          y = Int8Epilogue512::after(e.first, y);
-          if (finish_.mid) y = e.after_mid(y);
-          if (finish_.residual) y = _mm512_add_ps(y, e.residual_term(index, mask));
-          y = Int8Epilogue512::after(e.last, y);
-          if (real_)
-            _mm512_mask_storeu_ps(reinterpret_cast<float*>(finish_.output) + index, mask, e.limited(y));
-          else
-            _mm_mask_storeu_epi8(finish_.output + index, mask, e.quantized(y));
-        }
-      }
-    }
-
     Finish finish_;
-    bool real_;
   };
 };
 

@@ -9,6 +9,7 @@ namespace {
 struct Base {
   static constexpr int kLanes = 16;
   static constexpr int kGroup = 4;
+  static constexpr int kElement = 1;
   static constexpr int kMaxVectors = 1;
   static constexpr int kPixels = 4;
 

@@ -4,7 +4,7 @@
 //   kLanes, kGroup     as in ConvInt8Kernel
 //   kMaxVectors, max_pixels(vectors), max_quads(vectors)
 //   max_row_quads(vectors)  quads of a row tile, 0 if there are none
-//   copy(to, from, bytes, flip), fill(to, count, value): into scratch of kElement bytes an input byte
+//   kElement, copy, fill: see conv_int8/bands.h
 //   Tiles: a type whose run() computes and writes a tile
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/conv_int8/bands.h"
 #include "kernels/conv_int8/blocks.h"
 #include "kernels/conv_int8/conv_int8.h"
 
@@ -54,28 +55,14 @@ class ConvInt8Driver {
   }
 
  private:
-  static constexpr int kElement = 4 / Isa::kGroup;
-
-  // Input rows under a band of output rows.
-  struct Band {
-    const std::uint8_t* input;  // the first tap of the band's first pixel
-    std::ptrdiff_t row_step;    // bytes to the next output row
-    std::ptrdiff_t col_step;    // bytes to the next output pixel
-    std::size_t pixel;          // index of the first output pixel
-    int pixels;
-  };
-
   ConvInt8Driver(const PackedConvInt8& packed, const ConvInt8Args& args)
       : packed_(packed),
         shape_(packed.shape),
         args_(args),
         tiles_(args, packed.shape.out_c),
-        blocks_(conv_int8_blocks(packed, Isa::kLanes)) {
-    in_c_ = shape_.in_c / shape_.groups;
-    pixel_bytes_ = packed.direct ? shape_.in_c : in_c_ * kElement;
-    padded_w_ = shape_.in_w + shape_.pad_left + shape_.pad_right;
-    row_bytes_ = pixel_bytes_ * padded_w_;
-  }
+        blocks_(conv_int8_blocks(packed, Isa::kLanes)),
+        bands_(packed, args),
+        in_c_(shape_.in_c / shape_.groups) {}
 
   void run_share(int thread, int threads) {
     const std::int64_t out_h = shape_.out_h();
@@ -88,66 +75,15 @@ class ConvInt8Driver {
       for (std::int64_t row = share.row_begin; row < share.row_end;) {
         const std::int64_t image = row / out_h;
         const std::int64_t end = std::min({share.row_end, (image + 1) * out_h, row + packed_.tiling.band_rows});
-        const Band band = prepare_band(group, static_cast<int>(image), static_cast<int>(row - image * out_h),
-                                       static_cast<int>(end - row));
+        const ConvInt8Band band = bands_.prepare(group, static_cast<int>(image), static_cast<int>(row - image * out_h),
+                                                 static_cast<int>(end - row));
         for (int block = share.block_begin; block < share.block_end; ++block) run_block(band, group, block);
         row = end;
       }
     }
   }
 
-  Band prepare_band(int group, int image, int out_row, int rows) {
-    const std::uint8_t* input = static_cast<const std::uint8_t*>(args_.input) +
-                                std::size_t(image) * shape_.in_h * shape_.in_w * shape_.in_c +
-                                std::size_t(group) * in_c_;
-    Band band;
-    band.row_step = row_bytes_ * shape_.stride_h;
-    band.col_step = pixel_bytes_ * shape_.stride_w;
-    band.pixel = (std::size_t(image) * shape_.out_h() + out_row) * shape_.out_w();
-    band.pixels = rows * shape_.out_w();
-    const int first_row = out_row * shape_.stride_h - shape_.pad_top;
-    if (packed_.direct) {
-      band.input = input + std::ptrdiff_t(first_row) * row_bytes_;
-      return band;
-    }
-    band.input = static_cast<const std::uint8_t*>(args_.scratch);
-    const int in_rows = (rows - 1) * shape_.stride_h + shape_.dilation_h * (shape_.kernel_h - 1) + 1;
-    copy_rows(input, first_row, in_rows);
-    return band;
-  }
-
-  // Input rows [first, first + count) with their padding into scratch; padding holds the input's zero point.
-  void copy_rows(const std::uint8_t* input, int first, int count) {
-    std::uint8_t* to = static_cast<std::uint8_t*>(args_.scratch);
-    const std::uint8_t flip = packed_.input_signed ? 0x80 : 0;
-    const int left = shape_.pad_left * in_c_, right = shape_.pad_right * in_c_;
-    const std::size_t in_row = std::size_t(shape_.in_w) * shape_.in_c;
-    if (shape_.groups == 1 && padded_w_ == shape_.in_w && first >= 0 && first + count <= shape_.in_h) {
-      Isa::copy(to, input + first * in_row, in_row * count, flip);
-      return;
-    }
-    for (int row = first; row < first + count; ++row, to += row_bytes_) {
-      if (row < 0 || row >= shape_.in_h) {
-        Isa::fill(to, padded_w_ * in_c_, packed_.input_zero);
-        continue;
-      }
-      const std::uint8_t* from = input + row * in_row;
-      std::uint8_t* at = to + left * kElement;
-      Isa::fill(to, left, packed_.input_zero);
-      if (shape_.groups == 1) {
-        Isa::copy(at, from, in_row, flip);
-        at += in_row * kElement;
-      } else {
-        // Values of their own: stores of bytes might change members, as far as the compiler knows.
-        const int channels = in_c_, apart = shape_.in_c, width = shape_.in_w;
-        const std::ptrdiff_t step = pixel_bytes_;
-        for (int col = 0; col < width; ++col, at += step, from += apart) Isa::copy(at, from, channels, flip);
-      }
-      Isa::fill(at, right, packed_.input_zero);
-    }
-  }
-
-  void run_block(const Band& band, int group, int block) {
+  void run_block(const ConvInt8Band& band, int group, int block) {
     const int first = blocks_.begin(block);
     const int vectors = blocks_.begin(block + 1) - first;
     const int out_c = shape_.out_c / shape_.groups;
@@ -171,7 +107,7 @@ class ConvInt8Driver {
   }
 
   // Pixels of a band in tiles: rows or quads of neighbours where the shape allows, single pixels else.
-  void run_tiles(const Band& band, ConvTileJob& job, ConvTileOutput& out) {
+  void run_tiles(const ConvInt8Band& band, ConvTileJob& job, ConvTileOutput& out) {
     const int out_w = shape_.out_w();
     const bool quads = out_w == 1 || out_w % 4 == 0;
     const bool taps_overlap =
@@ -192,36 +128,22 @@ class ConvInt8Driver {
   }
 
   // `units` pixels (or quads) from pixel `first` in tiles of nearly equal size, `most` units at most.
-  void cut(const Band& band, ConvTileJob& job, ConvTileOutput& out, int first, int units, int most,
+  void cut(const ConvInt8Band& band, ConvTileJob& job, ConvTileOutput& out, int first, int units, int most,
            ConvTilePixels form) {
     const int step = form == ConvTilePixels::single ? 1 : 4;
     const int tiles = (units + most - 1) / most;
     for (int tile = 0; tile < tiles; ++tile) {
       const int begin = units * tile / tiles, end = units * (tile + 1) / tiles;
-      point(band, job, first + begin * step, form == ConvTilePixels::row ? 1 : end - begin, step);
+      bands_.point(band, job.pixels, first + begin * step, form == ConvTilePixels::row ? 1 : end - begin, step);
       run_tile(band, job, out, first + begin * step, (end - begin) * step, form);
     }
   }
 
-  void run_tile(const Band& band, const ConvTileJob& job, ConvTileOutput& out, int pixel, int pixels,
+  void run_tile(const ConvInt8Band& band, const ConvTileJob& job, ConvTileOutput& out, int pixel, int pixels,
                 ConvTilePixels form) {
     out.pixel = band.pixel + pixel;
     out.pixels = pixels;
     tiles_.run(job, out, form);
-  }
-
-  void point(const Band& band, ConvTileJob& job, int pixel, int count, int step) {
-    const int out_w = shape_.out_w();
-    int col = pixel % out_w;
-    const std::uint8_t* row = band.input + (pixel / out_w) * band.row_step;
-    for (int i = 0; i < count; ++i) {
-      job.pixels[i] = row + col * band.col_step;
-      col += step;
-      while (col >= out_w) {
-        col -= out_w;
-        row += band.row_step;
-      }
-    }
   }
 
   const PackedConvInt8& packed_;
@@ -229,10 +151,8 @@ class ConvInt8Driver {
   const ConvInt8Args& args_;
   typename Isa::Tiles tiles_;
   ConvInt8Blocks blocks_;
+  ConvInt8Bands<Isa, PackedConvInt8> bands_;
   int in_c_;
-  std::ptrdiff_t pixel_bytes_;  // between neighbouring input pixels, in scratch or in the input
-  int padded_w_;
-  std::ptrdiff_t row_bytes_;
 };
 
 }  // namespace pare

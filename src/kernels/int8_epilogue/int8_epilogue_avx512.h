@@ -92,6 +92,10 @@ struct Int8Epilogue512 {
   __m512 residual_term(std::size_t index, __mmask16 mask) const {
     const __m128i bytes = mask == 0xffff ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(residual + index))
                                          : _mm_maskz_loadu_epi8(mask, residual + index);
+    return residual_value(bytes);
+  }
+
+  __m512 residual_value(__m128i bytes) const {
     const __m512i r = _mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm_xor_si128(bytes, residual_flip)), residual_zero);
     return _mm512_mul_ps(_mm512_cvtepi32_ps(r), residual_scale);
   }

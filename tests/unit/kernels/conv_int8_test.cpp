@@ -7,50 +7,13 @@
 #include <algorithm>
 #include <string>
 
-#include "unit/kernels/int8_reference.h"
+#include "unit/kernels/conv_int8_reference.h"
 
 namespace pare {
 namespace {
 
-struct Case {
-  ConvInt8Shape shape;
-  EpilogueCase epilogue;
-  bool input_signed = false;
-  int input_zero = 3;
-  bool extreme = false;
-  bool bias = true;
-};
-
-// Sums by NCHW loops straight from the definition, in int64.
-std::vector<std::int64_t> reference_sums(const Case& c, const std::vector<std::uint8_t>& x,
-                                         const std::vector<std::int8_t>& w, const std::vector<std::int32_t>& bias) {
-  const ConvInt8Shape& s = c.shape;
-  const int icg = s.in_c / s.groups, ocg = s.out_c / s.groups;
-  std::vector<std::int64_t> sums;
-  for (int n = 0; n < s.batch; ++n)
-    for (int oh = 0; oh < s.out_h(); ++oh)
-      for (int ow = 0; ow < s.out_w(); ++ow)
-        for (int oc = 0; oc < s.out_c; ++oc) {
-          std::int64_t sum = c.bias ? bias[oc] : 0;
-          for (int ic = 0; ic < icg; ++ic)
-            for (int kh = 0; kh < s.kernel_h; ++kh)
-              for (int kw = 0; kw < s.kernel_w; ++kw) {
-                const int ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-                const int iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-                if (ih < 0 || iw < 0 || ih >= s.in_h || iw >= s.in_w) continue;
-                const int channel = oc / ocg * icg + ic;
-                const int value =
-                    int8_value(x[((std::size_t(n) * s.in_h + ih) * s.in_w + iw) * s.in_c + channel], c.input_signed);
-                sum += std::int64_t(value - c.input_zero) *
-                       w[((std::size_t(oc) * icg + ic) * s.kernel_h + kh) * s.kernel_w + kw];
-              }
-          sums.push_back(sum);
-        }
-  return sums;
-}
-
 // All tilings and thread counts of one kernel on one case; returns the output, which must be that of every other kernel.
-std::vector<std::uint8_t> check_kernel(const ConvInt8Kernel& kernel, const Case& c, bool every_tiling) {
+std::vector<std::uint8_t> check_kernel(const ConvInt8Kernel& kernel, const ConvInt8Case& c, bool every_tiling) {
   const ConvInt8Shape& s = c.shape;
   std::mt19937 random(s.in_c * 131 + s.out_c * 17 + s.kernel_h);
   const auto x = random_bytes(random, std::size_t(s.batch) * s.in_h * s.in_w * s.in_c, c.extreme);
@@ -58,7 +21,7 @@ std::vector<std::uint8_t> check_kernel(const ConvInt8Kernel& kernel, const Case&
   std::vector<std::int32_t> bias(s.out_c);
   for (auto& b : bias) b = static_cast<int>(random() % 20001) - 10000;
   const std::size_t count = std::size_t(s.batch) * s.out_h() * s.out_w() * s.out_c;
-  const auto sums = reference_sums(c, x, w, bias);
+  const auto sums = conv_int8_reference_sums(c, x, w, bias);
   EpilogueData data(random, c.epilogue, count, s.out_c, sums);
   const auto expected = data.reference(sums, s.out_c);
 
@@ -88,7 +51,7 @@ std::vector<std::uint8_t> check_kernel(const ConvInt8Kernel& kernel, const Case&
   return last;
 }
 
-void check(const Case& c, bool every_tiling = false) {
+void check(const ConvInt8Case& c, bool every_tiling = false) {
   std::vector<std::uint8_t> first;
   for (const ConvInt8Kernel& kernel : conv_int8_kernels()) {
     if (!kernel.supported()) continue;
@@ -96,11 +59,6 @@ void check(const Case& c, bool every_tiling = false) {
     if (first.empty()) first = output;
     ASSERT_EQ(output, first) << kernel.name;
   }
-}
-
-// h, w, in_c, out_c, kernel, stride, pad
-ConvInt8Shape square(int h, int w, int in_c, int out_c, int k, int stride, int pad) {
-  return {1, h, w, in_c, out_c, 1, k, k, stride, stride, 1, 1, pad, pad, pad, pad};
 }
 
 TEST(ConvInt8, ShapesOfNetworks) {
