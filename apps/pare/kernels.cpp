@@ -4,6 +4,7 @@
 #include "kernels/elementwise_int8/elementwise_int8.h"
 #include "kernels/float_attention/float_attention.h"
 #include "kernels/float_rows/float_rows.h"
+#include "kernels/sparse_int8/sparse_int8.h"
 
 namespace pare {
 namespace {
@@ -29,6 +30,7 @@ CatalogPage page() {
     }
   };
   add(conv_int8_kernels(), "8-bit convolution and linear layers");
+  add(sparse_int8_kernels(), "8-bit convolution and linear layers of pruned weights");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
   add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
   add(float_attention_kernels(), "attention of a block of rows of one head");

@@ -1,0 +1,121 @@
+#pragma once
+// The loops around a tile, the same for every instruction set. Only for the sparse_int8_*.cpp files: `Isa` must be a type of
+// an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
+//   kLanes                as in SparseInt8Kernel
+//   kElement, copy, fill  see conv_int8/bands.h
+//   gather(job), blocks<Together>(job)   the sums of a tile
+//   Finish(packed, args)  whose run(tile, block, channel, sums) writes a tile's outputs
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/conv_int8/bands.h"
+#include "kernels/conv_int8/driver.h"
+#include "kernels/sparse_int8/sparse_int8.h"
+
+namespace pare {
+
+constexpr int kMaxSparsePixels = 12;
+
+// sums[pixel][lane] = bias + products of one strip, or of strips together.
+struct SparseTileJob {
+  const std::uint8_t* pixels[kMaxSparsePixels];  // first input byte of each pixel
+  int count;                                     // of pixels
+  const SparseInt8Window* windows;
+  const SparseInt8Window* windows_end;
+  const std::uint8_t* stream;
+  const std::int32_t* bias;
+  std::int32_t* sums;
+  int pitch;       // sums from one pixel to the next
+  int run_bytes;   // bytes of a window that may be read, if fewer than the window has; else 0
+};
+
+template <class Isa>
+class SparseInt8Driver {
+ public:
+  static void run(const PackedSparseInt8& packed, const ConvInt8Args& args, int thread, int threads) {
+    SparseInt8Driver driver(packed, args);
+    driver.run_share(thread, threads);
+  }
+
+ private:
+  SparseInt8Driver(const PackedSparseInt8& packed, const ConvInt8Args& args)
+      : packed_(packed), shape_(packed.shape), args_(args), bands_(packed, args), finish_(packed, args) {}
+
+  // Threads share the pixels where there are enough for tiles of full size, else the blocks, by their cost.
+  void run_share(int thread, int threads) {
+    const std::int64_t out_h = shape_.out_h(), rows = shape_.batch * out_h;
+    const bool by_rows = rows >= threads && rows * shape_.out_w() >= std::int64_t{2} * threads * packed_.form.pixels;
+    const std::int64_t begin = by_rows ? rows * thread / threads : 0;
+    const std::int64_t end = by_rows ? rows * (thread + 1) / threads : rows;
+    const int first = by_rows ? 0 : share_begin(thread, threads), last = by_rows ? packed_.blocks() : share_begin(thread + 1, threads);
+    if (first == last) return;
+    for (std::int64_t row = begin; row < end;) {
+      const std::int64_t image = row / out_h;
+      const std::int64_t next = std::min({end, (image + 1) * out_h, row + packed_.band_rows});
+      const ConvInt8Band band =
+          bands_.prepare(0, static_cast<int>(image), static_cast<int>(row - image * out_h), static_cast<int>(next - row));
+      for (int block = first; block < last; ++block) run_block(band, block);
+      row = next;
+    }
+  }
+
+  int share_begin(int thread, int threads) const {
+    const std::int64_t all = packed_.cost.back();
+    int block = 0;
+    while (block < packed_.blocks() && (packed_.cost[block] + packed_.cost[block + 1]) * threads < 2 * all * thread) ++block;
+    return thread == threads ? packed_.blocks() : block;
+  }
+
+  void run_block(const ConvInt8Band& band, int block) {
+    constexpr int kStrips = kSparseInt8Block / Isa::kLanes;
+    const int channel = block * kSparseInt8Block;
+    const int channels = std::min(kSparseInt8Block, shape_.out_c - channel);
+    const int together = std::max(1, packed_.form.together);
+    const int strips = (channels + together * Isa::kLanes - 1) / (together * Isa::kLanes) * together;
+    alignas(64) float multiplier[kSparseInt8Block] = {};
+    const std::uint8_t* lanes = &packed_.channel[std::size_t(block) * kSparseInt8Block];
+    for (int i = 0; i < kSparseInt8Block; ++i) multiplier[i] = lanes[i] < channels ? args_.epilogue.multiplier[channel + lanes[i]] : 0;
+    alignas(64) std::int32_t sums[kMaxSparsePixels * kSparseInt8Block];
+    const int pitch = args_.epilogue.pitch > 0 ? args_.epilogue.pitch : shape_.out_c;
+    ConvTileOutput out{0, 0, strips, channel, channels, pitch, multiplier};
+    SparseTileJob job;
+    job.run_bytes = packed_.direct && packed_.run_bytes < kSparseInt8Block ? packed_.run_bytes : 0;
+    job.pitch = strips * Isa::kLanes;
+    const SparseInt8Strip* lists = &packed_.strips[std::size_t(block) * (kStrips / together)];
+    const std::int32_t* bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + block * kSparseInt8Block;
+    const int tiles = (band.pixels + packed_.form.pixels - 1) / packed_.form.pixels;
+    for (int tile = 0; tile < tiles; ++tile) {
+      const int begin = static_cast<int>(std::int64_t{band.pixels} * tile / tiles);
+      job.count = static_cast<int>(std::int64_t{band.pixels} * (tile + 1) / tiles) - begin;
+      bands_.point(band, job.pixels, begin, job.count, 1);
+      for (int strip = 0; strip < strips; strip += together) {
+        const SparseInt8Strip* list = lists + strip / together;
+        job.windows = packed_.windows.data() + list->window;
+        job.windows_end = packed_.windows.data() + list[1].window;
+        job.stream = packed_.stream.data()[list->line].bytes;
+        job.bias = bias + strip * Isa::kLanes;
+        job.sums = sums + strip * Isa::kLanes;
+        if (packed_.form.together == 0)
+          Isa::gather(job);
+        else if (together == 2)
+          Isa::template blocks<2>(job);
+        else
+          Isa::template blocks<1>(job);
+      }
+      out.pixel = band.pixel + begin;
+      out.pixels = job.count;
+      finish_.run(out, block, sums);
+    }
+  }
+
+  const PackedSparseInt8& packed_;
+  const ConvInt8Shape& shape_;
+  const ConvInt8Args& args_;
+  ConvInt8Bands<Isa, PackedSparseInt8> bands_;
+  typename Isa::Finish finish_;
+};
+
+}  // namespace pare
