@@ -47,6 +47,8 @@ struct Forward {
   const Array& in(size_t i) const { return inputs[i]; }
 };
 
+class Links;
+class Narrowing;
 struct Op {
   const char* name;
   const char* domain;                       // "" is ai.onnx
@@ -58,6 +60,9 @@ struct Op {
   int64_t (*macs)(const Node& node, std::span<const Dims> inputs, std::span<const Dims> outputs);
   const char* summary;                      // one line for docs and `pare ops`
   int weight_input = -1;                    // the input whose constant counts as a weight
+  // For cutting channels (links.h). What is cut together; null: nothing that the operator reads or makes can be cut.
+  void (*links)(Links& links) = nullptr;
+  void (*narrow)(Narrowing& narrowing) = nullptr;  // attributes and constants that hold extents follow; null: there are none
 };
 
 // Every node by its reference forward. Inputs by position (types are cast where the graph declares one); the graph's

@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -64,7 +64,7 @@ void forward_clip(Forward& f) {
 
 }  // namespace
 
-#define ROW(id, name, least, most, summary) const Op op_##id{name, "", least, most, 1, 1, infer_same, forward_##id, nullptr, summary};
+#define ROW(id, name, least, most, summary) const Op op_##id{name, "", least, most, 1, 1, infer_same, forward_##id, nullptr, summary, -1, links_broadcast};
 ROW(relu, "Relu", 1, 1, "max(x, 0)")
 ROW(leaky_relu, "LeakyRelu", 1, 1, "x, or alpha·x where negative")
 ROW(prelu, "PRelu", 2, 2, "x, or slope·x where negative")

@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -143,21 +143,21 @@ void forward_where(Forward& f) {
 
 }  // namespace
 
-const Op op_add{"Add", "", 2, 2, 1, 1, infer_broadcast, forward_add, nullptr, "a + b"};
-const Op op_sub{"Sub", "", 2, 2, 1, 1, infer_broadcast, forward_sub, nullptr, "a - b"};
-const Op op_mul{"Mul", "", 2, 2, 1, 1, infer_broadcast, forward_mul, nullptr, "a · b"};
-const Op op_div{"Div", "", 2, 2, 1, 1, infer_broadcast, forward_div, nullptr, "a / b"};
-const Op op_mod{"Mod", "", 2, 2, 1, 1, infer_broadcast, forward_mod, nullptr, "remainder of a / b"};
-const Op op_pow{"Pow", "", 2, 2, 1, 1, infer_broadcast, forward_pow, nullptr, "a to the power of b"};
-const Op op_minimum{"Min", "", 1, -1, 1, 1, infer_broadcast, forward_minimum, nullptr, "smallest of the inputs"};
-const Op op_maximum{"Max", "", 1, -1, 1, 1, infer_broadcast, forward_maximum, nullptr, "largest of the inputs"};
-const Op op_sum{"Sum", "", 1, -1, 1, 1, infer_broadcast, forward_add, nullptr, "sum of the inputs"};
-const Op op_mean{"Mean", "", 1, -1, 1, 1, infer_broadcast, forward_mean, nullptr, "mean of the inputs"};
-const Op op_where{"Where", "", 3, 3, 1, 1, infer_where, forward_where, nullptr, "one of two inputs by a condition"};
-const Op op_equal{"Equal", "", 2, 2, 1, 1, infer_compare, forward_equal, nullptr, "a = b"};
-const Op op_greater{"Greater", "", 2, 2, 1, 1, infer_compare, forward_greater, nullptr, "a > b"};
-const Op op_greater_or_equal{"GreaterOrEqual", "", 2, 2, 1, 1, infer_compare, forward_greater_or_equal, nullptr, "a ≥ b"};
-const Op op_less{"Less", "", 2, 2, 1, 1, infer_compare, forward_less, nullptr, "a < b"};
-const Op op_less_or_equal{"LessOrEqual", "", 2, 2, 1, 1, infer_compare, forward_less_or_equal, nullptr, "a ≤ b"};
+const Op op_add{"Add", "", 2, 2, 1, 1, infer_broadcast, forward_add, nullptr, "a + b", -1, links_broadcast};
+const Op op_sub{"Sub", "", 2, 2, 1, 1, infer_broadcast, forward_sub, nullptr, "a - b", -1, links_broadcast};
+const Op op_mul{"Mul", "", 2, 2, 1, 1, infer_broadcast, forward_mul, nullptr, "a · b", -1, links_broadcast};
+const Op op_div{"Div", "", 2, 2, 1, 1, infer_broadcast, forward_div, nullptr, "a / b", -1, links_broadcast};
+const Op op_mod{"Mod", "", 2, 2, 1, 1, infer_broadcast, forward_mod, nullptr, "remainder of a / b", -1, links_broadcast};
+const Op op_pow{"Pow", "", 2, 2, 1, 1, infer_broadcast, forward_pow, nullptr, "a to the power of b", -1, links_broadcast};
+const Op op_minimum{"Min", "", 1, -1, 1, 1, infer_broadcast, forward_minimum, nullptr, "smallest of the inputs", -1, links_broadcast};
+const Op op_maximum{"Max", "", 1, -1, 1, 1, infer_broadcast, forward_maximum, nullptr, "largest of the inputs", -1, links_broadcast};
+const Op op_sum{"Sum", "", 1, -1, 1, 1, infer_broadcast, forward_add, nullptr, "sum of the inputs", -1, links_broadcast};
+const Op op_mean{"Mean", "", 1, -1, 1, 1, infer_broadcast, forward_mean, nullptr, "mean of the inputs", -1, links_broadcast};
+const Op op_where{"Where", "", 3, 3, 1, 1, infer_where, forward_where, nullptr, "one of two inputs by a condition", -1, links_broadcast};
+const Op op_equal{"Equal", "", 2, 2, 1, 1, infer_compare, forward_equal, nullptr, "a = b", -1, links_broadcast};
+const Op op_greater{"Greater", "", 2, 2, 1, 1, infer_compare, forward_greater, nullptr, "a > b", -1, links_broadcast};
+const Op op_greater_or_equal{"GreaterOrEqual", "", 2, 2, 1, 1, infer_compare, forward_greater_or_equal, nullptr, "a ≥ b", -1, links_broadcast};
+const Op op_less{"Less", "", 2, 2, 1, 1, infer_compare, forward_less, nullptr, "a < b", -1, links_broadcast};
+const Op op_less_or_equal{"LessOrEqual", "", 2, 2, 1, 1, infer_compare, forward_less_or_equal, nullptr, "a ≤ b", -1, links_broadcast};
 
 }  // namespace pare

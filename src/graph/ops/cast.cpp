@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -43,7 +43,7 @@ void forward_bit_cast(Forward& f) {
 
 }  // namespace
 
-const Op op_cast{"Cast", "", 1, 1, 1, 1, infer_cast, forward_cast, nullptr, "another element type"};
+const Op op_cast{"Cast", "", 1, 1, 1, 1, infer_cast, forward_cast, nullptr, "another element type", -1, links_broadcast};
 const Op op_cast_like{"CastLike", "", 2, 2, 1, 1, infer_cast_like, forward_cast_like, nullptr, "the element type of another tensor"};
 const Op op_bit_cast{"BitCast", "", 1, 1, 1, 1, infer_cast, forward_bit_cast, nullptr, "the same bits as another element type"};
 

@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -189,8 +189,8 @@ void forward_conv_transpose(Forward& f) {
 
 }  // namespace
 
-const Op op_conv{"Conv", "", 2, 3, 1, 1, infer_conv, forward_conv, macs_conv, "convolution over any number of spatial axes", 1};
+const Op op_conv{"Conv", "", 2, 3, 1, 1, infer_conv, forward_conv, macs_conv, "convolution over any number of spatial axes", 1, links_conv, narrow_conv};
 const Op op_conv_transpose{"ConvTranspose", "", 2, 3, 1, 1, infer_conv_transpose, forward_conv_transpose, macs_conv_transpose,
-                           "transposed convolution", 1};
+                           "transposed convolution", 1, links_conv_transpose, narrow_conv};
 
 }  // namespace pare

@@ -1,8 +1,9 @@
 // Einsum: a sum of products over labelled axes.
 #include <cctype>
 #include <map>
+#include <set>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -165,6 +166,29 @@ void forward_einsum(Forward& f) {
 
 }  // namespace
 
-const Op op_einsum{"Einsum", "", 1, -1, 1, 1, infer_einsum, forward_einsum, nullptr, "a sum of products over labelled axes"};
+// An axis of one label is one axis wherever it stands.
+void links_einsum(Links& l) {
+  std::vector<size_t> ranks;
+  for (ValueId id : l.node().inputs) ranks.push_back(size_t(l.rank(id)));
+  const Equation equation = parse_equation(l.node(), ranks);
+  std::map<int, std::pair<ValueId, int>> seen;  // the first place of a label where it is not stretched
+  std::map<int, int> factors;                   // activations that have it
+  const auto visit = [&](ValueId id, const std::vector<int>& labels) {
+    for (size_t i = 0; i < labels.size(); ++i) {
+      if (l.extent(id, int(i)) == 1) continue;
+      const auto [it, fresh] = seen.emplace(labels[i], std::make_pair(id, int(i)));
+      if (!fresh) l.tie(id, int(i), it->second.first, it->second.second);
+    }
+  };
+  for (size_t t = 0; t < l.node().inputs.size(); ++t) {
+    visit(l.in(t), equation.terms[t]);
+    for (int label : std::set<int>(equation.terms[t].begin(), equation.terms[t].end())) factors[label] += !l.constant(l.in(t));
+  }
+  visit(l.out(), equation.result);
+  for (size_t i = 0; i < equation.result.size(); ++i)
+    if (factors[equation.result[i]] > 1 && l.extent(l.out(), int(i)) > 1) l.mark_heads(l.out(), int(i));
+}
+
+const Op op_einsum{"Einsum", "", 1, -1, 1, 1, infer_einsum, forward_einsum, nullptr, "a sum of products over labelled axes", -1, links_einsum};
 
 }  // namespace pare

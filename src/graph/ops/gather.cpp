@@ -1,7 +1,7 @@
 // Operators that take elements by index, and what their reverse, scatter.cpp, does not share.
 #include <cstring>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -168,7 +168,7 @@ void forward_one_hot(Forward& f) {
 
 }  // namespace
 
-const Op op_gather{"Gather", "", 2, 2, 1, 1, infer_gather, forward_gather, nullptr, "entries by index, embeddings", 0};
+const Op op_gather{"Gather", "", 2, 2, 1, 1, infer_gather, forward_gather, nullptr, "entries by index, embeddings", 0, links_gather, narrow_gather};
 const Op op_gather_elements{"GatherElements", "", 2, 2, 1, 1, infer_gather_elements, forward_gather_elements, nullptr, "elements by index along an axis"};
 const Op op_gather_nd{"GatherND", "", 2, 2, 1, 1, infer_gather_nd, forward_gather_nd, nullptr, "slices by tuples of indices"};
 const Op op_compress{"Compress", "", 2, 2, 1, 1, infer_compress, forward_compress, nullptr, "entries where a condition holds"};

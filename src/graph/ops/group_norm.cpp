@@ -1,5 +1,5 @@
 // Normalizations over groups, instances, chosen axes and by a norm; those over channels and last axes are in normalize.cpp.
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -109,10 +109,10 @@ void forward_lp_normalization(Forward& f) {
 
 }  // namespace
 
-const Op op_group_normalization{"GroupNormalization", "", 3, 3, 1, 1, infer_same, forward_group_normalization, nullptr, "normalization over groups of channels"};
-const Op op_instance_normalization{"InstanceNormalization", "", 3, 3, 1, 1, infer_same, forward_instance_normalization, nullptr, "normalization of each channel of each sample"};
-const Op op_rms_normalization{"RMSNormalization", "", 2, 2, 1, 1, infer_rms_normalization, forward_rms_normalization, nullptr, "division by the root of the mean square"};
+const Op op_group_normalization{"GroupNormalization", "", 3, 3, 1, 1, infer_same, forward_group_normalization, nullptr, "normalization over groups of channels", -1, links_group_normalization, narrow_group_normalization};
+const Op op_instance_normalization{"InstanceNormalization", "", 3, 3, 1, 1, infer_same, forward_instance_normalization, nullptr, "normalization of each channel of each sample", -1, links_instance_normalization};
+const Op op_rms_normalization{"RMSNormalization", "", 2, 2, 1, 1, infer_rms_normalization, forward_rms_normalization, nullptr, "division by the root of the mean square", -1, links_layer_normalization};
 const Op op_mean_variance{"MeanVarianceNormalization", "", 1, 1, 1, 1, infer_same, forward_mean_variance, nullptr, "zero mean and unit variance over axes"};
-const Op op_lp_normalization{"LpNormalization", "", 1, 1, 1, 1, infer_same, forward_lp_normalization, nullptr, "division by a norm along an axis"};
+const Op op_lp_normalization{"LpNormalization", "", 1, 1, 1, 1, infer_same, forward_lp_normalization, nullptr, "division by a norm along an axis", -1, links_along_axis};
 
 }  // namespace pare

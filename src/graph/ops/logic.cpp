@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -83,7 +83,7 @@ void infer_logic(Inference& in) {
 
 }  // namespace
 
-#define ROW(id, name, inputs, infer, summary) const Op op_##id{name, "", inputs, inputs, 1, 1, infer, forward_##id, nullptr, summary};
+#define ROW(id, name, inputs, infer, summary) const Op op_##id{name, "", inputs, inputs, 1, 1, infer, forward_##id, nullptr, summary, -1, links_broadcast};
 ROW(logical_and, "And", 2, infer_logic, "a and b")
 ROW(logical_or, "Or", 2, infer_logic, "a or b")
 ROW(logical_xor, "Xor", 2, infer_logic, "either a or b")

@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -146,7 +146,7 @@ void forward_gemm(Forward& f) {
 
 }  // namespace
 
-const Op op_matmul{"MatMul", "", 2, 2, 1, 1, infer_matmul, forward_matmul, macs_matmul, "matrix product, numpy's broadcasting", 1};
-const Op op_gemm{"Gemm", "", 2, 3, 1, 1, infer_gemm, forward_gemm, macs_gemm, "alpha·A·B + beta·C, a linear layer", 1};
+const Op op_matmul{"MatMul", "", 2, 2, 1, 1, infer_matmul, forward_matmul, macs_matmul, "matrix product, numpy's broadcasting", 1, links_matmul};
+const Op op_gemm{"Gemm", "", 2, 3, 1, 1, infer_gemm, forward_gemm, macs_gemm, "alpha·A·B + beta·C, a linear layer", 1, links_gemm};
 
 }  // namespace pare

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -365,15 +365,15 @@ void forward_reverse_sequence(Forward& f) {
 
 }  // namespace
 
-const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order"};
-const Op op_concat{"Concat", "", 1, -1, 1, 1, infer_concat, forward_concat, nullptr, "tensors one after the other along an axis"};
-const Op op_split{"Split", "", 1, 2, 1, -1, infer_split, forward_split, nullptr, "parts along an axis"};
-const Op op_slice{"Slice", "", 3, 5, 1, 1, infer_slice, forward_slice, nullptr, "a box with steps"};
-const Op op_pad{"Pad", "", 1, 4, 1, 1, infer_pad, forward_pad, nullptr, "a border around a tensor"};
-const Op op_expand{"Expand", "", 2, 2, 1, 1, infer_expand, forward_expand, nullptr, "broadcast to a shape"};
-const Op op_tile{"Tile", "", 2, 2, 1, 1, infer_tile, forward_tile, nullptr, "repetition along axes"};
-const Op op_depth_to_space{"DepthToSpace", "", 1, 1, 1, 1, infer_depth_to_space, forward_depth_to_space, nullptr, "channels into pixels"};
-const Op op_space_to_depth{"SpaceToDepth", "", 1, 1, 1, 1, infer_space_to_depth, forward_space_to_depth, nullptr, "pixels into channels"};
+const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order", -1, links_transpose};
+const Op op_concat{"Concat", "", 1, -1, 1, 1, infer_concat, forward_concat, nullptr, "tensors one after the other along an axis", -1, links_concat};
+const Op op_split{"Split", "", 1, 2, 1, -1, infer_split, forward_split, nullptr, "parts along an axis", -1, links_split, narrow_split};
+const Op op_slice{"Slice", "", 3, 5, 1, 1, infer_slice, forward_slice, nullptr, "a box with steps", -1, links_slice, narrow_slice};
+const Op op_pad{"Pad", "", 1, 4, 1, 1, infer_pad, forward_pad, nullptr, "a border around a tensor", -1, links_pad, narrow_pad};
+const Op op_expand{"Expand", "", 2, 2, 1, 1, infer_expand, forward_expand, nullptr, "broadcast to a shape", -1, links_expand, narrow_expand};
+const Op op_tile{"Tile", "", 2, 2, 1, 1, infer_tile, forward_tile, nullptr, "repetition along axes", -1, links_tile};
+const Op op_depth_to_space{"DepthToSpace", "", 1, 1, 1, 1, infer_depth_to_space, forward_depth_to_space, nullptr, "channels into pixels", -1, links_depth_to_space};
+const Op op_space_to_depth{"SpaceToDepth", "", 1, 1, 1, 1, infer_space_to_depth, forward_space_to_depth, nullptr, "pixels into channels", -1, links_space_to_depth};
 const Op op_reverse_sequence{"ReverseSequence", "", 2, 2, 1, 1, infer_same, forward_reverse_sequence, nullptr, "the beginnings of sequences the other way around"};
 
 }  // namespace pare

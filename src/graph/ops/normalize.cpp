@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -131,12 +131,12 @@ void forward_lrn(Forward& f) {
 }  // namespace
 
 const Op op_batch_normalization{"BatchNormalization", "", 5, 5, 1, 5, infer_same, forward_batch_normalization, nullptr,
-                                "per-channel affine map with stored statistics"};
+                                "per-channel affine map with stored statistics", -1, links_batch_normalization};
 const Op op_layer_normalization{"LayerNormalization", "", 2, 3, 1, 3, infer_layer_normalization, forward_layer_normalization, nullptr,
-                                "normalization over the last axes"};
-const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_softmax, forward_softmax, nullptr, "softmax along an axis"};
-const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_softmax, forward_log_softmax, nullptr, "logarithm of softmax"};
-const Op op_hardmax{"Hardmax", "", 1, 1, 1, 1, infer_softmax, forward_hardmax, nullptr, "1 at the largest element along an axis, 0 elsewhere"};
-const Op op_lrn{"LRN", "", 1, 1, 1, 1, infer_same, forward_lrn, nullptr, "local response normalization across channels"};
+                                "normalization over the last axes", -1, links_layer_normalization};
+const Op op_softmax{"Softmax", "", 1, 1, 1, 1, infer_softmax, forward_softmax, nullptr, "softmax along an axis", -1, links_softmax};
+const Op op_log_softmax{"LogSoftmax", "", 1, 1, 1, 1, infer_softmax, forward_log_softmax, nullptr, "logarithm of softmax", -1, links_softmax};
+const Op op_hardmax{"Hardmax", "", 1, 1, 1, 1, infer_softmax, forward_hardmax, nullptr, "1 at the largest element along an axis, 0 elsewhere", -1, links_softmax};
+const Op op_lrn{"LRN", "", 1, 1, 1, 1, infer_same, forward_lrn, nullptr, "local response normalization across channels", -1, links_along_axis};
 
 }  // namespace pare

@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -170,11 +170,11 @@ void forward_global_max_pool(Forward& f) {
 
 }  // namespace
 
-const Op op_max_pool{"MaxPool", "", 1, 1, 1, 2, infer_pool, forward_max_pool, nullptr, "maximum over a window"};
-const Op op_average_pool{"AveragePool", "", 1, 1, 1, 1, infer_pool, forward_average_pool, nullptr, "mean over a window"};
-const Op op_lp_pool{"LpPool", "", 1, 1, 1, 1, infer_pool, forward_lp_pool, nullptr, "norm over a window"};
-const Op op_global_lp_pool{"GlobalLpPool", "", 1, 1, 1, 1, infer_global, forward_global_lp_pool, nullptr, "norm over all spatial axes"};
-const Op op_global_average_pool{"GlobalAveragePool", "", 1, 1, 1, 1, infer_global, forward_global_average_pool, nullptr, "mean over all spatial axes"};
-const Op op_global_max_pool{"GlobalMaxPool", "", 1, 1, 1, 1, infer_global, forward_global_max_pool, nullptr, "maximum over all spatial axes"};
+const Op op_max_pool{"MaxPool", "", 1, 1, 1, 2, infer_pool, forward_max_pool, nullptr, "maximum over a window", -1, links_pool};
+const Op op_average_pool{"AveragePool", "", 1, 1, 1, 1, infer_pool, forward_average_pool, nullptr, "mean over a window", -1, links_pool};
+const Op op_lp_pool{"LpPool", "", 1, 1, 1, 1, infer_pool, forward_lp_pool, nullptr, "norm over a window", -1, links_pool};
+const Op op_global_lp_pool{"GlobalLpPool", "", 1, 1, 1, 1, infer_global, forward_global_lp_pool, nullptr, "norm over all spatial axes", -1, links_pool};
+const Op op_global_average_pool{"GlobalAveragePool", "", 1, 1, 1, 1, infer_global, forward_global_average_pool, nullptr, "mean over all spatial axes", -1, links_pool};
+const Op op_global_max_pool{"GlobalMaxPool", "", 1, 1, 1, 1, infer_global, forward_global_max_pool, nullptr, "maximum over all spatial axes", -1, links_pool};
 
 }  // namespace pare

@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -137,8 +137,8 @@ void forward_dynamic(Forward& f) {
 
 }  // namespace
 
-const Op op_quantize_linear{"QuantizeLinear", "", 2, 3, 1, 1, infer_quantize, forward_quantize, nullptr, "float to integer by scale and zero point"};
-const Op op_dequantize_linear{"DequantizeLinear", "", 2, 3, 1, 1, infer_dequantize, forward_dequantize, nullptr, "integer to float by scale and zero point"};
+const Op op_quantize_linear{"QuantizeLinear", "", 2, 3, 1, 1, infer_quantize, forward_quantize, nullptr, "float to integer by scale and zero point", -1, links_quantize};
+const Op op_dequantize_linear{"DequantizeLinear", "", 2, 3, 1, 1, infer_dequantize, forward_dequantize, nullptr, "integer to float by scale and zero point", -1, links_quantize};
 const Op op_dynamic_quantize_linear{"DynamicQuantizeLinear", "", 1, 1, 3, 3, infer_dynamic, forward_dynamic, nullptr, "float to uint8 by the range of this input"};
 
 }  // namespace pare

@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -124,17 +124,17 @@ void forward_log_sum_exp(Forward& f) {
 
 }  // namespace
 
-#define ROW(id, name, forward, summary) const Op op_##id{name, "", 1, 2, 1, 1, infer_reduce, forward, nullptr, summary};
-ROW(reduce_mean, "ReduceMean", forward_mean, "mean over axes")
-ROW(reduce_sum, "ReduceSum", forward_sum, "sum over axes")
-ROW(reduce_prod, "ReduceProd", forward_prod, "product over axes")
-ROW(reduce_max, "ReduceMax", forward_max, "maximum over axes")
-ROW(reduce_min, "ReduceMin", forward_min, "minimum over axes")
-ROW(reduce_l1, "ReduceL1", forward_l1, "sum of magnitudes over axes")
-ROW(reduce_l2, "ReduceL2", forward_l2, "root of the sum of squares over axes")
-ROW(reduce_sum_square, "ReduceSumSquare", forward_sum_square, "sum of squares over axes")
-ROW(reduce_log_sum, "ReduceLogSum", forward_log_sum, "logarithm of the sum over axes")
-ROW(reduce_log_sum_exp, "ReduceLogSumExp", forward_log_sum_exp, "logarithm of the sum of exponentials over axes")
+#define ROW(id, name, forward, summary, links) const Op op_##id{name, "", 1, 2, 1, 1, infer_reduce, forward, nullptr, summary, -1, links};
+ROW(reduce_mean, "ReduceMean", forward_mean, "mean over axes", links_reduce_others)
+ROW(reduce_sum, "ReduceSum", forward_sum, "sum over axes", links_reduce)
+ROW(reduce_prod, "ReduceProd", forward_prod, "product over axes", links_reduce_others)
+ROW(reduce_max, "ReduceMax", forward_max, "maximum over axes", links_reduce_others)
+ROW(reduce_min, "ReduceMin", forward_min, "minimum over axes", links_reduce_others)
+ROW(reduce_l1, "ReduceL1", forward_l1, "sum of magnitudes over axes", links_reduce)
+ROW(reduce_l2, "ReduceL2", forward_l2, "root of the sum of squares over axes", links_reduce)
+ROW(reduce_sum_square, "ReduceSumSquare", forward_sum_square, "sum of squares over axes", links_reduce)
+ROW(reduce_log_sum, "ReduceLogSum", forward_log_sum, "logarithm of the sum over axes", links_reduce_others)
+ROW(reduce_log_sum_exp, "ReduceLogSumExp", forward_log_sum_exp, "logarithm of the sum of exponentials over axes", links_reduce_others)
 #undef ROW
 
 }  // namespace pare

@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -232,6 +232,6 @@ void forward_resize(Forward& f) {
 
 }  // namespace
 
-const Op op_resize{"Resize", "", 1, 4, 1, 1, infer_resize, forward_resize, nullptr, "another extent by nearest, linear or cubic interpolation"};
+const Op op_resize{"Resize", "", 1, 4, 1, 1, infer_resize, forward_resize, nullptr, "another extent by nearest, linear or cubic interpolation", -1, links_resize, narrow_resize};
 
 }  // namespace pare

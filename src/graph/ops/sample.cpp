@@ -1,5 +1,5 @@
 // Reading tensors at places that are not elements: GridSample, AffineGrid, DeformConv.
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -223,7 +223,7 @@ int64_t macs_deform_conv(const Node&, std::span<const Dims> inputs, std::span<co
 
 }  // namespace
 
-const Op op_grid_sample{"GridSample", "", 2, 2, 1, 1, infer_grid_sample, forward_grid_sample, nullptr, "reads a tensor at the places a grid gives"};
+const Op op_grid_sample{"GridSample", "", 2, 2, 1, 1, infer_grid_sample, forward_grid_sample, nullptr, "reads a tensor at the places a grid gives", -1, links_grid_sample};
 const Op op_affine_grid{"AffineGrid", "", 2, 2, 1, 1, infer_affine_grid, forward_affine_grid, nullptr, "a grid of places under an affine map"};
 const Op op_deform_conv{"DeformConv", "", 3, 5, 1, 1, infer_deform_conv, forward_deform_conv, macs_deform_conv, "convolution with moved and weighted taps", 1};
 

@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -200,10 +200,10 @@ void forward_range(Forward& f) {
 
 const Op op_shape{"Shape", "", 1, 1, 1, 1, infer_shape, forward_shape, nullptr, "the extents of a tensor"};
 const Op op_size{"Size", "", 1, 1, 1, 1, infer_size, forward_size, nullptr, "the number of elements"};
-const Op op_reshape{"Reshape", "", 2, 2, 1, 1, infer_reshape, forward_reshape, nullptr, "the same elements under other extents"};
-const Op op_flatten{"Flatten", "", 1, 1, 1, 1, infer_flatten, forward_flatten, nullptr, "a matrix of the axes before and after one"};
-const Op op_squeeze{"Squeeze", "", 1, 2, 1, 1, infer_squeeze, forward_squeeze, nullptr, "drops axes of extent 1"};
-const Op op_unsqueeze{"Unsqueeze", "", 1, 2, 1, 1, infer_unsqueeze, forward_unsqueeze, nullptr, "adds axes of extent 1"};
+const Op op_reshape{"Reshape", "", 2, 2, 1, 1, infer_reshape, forward_reshape, nullptr, "the same elements under other extents", -1, links_reshape, narrow_reshape};
+const Op op_flatten{"Flatten", "", 1, 1, 1, 1, infer_flatten, forward_flatten, nullptr, "a matrix of the axes before and after one", -1, links_reshape};
+const Op op_squeeze{"Squeeze", "", 1, 2, 1, 1, infer_squeeze, forward_squeeze, nullptr, "drops axes of extent 1", -1, links_reshape};
+const Op op_unsqueeze{"Unsqueeze", "", 1, 2, 1, 1, infer_unsqueeze, forward_unsqueeze, nullptr, "adds axes of extent 1", -1, links_reshape};
 const Op op_constant_of_shape{"ConstantOfShape", "", 1, 1, 1, 1, infer_constant_of_shape, forward_constant_of_shape, nullptr, "a tensor of one value"};
 const Op op_range{"Range", "", 3, 3, 1, 1, infer_range, forward_range, nullptr, "numbers from start to limit"};
 

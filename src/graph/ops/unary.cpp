@@ -1,4 +1,4 @@
-#include "graph/ops/ops.h"
+#include "graph/ops/links_of.h"
 
 namespace pare {
 namespace {
@@ -65,7 +65,7 @@ void forward_dropout(Forward& f) {
 
 }  // namespace
 
-#define ROW(id, name, summary) const Op op_##id{name, "", 1, 1, 1, 1, infer_same, forward_##id, nullptr, summary};
+#define ROW(id, name, summary) const Op op_##id{name, "", 1, 1, 1, 1, infer_same, forward_##id, nullptr, summary, -1, links_broadcast};
 ROW(exp, "Exp", "exponential")
 ROW(log, "Log", "natural logarithm")
 ROW(sqrt, "Sqrt", "square root")
@@ -91,6 +91,6 @@ ROW(acosh, "Acosh", "inverse hyperbolic cosine")
 ROW(atanh, "Atanh", "inverse hyperbolic tangent")
 ROW(identity, "Identity", "x")
 #undef ROW
-const Op op_dropout{"Dropout", "", 1, 3, 1, 2, infer_dropout, forward_dropout, nullptr, "x, at inference"};
+const Op op_dropout{"Dropout", "", 1, 3, 1, 2, infer_dropout, forward_dropout, nullptr, "x, at inference", -1, links_broadcast};
 
 }  // namespace pare
