@@ -61,6 +61,18 @@ class AttentionStep : public Step {
   }
 };
 
+// A mask over (batch, heads, queries, keys), each axis whole or repeated; the keys' has to be whole: Attention fills a shorter
+// one up with −∞. The four axes of the mask, empty where it is another.
+Dims mask_dims(const Planner& planner, ValueId id, const Dims& whole) {
+  Dims dims = planner.dims(id);
+  if (dims.size() > 4 || planner.graph.at(id).type != Type::f32) return {};
+  dims.insert(dims.begin(), 4 - dims.size(), 1);
+  for (size_t i = 0; i < 4; ++i)
+    if (dims[i] != whole[i] && (i == 3 || dims[i] != 1)) return {};
+  return dims;
+}
+
+// All that decides whether AttentionStep can take the node: a Transpose is left to it on the strength of this.
 bool plannable(const Planner& planner, const Node& node) {
   if (!node.is("Attention") || node.inputs.size() < 3 || node.inputs.size() > 4 || node.outputs.size() != 1) return false;
   for (const auto& [key, value] : node.attributes)
@@ -70,7 +82,8 @@ bool plannable(const Planner& planner, const Node& node) {
     if (planner.graph.constant(node.inputs[i]) != nullptr || planner.graph.at(node.inputs[i]).type != Type::f32 || !shape || shape->size() != 4) return false;
   }
   const Dims q = planner.dims(node.inputs[0]), k = planner.dims(node.inputs[1]);
-  return node.input(3) == kNone || (planner.graph.at(node.inputs[3]).type == Type::f32 && planner.dims(node.inputs[3]).size() <= 4 && q[1] % std::max<int64_t>(k[1], 1) == 0);
+  if (k[1] < 1 || q[1] % k[1] != 0) return false;
+  return node.input(3) == kNone || !mask_dims(planner, node.inputs[3], {q[0], q[1], q[2], k[2]}).empty();
 }
 
 // A Transpose that leaves the last axis last can be read through.
@@ -99,18 +112,12 @@ Operand operand_of(Planner& planner, ValueId id) {
   return operand;
 }
 
-// Strides of a mask that is broadcast to (batch, heads, queries, keys); its last axis has to be whole.
-bool bind_mask(Planner& planner, ValueId id, AttentionStep& step) {
-  Dims dims = planner.dims(id);
-  while (dims.size() < 4) dims.insert(dims.begin(), 1);
-  const Dims whole{step.batch, step.heads, step.queries, step.keys};
-  for (size_t i = 0; i < 4; ++i)
-    if (dims[i] != whole[i] && (i == 3 || dims[i] != 1)) return false;
+void bind_mask(Planner& planner, ValueId id, AttentionStep& step) {
+  const Dims dims = mask_dims(planner, id, {step.batch, step.heads, step.queries, step.keys});
   int64_t stride = dims[3];
   for (size_t i = 3; i-- > 0; stride *= dims[i]) step.mask.stride[i] = dims[i] == 1 ? 0 : stride;
   if (planner.graph.constant(id) != nullptr) step.constant_mask = planner.constant(id).to_floats();
   else step.mask.slot = planner.slot(id, Layout::plain, Type::f32);
-  return true;
 }
 
 }  // namespace
@@ -128,7 +135,7 @@ bool lower_attention(Planner& planner, int n) {
   step->width = q[3];
   step->value_width = v[3];
   step->scale = node.has("scale") ? node.real("scale", 1) : 1 / std::sqrt(float(q[3]));
-  if (node.input(3) != kNone && !bind_mask(planner, node.inputs[3], *step)) return false;
+  if (node.input(3) != kNone) bind_mask(planner, node.inputs[3], *step);
   step->q = operand_of(planner, node.inputs[0]);
   step->k = operand_of(planner, node.inputs[1]);
   step->v = operand_of(planner, node.inputs[2]);

@@ -128,6 +128,18 @@ TEST(Attention, AgreesWithTheReference) {
     }
 }
 
+// Masks that only the reference takes: shorter than the keys (opset 24 fills them up with −∞). What feeds such a node is made.
+TEST(Attention, AMaskOfAnotherShapeIsTheReferences) {
+  for (int64_t length : {5, 7}) {
+    testing::Network n;
+    const auto turned = [&](const char* name) { return n.node("Transpose", {n.input(name, {1, 7, 2, 8})}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}}); };
+    const ValueId q = turned("q"), k = turned("k"), v = turned("v"), mask = n.input("mask", {1, 1, 7, length});
+    n.graph.opsets[""] = 24;
+    const auto layers = expect_like_reference(n.finish(n.node("Attention", {q, k, v, mask})), {{1, 7, 2, 8}, {1, 7, 2, 8}, {1, 7, 2, 8}, {1, 1, 7, length}});
+    EXPECT_EQ(count(layers, "reference"), length == 7 ? 0 : 1);
+  }
+}
+
 TEST(Sum, OverAnyAxesSideBySide) {
   for (const char* op : {"ReduceSum", "ReduceMean"})
     for (std::vector<int64_t> axes : {std::vector<int64_t>{-1}, {1}, {0, 1}, {1, 2}, {0, 1, 2}, {0, 2}}) {
