@@ -15,11 +15,6 @@ struct Folding {
   std::vector<std::pair<int64_t, int64_t>> places;
 };
 
-std::optional<std::vector<int64_t>> integers(const Graph& graph, ValueId id) {
-  const Tensor* tensor = graph.constant(id);
-  return tensor ? std::optional(tensor->decode().to_integers()) : std::nullopt;
-}
-
 // Start and step along rows and columns of a chain of Slices behind `source`.
 struct Lattice {
   ValueId source;
@@ -30,7 +25,7 @@ std::optional<Lattice> lattice_of(const Graph& graph, const Uses& uses, ValueId 
   Lattice lattice{id};
   for (const Node* node = uses.producer(id); node != nullptr && node->is("Slice"); node = uses.producer(lattice.source)) {
     const auto dims = dims_of(graph, node->inputs[0]);
-    const auto starts = integers(graph, node->input(1)), ends = integers(graph, node->input(2)), axes = integers(graph, node->input(3)), steps = integers(graph, node->input(4));
+    const auto starts = constant_integers(graph, node->input(1)), ends = constant_integers(graph, node->input(2)), axes = constant_integers(graph, node->input(3)), steps = constant_integers(graph, node->input(4));
     if (!dims || dims->size() != 4 || !starts || !ends || (node->input(3) != kNone && !axes) || (node->input(4) != kNone && !steps)) return std::nullopt;
     const auto cuts = cuts_of(*node, *dims, *starts, *ends, axes.value_or(Dims()), steps.value_or(Dims()));
     for (size_t axis = 0; axis < 4; ++axis) {
@@ -92,8 +87,8 @@ Array unfolded_weight(const Array& weight, const Folding& folding) {
 
 }  // namespace
 
-int merge_folded_pixels(Graph& graph, const std::vector<std::string>& keep) {
-  const Uses uses(graph, keep);
+int merge_folded_pixels(Graph& graph) {
+  const Uses uses(graph);
   int merged = 0;
   for (Node& conv : graph.nodes) {
     if (!conv.is("Conv") || conv.integer("group", 1) != 1 || conv.text("auto_pad", "NOTSET") != "NOTSET") continue;

@@ -39,12 +39,6 @@ class InterpretStep : public Step {
   int64_t opset_;
 };
 
-// Memory traffic is one step's; several outputs each get a slot.
-class TouchStep : public Step {
- public:
-  void run(std::byte* const*, int, int) override {}
-};
-
 }  // namespace
 
 // Reshape and its kin: the bytes stay where they are.
@@ -55,11 +49,10 @@ bool lower_view(Planner& planner, int n) {
   if (planner.graph.constant(x) != nullptr) return false;
   const SlotId source = planner.slot(x, Layout::plain, planner.graph.at(x).type);
   // An input's memory is the caller's: a view of it would be overwritten by in-place steps.
-  const bool input = std::find(planner.input_slots.begin(), planner.input_slots.end(), source) != planner.input_slots.end();
-  if (input) return false;
+  if (planner.is_input(source)) return false;
   planner.keep(x);
   const SlotId target = planner.define_alias(y, {planner.graph.at(x).type, planner.dims(y), Layout::plain}, source);
-  auto step = std::make_unique<TouchStep>();
+  auto step = std::make_unique<ViewStep>();
   step->reads = {source};
   step->writes = target;
   step->report = {node.name, node.op_type, planner.graph.at(y).name, "view", "", "", 0, 0, 0};

@@ -22,10 +22,9 @@ class FillStep : public Step {
  public:
   FillStep(Array value, int64_t count, SlotId to) : value_(std::move(value)), count_(count) { writes = to; }
   bool team() const override { return true; }
-  void run(std::byte* const* slots, int thread, int threads) override {
+  void run(std::byte* const* slots, int thread, int) override {
     const StridedCopy fill{{{1, 0, 0}, {count_, 0, 1}}, 0, 0, type_bits(value_.type()) / 8};
     if (thread == 0) run_strided_copy(fill, value_.bytes(), slots[writes], 0, 1);
-    (void)threads;
   }
 
  private:
@@ -41,10 +40,7 @@ struct Move {
   Dims x, y;
   std::optional<Array> filling;   // what the result holds where nothing is copied to
 
-  std::optional<std::vector<int64_t>> integers(size_t input) const {
-    const Tensor* tensor = planner.graph.constant(node.input(input));
-    return tensor ? std::optional(tensor->decode().to_integers()) : std::nullopt;
-  }
+  std::optional<std::vector<int64_t>> integers(size_t input) const { return constant_integers(planner.graph, node.input(input)); }
   size_t axis(const char* name, int64_t fallback) const { return size_t(normal_axis(node.integer(name, fallback), int64_t(x.size()), node.where())); }
 };
 
@@ -121,7 +117,7 @@ bool move_resize(Move& m) {
   return !cut && (asymmetric || centred) && repeat_axes(m, times, false);
 }
 
-bool move_depth(Move& m, View& depth, View& space, const Dims& space_dims, int64_t block, bool depth_first) {
+bool move_depth(View& depth, View& space, const Dims& space_dims, int64_t block, bool depth_first) {
   const int64_t channels = space_dims[1];
   const auto c = split(depth.axes[1], depth_first ? Dims{block, block, channels} : Dims{channels, block, block});
   const auto h = split(space.axes[2], {space_dims[2] / block, block}), w = split(space.axes[3], {space_dims[3] / block, block});
@@ -129,12 +125,11 @@ bool move_depth(Move& m, View& depth, View& space, const Dims& space_dims, int64
   const ViewAxis channel = depth_first ? (*c)[2] : (*c)[0], row = depth_first ? (*c)[0] : (*c)[1], column = depth_first ? (*c)[1] : (*c)[2];
   depth.axes = {depth.axes[0], channel, depth.axes[2], row, depth.axes[3], column};
   space.axes = {space.axes[0], space.axes[1], (*h)[0], (*h)[1], (*w)[0], (*w)[1]};
-  (void)m;
   return true;
 }
 
-bool move_depth_to_space(Move& m) { return move_depth(m, m.from, m.to, m.y, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
-bool move_space_to_depth(Move& m) { return move_depth(m, m.to, m.from, m.x, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
+bool move_depth_to_space(Move& m) { return move_depth(m.from, m.to, m.y, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
+bool move_space_to_depth(Move& m) { return move_depth(m.to, m.from, m.x, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
 
 bool move_pad(Move& m) {
   const auto pads = m.node.input(1) != kNone ? m.integers(1) : std::optional(m.node.integers("pads"));
@@ -160,20 +155,7 @@ constexpr Mover kMovers[] = {{"Transpose", move_transpose}, {"Slice", move_slice
 
 bool movable(Type type) { return type_bits(type) % 8 == 0 && type_bits(type) <= 64 && type != Type::none && type != Type::string; }
 
-// The form an input has, if it has one already.
-Storage form_of(const Planner& planner, ValueId id) {
-  if (const auto slot = planner.existing(id)) return planner.storage(*slot);
-  return {planner.graph.at(id).type, planner.dims(id), Layout::plain};
-}
-
 bool contiguous(const StridedCopy& copy) { return copy.axes.size() == 2 && copy.axes[0].extent == 1 && copy.axes[1].from == 1 && copy.axes[1].to == 1; }
-
-bool is_input(const Planner& planner, SlotId slot) { return std::find(planner.input_slots.begin(), planner.input_slots.end(), slot) != planner.input_slots.end(); }
-
-class ViewStep : public Step {
- public:
-  void run(std::byte* const*, int, int) override {}
-};
 
 void report_move(Planner& planner, std::unique_ptr<Step> step, const Node& node, ValueId result, const char* how) {
   step->report = {node.name, node.op_type, planner.graph.at(result).name, how, "", "", 0, 0, 0};
@@ -182,7 +164,7 @@ void report_move(Planner& planner, std::unique_ptr<Step> step, const Node& node,
 
 // Emits the copy, or makes the result a part of the source's memory where it is one.
 void emit_move(Planner& planner, const Node& node, ValueId x, ValueId result, const StridedCopy& copy, SlotId source, const Storage& storage, const std::optional<Array>& filling) {
-  if (contiguous(copy) && !filling && !is_input(planner, source) && !planner.homed(result)) {
+  if (contiguous(copy) && !filling && !planner.is_input(source) && !planner.homed(result)) {
     planner.keep(x);
     planner.keep(result);
     const SlotId target = planner.define_alias(result, storage, source, size_t(copy.from_offset) * size_t(copy.element_bytes));
@@ -216,7 +198,7 @@ bool lower_move(Planner& planner, int n) {
   const auto mover = std::find_if(std::begin(kMovers), std::end(kMovers), [&](const Mover& row) { return node.is(row.op); });
   if (mover == std::end(kMovers) || planner.graph.constant(node.inputs[0]) != nullptr || !movable(planner.graph.at(node.inputs[0]).type)) return false;
   const ValueId x = node.inputs[0], result = node.outputs[0];
-  const Storage has = form_of(planner, x);
+  const Storage has = planner.form(x);
   for (const auto& [from, to] : forms_to_try(has.layout)) {
     Storage source{has.type, has.dims, from}, target{has.type, planner.dims(result), to};
     if (target.dims.size() != 4) target.layout = Layout::plain;
@@ -236,7 +218,7 @@ bool lower_split(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   if (!node.is("Split") || planner.graph.constant(node.inputs[0]) != nullptr || !movable(planner.graph.at(node.inputs[0]).type)) return false;
   const ValueId x = node.inputs[0];
-  const Storage has = form_of(planner, x);
+  const Storage has = planner.form(x);
   const auto axis = size_t(normal_axis(node.integer("axis", 0), int64_t(has.dims.size()), node.where()));
   for (const auto& [from, to] : forms_to_try(has.layout)) {
     const auto view = view_of({has.type, has.dims, from});
@@ -276,7 +258,7 @@ bool lower_concat(Planner& planner, int n) {
     constants |= planner.graph.constant(id) != nullptr;
   }
   if (constants) return false;
-  const Storage first = form_of(planner, node.inputs[0]);
+  const Storage first = planner.form(node.inputs[0]);
   if (planner.graph.at(result).type == Type::f32) type = first.type;
   std::vector<Layout> layouts{Layout::plain};
   if (whole.size() == 4 && first.layout != Layout::plain) layouts.insert(layouts.begin(), first.layout);

@@ -23,6 +23,11 @@ size_t Storage::bytes() const {
 #include "engine/lowerings.inc"
 #undef LOWERING
 
+std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueId id) {
+  const Tensor* tensor = graph.constant(id);
+  return tensor ? std::optional(tensor->decode().to_integers()) : std::nullopt;
+}
+
 std::span<const Lowering> lowerings() {
   static const Lowering all[] = {
 #define LOWERING(name) {#name, lower_##name},
@@ -178,6 +183,13 @@ void Planner::emit(std::unique_ptr<Step> step) {
   steps.push_back(std::move(step));
 }
 
+Storage Planner::form(ValueId id) const {
+  const auto slot = existing(id);
+  return slot ? storage(*slot) : Storage{graph.at(id).type, dims(id), Layout::plain};
+}
+
+bool Planner::is_input(SlotId id) const { return std::find(input_slots.begin(), input_slots.end(), id) != input_slots.end(); }
+
 void Planner::refuse(const std::string& reason) { refusals_.push_back(reason); }
 
 Array Planner::constant(ValueId id) const {
@@ -252,10 +264,8 @@ void Planner::plan_memory() {
   }
   for (SlotId id : output_slots) touch(id, int(steps.size()));
   std::vector<SlotId> order;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const bool input = std::find(input_slots.begin(), input_slots.end(), SlotId(i)) != input_slots.end();
-    if (slots[i].alias < 0 && slots[i].first >= 0 && !input) order.push_back(SlotId(i));
-  }
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i].alias < 0 && slots[i].first >= 0 && !is_input(SlotId(i))) order.push_back(SlotId(i));
   std::stable_sort(order.begin(), order.end(), [&](SlotId a, SlotId b) { return slots[size_t(a)].storage.bytes() > slots[size_t(b)].storage.bytes(); });
   std::vector<SlotId> placed;
   auto size_of = [&](SlotId id) { return (slots[size_t(id)].storage.bytes() + 127) / 64 * 64; };  // slack for vector loads past the end

@@ -46,6 +46,12 @@ class Step {
   SlotId writes = -1;
 };
 
+// The result lies where its source does: nothing runs, but the memory counts as used.
+class ViewStep : public Step {
+ public:
+  void run(std::byte* const*, int, int) override {}
+};
+
 // Keeps what was measured on this CPU from run to run. Keys are text; values are small numbers.
 class TuningCache {
  public:
@@ -64,10 +70,14 @@ class TuningCache {
 // Index of the fastest of `count` candidates; `run(i)` executes candidate i once. Minimum over interleaved rounds.
 int fastest_of(int count, const std::function<void(int)>& run);
 
-// Subsampling shortcuts become convolutions; chains with a value named in `keep` stay. Returns how many.
-int replace_subsampling(Graph& graph, const std::vector<std::string>& keep);
+// The elements of an integer constant; empty for what is none.
+std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueId id);
+
+// Rewrites of the engine's copy; its outputs stay.
+// Subsampling shortcuts become convolutions. Returns how many.
+int replace_subsampling(Graph& graph);
 // Convolutions of pixels folded into channels become convolutions of the pixels. Returns how many.
-int merge_folded_pixels(Graph& graph, const std::vector<std::string>& keep);
+int merge_folded_pixels(Graph& graph);
 // Convolutions over one axis, transposed ones and lone batch norms become convolutions over two axes; every value of the
 // graph stays. Needs known shapes. Returns how many.
 int write_as_convolutions(Graph& graph);
@@ -95,6 +105,8 @@ class Planner {
   SlotId slot(ValueId id, Layout layout, Type type);   // emits a conversion where no slot has that form
   std::optional<SlotId> existing(ValueId id) const;    // any slot that holds it
   const Storage& storage(SlotId id) const { return slots[size_t(id)].storage; }
+  Storage form(ValueId id) const;              // how it lies already, plain where it is not made yet
+  bool is_input(SlotId id) const;              // the caller's memory, which no step may write to
   SlotId define(ValueId id, Storage storage);          // a fresh slot for a node's result
   // The same memory from `shift` bytes on, read or updated in place.
   SlotId define_alias(ValueId id, Storage storage, SlotId of, size_t shift = 0);

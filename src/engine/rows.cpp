@@ -6,9 +6,29 @@
 namespace pare {
 namespace {
 
-class RowsStep : public Step {
+class TeamStep : public Step {
  public:
   bool team() const override { return true; }
+};
+
+// Whole cache lines of a row for each thread, so that none writes into another's: first and last element.
+std::pair<int64_t, int64_t> columns_of(int64_t count, int thread, int threads) {
+  const int64_t lines = (count + 15) / 16;
+  return {std::min(count, lines * thread / threads * 16), std::min(count, lines * (thread + 1) / threads * 16)};
+}
+
+// Both sides plain floats.
+bool emit_plain(Planner& planner, const Node& node, std::unique_ptr<Step> step) {
+  const ValueId y = node.outputs[0];
+  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
+  step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
+  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+class RowsStep : public TeamStep {
+ public:
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
@@ -32,21 +52,15 @@ std::optional<std::vector<float>> row_of(const Planner& planner, ValueId id, int
 }
 
 bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> step) {
-  const ValueId x = node.inputs[0], y = node.outputs[0];
-  const Dims dims = planner.dims(x);
+  const Dims dims = planner.dims(node.inputs[0]);
   step->length = dims.back();
   step->count = step->length > 0 ? count_of(dims) / step->length : 0;
-  step->reads = {planner.slot(x, Layout::plain, Type::f32)};
-  step->writes = planner.define(y, {Type::f32, dims, Layout::plain});
-  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
-  planner.emit(std::move(step));
-  return true;
+  return emit_plain(planner, node, std::move(step));
 }
 
 // Sums over axes that lie side by side: [outer, reduced, inner] → [outer, inner].
-class SumStep : public Step {
+class SumStep : public TeamStep {
  public:
-  bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
@@ -55,8 +69,7 @@ class SumStep : public Step {
       for (int64_t o = outer * thread / threads; o < outer * (thread + 1) / threads; ++o) y[o] = kernel.sum(x + o * reduced, reduced) * factor;
       return;
     }
-    // Whole cache lines a thread, so that none writes into another's.
-    const int64_t lines = (inner + 15) / 16, first = std::min(inner, lines * thread / threads * 16), last = std::min(inner, lines * (thread + 1) / threads * 16);
+    const auto [first, last] = columns_of(inner, thread, threads);
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t r = 0; r < reduced; ++r) kernel.accumulate(x + (o * reduced + r) * inner + first, factor, r == 0, y + o * inner + first, last - first);
   }
@@ -65,14 +78,12 @@ class SumStep : public Step {
 };
 
 // Softmax over an axis that is not the last: [outer, length, inner], columns shared by the team.
-class ColumnsStep : public Step {
+class ColumnsStep : public TeamStep {
  public:
-  bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
-    // Whole cache lines a thread, so that none writes into another's.
-    const int64_t lines = (inner + 15) / 16, first = std::min(inner, lines * thread / threads * 16), last = std::min(inner, lines * (thread + 1) / threads * 16);
+    const auto [first, last] = columns_of(inner, thread, threads);
     for (int64_t o = 0; o < outer; ++o) best_float_rows_kernel().softmax_columns(x + o * length * inner + first, y + o * length * inner + first, length, inner, last - first);
   }
   int64_t outer = 1, length = 1, inner = 1;
@@ -82,12 +93,7 @@ bool emit_columns(Planner& planner, const Node& node, const Dims& dims) {
   const auto axis = size_t(normal_axis(node.integer("axis", -1), int64_t(dims.size()), node.where()));
   auto step = std::make_unique<ColumnsStep>();
   for (size_t i = 0; i < dims.size(); ++i) (i < axis ? step->outer : i > axis ? step->inner : step->length) *= dims[i];
-  const ValueId y = node.outputs[0];
-  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
-  step->writes = planner.define(y, {Type::f32, dims, Layout::plain});
-  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
-  planner.emit(std::move(step));
-  return true;
+  return emit_plain(planner, node, std::move(step));
 }
 
 // The axes a reduction names, ascending; empty where they are not known.
@@ -118,12 +124,7 @@ bool lower_sum(Planner& planner, int n) {
   auto step = std::make_unique<SumStep>();
   for (size_t i = 0; i < x.size(); ++i) (int64_t(i) < axes.front() ? step->outer : int64_t(i) > axes.back() ? step->inner : step->reduced) *= x[i];
   if (mean) step->factor = 1 / float(step->reduced);
-  const ValueId y = node.outputs[0];
-  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
-  step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
-  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
-  planner.emit(std::move(step));
-  return true;
+  return emit_plain(planner, node, std::move(step));
 }
 
 bool lower_norm(Planner& planner, int n) {

@@ -14,19 +14,14 @@ struct Subsample {
   int64_t before = 0, after = 0;  // channels of zeros
 };
 
-std::optional<std::vector<int64_t>> integers(const Graph& graph, ValueId id) {
-  const Tensor* tensor = graph.constant(id);
-  return tensor ? std::optional(tensor->decode().to_integers()) : std::nullopt;
-}
-
 // Adds a Slice that keeps every step-th row or column from the first to the last.
 bool add_slice(const Graph& graph, const Node& node, const Dims& from, Subsample& chain) {
-  const auto starts = integers(graph, node.input(1)), ends = integers(graph, node.input(2));
+  const auto starts = constant_integers(graph, node.input(1)), ends = constant_integers(graph, node.input(2));
   if (!starts || !ends || chain.before != 0 || chain.after != 0) return false;
   std::vector<int64_t> axes, steps(starts->size(), 1);
   for (size_t i = 0; i < starts->size(); ++i) axes.push_back(int64_t(i));
-  if (const auto given = integers(graph, node.input(3))) axes = *given;
-  if (const auto given = integers(graph, node.input(4))) steps = *given;
+  if (const auto given = constant_integers(graph, node.input(3))) axes = *given;
+  if (const auto given = constant_integers(graph, node.input(4))) steps = *given;
   if (axes.size() != starts->size() || steps.size() != starts->size()) return false;
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
@@ -39,7 +34,7 @@ bool add_slice(const Graph& graph, const Node& node, const Dims& from, Subsample
 
 bool add_pad(const Graph& graph, const Node& node, Subsample& chain) {
   if (node.text("mode", "constant") != "constant" || node.input(3) != kNone) return false;
-  const auto pads = node.input(1) != kNone ? integers(graph, node.input(1)) : std::optional(node.integers("pads"));
+  const auto pads = node.input(1) != kNone ? constant_integers(graph, node.input(1)) : std::optional(node.integers("pads"));
   const Tensor* value = graph.constant(node.input(2));
   if (node.input(2) != kNone && (value == nullptr || value->decode().to_floats()[0] != 0)) return false;
   if (!pads || pads->size() != 8) return false;
@@ -85,7 +80,7 @@ Tensor projection(const Graph& graph, ValueId source, int64_t channels, const Su
 
 }  // namespace
 
-int replace_subsampling(Graph& graph, const std::vector<std::string>& keep) {
+int replace_subsampling(Graph& graph) {
   bool bf16 = false;
   for (const Value& value : graph.values) bf16 |= value.constant && value.constant->codec == &codec_bfloat16;
   const auto consumers = graph.consumers();
@@ -96,10 +91,6 @@ int replace_subsampling(Graph& graph, const std::vector<std::string>& keep) {
     if (dead[n] || !(graph.nodes[n].is("Slice") || graph.nodes[n].is("Pad"))) continue;
     const auto chain = chain_from(graph, consumers, int(n));
     if (!chain) continue;
-    bool tapped = false;
-    for (int k : chain->nodes)
-      for (const std::string& name : keep) tapped |= graph.at(graph.nodes[size_t(k)].outputs[0]).name == name;
-    if (tapped) continue;
     const ValueId source = graph.nodes[n].inputs[0];
     const int64_t channels = (*graph.at(source).shape)[1].value;
     const ValueId weight = graph.add_constant(graph.at(chain->result).name + "_ones", projection(graph, source, channels, *chain, bf16));

@@ -8,11 +8,9 @@ namespace pare {
 
 class Uses {
  public:
-  Uses(const Graph& graph, const std::vector<std::string>& keep) : graph_(graph), producers_(graph.producers()), consumers_(graph.consumers()) {
+  explicit Uses(const Graph& graph) : graph_(graph), producers_(graph.producers()), consumers_(graph.consumers()) {
     fixed_.assign(graph.values.size(), 0);
     for (ValueId id : graph.outputs) fixed_[size_t(id)] = 1;
-    for (const std::string& name : keep)
-      if (const ValueId id = graph.find(name); id != kNone) fixed_[size_t(id)] = 1;
     // A subgraph may read any value of this graph by its name.
     for (const Node& node : graph.nodes)
       for (const auto& [key, attribute] : node.attributes)

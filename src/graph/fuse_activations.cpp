@@ -102,8 +102,8 @@ const Known* grow(const Graph& graph, const Uses& uses, int root, Region& region
 
 }  // namespace
 
-int fuse_activations(Graph& graph, const std::vector<std::string>& keep) {
-  const Uses uses(graph, keep);
+int fuse_activations(Graph& graph) {
+  const Uses uses(graph);
   std::vector<char> dead(graph.nodes.size(), 0);
   int fused = 0;
   for (int n = int(graph.nodes.size()) - 1; n >= 0; --n) {

@@ -93,8 +93,8 @@ ValueId untransposed_key(Graph& graph, const Uses& uses, ValueId id) {
 
 }  // namespace
 
-int fuse_attention(Graph& graph, const std::vector<std::string>& keep) {
-  const Uses uses(graph, keep);
+int fuse_attention(Graph& graph) {
+  const Uses uses(graph);
   const size_t count = graph.nodes.size();
   std::vector<std::pair<int, Match>> found;
   for (int n = 0; n < int(count); ++n)

@@ -99,8 +99,8 @@ bool take_row(Graph& graph, const Uses& uses, const char* op, int64_t length, in
 
 }  // namespace
 
-int fuse_norms(Graph& graph, const std::vector<std::string>& keep) {
-  const Uses uses(graph, keep);
+int fuse_norms(Graph& graph) {
+  const Uses uses(graph);
   std::vector<char> dead(graph.nodes.size(), 0);
   int fused = 0;
   for (int n = 0; n < int(dead.size()); ++n) {

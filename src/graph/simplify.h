@@ -15,14 +15,14 @@ int fold_constants(Graph& graph, int64_t most_bytes = int64_t(64) << 20);
 // dequantized with the same scale, and results nobody reads.
 int remove_no_ops(Graph& graph);
 
-// The next three put one node for what exporters spell out. Values named in `keep` stay as they are.
+// The next three put one node for what exporters spell out. Outputs of the graph stay as they are.
 
 // Chains of elementwise nodes from one value to one value are tried on numbers and named by what they compute: Swish, Gelu
 // (both forms), HardSwish, HardSigmoid, Mish. So every way of writing them is found.
-int fuse_activations(Graph& graph, const std::vector<std::string>& keep = {});
+int fuse_activations(Graph& graph);
 // (x − mean)/√(var + ε)·γ + β over the last axis → LayerNormalization; the same without the mean → RMSNormalization.
-int fuse_norms(Graph& graph, const std::vector<std::string>& keep = {});
+int fuse_norms(Graph& graph);
 // Softmax(Q·Kᵀ·scale + mask)·V over four axes → Attention. A transposed K gets its Transpose turned around.
-int fuse_attention(Graph& graph, const std::vector<std::string>& keep = {});
+int fuse_attention(Graph& graph);
 
 }  // namespace pare

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/plan.h"
+#include "kernels/choose_kernel.h"
 #include "kernels/conv_int8/conv_int8.h"
 #include "kernels/int8_epilogue/int8_epilogue.h"
 
@@ -78,15 +79,6 @@ class ThreadScratch {
   std::vector<Int8Line> lines_;
 };
 
-// The kernel row to use: the best, or the first of the instruction set the session asks for. A family that has no row for
-// "avx512vnni" takes the one for its beginning, "avx512".
-template <class Kernel>
-const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& isa) {
-  for (const Kernel& kernel : kernels)
-    if (kernel.supported() && (isa.empty() || isa.starts_with(kernel.isa))) return kernel;
-  throw UsageError("kernels", "no integer kernel '" + isa + "' runs on this CPU", "`pare kernels` lists them");
-}
-
 // Where a layer writes a value of which only a Concat of channels (4-D, 8 bits) reads: into the Concat's memory, as part of
 // its pixels. To be called by who will write it so.
 struct ConcatPlace {
@@ -105,9 +97,8 @@ std::optional<DynamicSource> dynamic_source(const Planner& planner, ValueId x);
 bool is_dynamic_linear(const Planner& planner, int node);
 
 bool is_eight_bit(Type type);
-// Moves quantization past what only moves values, see move_quantization.cpp. Values named in `keep` stay. Returns how many
-// nodes changed.
-int move_quantization(Graph& graph, const std::vector<std::string>& keep);
+// Moves quantization past what only moves values, see move_quantization.cpp. Outputs stay. Returns how many nodes changed.
+int move_quantization(Graph& graph);
 // Emits the step that turns a deferred DequantizeLinear's result into floats.
 void emit_dequantize(Planner& planner, int node);
 

@@ -28,8 +28,7 @@ std::vector<int64_t> strides_of(const Storage& storage) {
 std::optional<std::vector<int64_t>> integers(const Planner& planner, const Node& node, size_t input, const char* attribute) {
   const ValueId id = node.input(input);
   if (id == kNone) return node.integers(attribute);
-  if (planner.graph.constant(id) == nullptr) return std::nullopt;
-  return planner.constant(id).to_integers();
+  return constant_integers(planner.graph, id);
 }
 
 // Steps and starts along the axes; the extents are the result's.

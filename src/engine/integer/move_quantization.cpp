@@ -46,9 +46,8 @@ bool has_subgraphs(const Graph& graph) {
 
 class Mover {
  public:
-  Mover(Graph& graph, const std::vector<std::string>& keep) : graph_(graph), producer_(graph.producers()), consumers_(graph.consumers()) {
+  explicit Mover(Graph& graph) : graph_(graph), producer_(graph.producers()), consumers_(graph.consumers()) {
     kept_.insert(graph.outputs.begin(), graph.outputs.end());
-    for (const std::string& name : keep) kept_.insert(graph.find(name));
   }
 
   // Two quantizations of one value that say the same become one.
@@ -149,11 +148,11 @@ class Mover {
 
 }  // namespace
 
-int move_quantization(Graph& graph, const std::vector<std::string>& keep) {
+int move_quantization(Graph& graph) {
   if (has_subgraphs(graph)) return 0;
   int all = 0;
   const auto step = [&](int (Mover::*rule)()) {
-    const int changed = (Mover(graph, keep).*rule)();
+    const int changed = (Mover(graph).*rule)();
     if (changed > 0) {
       graph.sort();
       graph.remove_unused();

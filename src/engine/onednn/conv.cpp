@@ -261,8 +261,7 @@ bool lower_float_conv(Planner& planner, int n) {
   bool in_place = false;
   if (fused.residual != kNone) {
     residual = planner.slot(fused.residual, planner.image_layout, type);
-    const bool input = std::find(planner.input_slots.begin(), planner.input_slots.end(), residual) != planner.input_slots.end();
-    in_place = !input && !planner.homed(fused.result) && residual != source && planner.last_use(fused.residual, add);
+    in_place = !planner.is_input(residual) && !planner.homed(fused.result) && residual != source && planner.last_use(fused.residual, add);
   }
   const ConvPlan plan = plan_conv(planner, node, planner.storage(source), target_storage);
   std::vector<Candidate> candidates = candidates_of(plan, fused, in_place, planner.storage(source), target_storage);

@@ -5,12 +5,6 @@
 namespace pare {
 namespace {
 
-// The form a value already has, so that elementwise work needs no conversion.
-Storage form_of(Planner& planner, ValueId id) {
-  if (const auto slot = planner.existing(id)) return planner.storage(*slot);
-  return {planner.graph.at(id).type, planner.dims(id), Layout::plain};
-}
-
 bool float_form(const Storage& storage) { return (storage.type == Type::f32 || storage.type == Type::bf16) && storage.dims.size() >= 1 && storage.dims.size() <= 5; }
 
 }  // namespace
@@ -19,7 +13,7 @@ bool lower_float_unary(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   const auto activation = activation_of(planner, node);
   if (!activation || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
-  const Storage form = form_of(planner, node.inputs[0]);
+  const Storage form = planner.form(node.inputs[0]);
   if (!float_form(form)) return false;
   const SlotId source = planner.slot(node.inputs[0], form.layout, form.type);
   const SlotId target = planner.define(node.outputs[0], form);
@@ -55,8 +49,8 @@ bool lower_float_binary(Planner& planner, int n) {
   while (b_dims.size() < a_dims.size()) b_dims.insert(b_dims.begin(), 1);
   const Tensor* constant = planner.graph.constant(b);
   const bool repeated = constant == nullptr && planner.dims(b) != a_dims;
-  Storage form = form_of(planner, a);
-  if (constant == nullptr && !repeated && form.layout == Layout::plain) form = form_of(planner, b);
+  Storage form = planner.form(a);
+  if (constant == nullptr && !repeated && form.layout == Layout::plain) form = planner.form(b);
   if (!float_form(form)) return false;
   if (repeated && planner.dims(b).size() != a_dims.size() && form.layout != Layout::plain) form.layout = Layout::plain;
   const SlotId source = planner.slot(a, form.layout, form.type);
@@ -96,7 +90,7 @@ bool lower_float_prelu(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   const Tensor* slope = planner.graph.constant(node.input(1));
   if (!node.is("PRelu") || slope == nullptr || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
-  const Storage form = form_of(planner, node.inputs[0]);
+  const Storage form = planner.form(node.inputs[0]);
   Dims dims = slope->dims;
   while (dims.size() < form.dims.size()) dims.insert(dims.begin(), 1);
   if (form.type != Type::f32 || form.dims.size() != 4 || dims != Dims{1, form.dims[1], 1, 1} || count_of(form.dims) == 0) return false;

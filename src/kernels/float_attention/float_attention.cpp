@@ -1,6 +1,6 @@
 #include "kernels/float_attention/float_attention.h"
 
-#include <algorithm>
+#include "kernels/choose_kernel.h"
 
 #define PARE_KERNEL_TYPE FloatAttentionKernel
 #define PARE_KERNELS float_attention_kernels
@@ -9,10 +9,7 @@
 
 namespace pare {
 
-const FloatAttentionKernel& best_float_attention_kernel() {
-  const auto rows = float_attention_kernels();
-  return *std::find_if(rows.begin(), rows.end(), [](const FloatAttentionKernel& row) { return row.supported(); });
-}
+const FloatAttentionKernel& best_float_attention_kernel() { return choose_kernel(float_attention_kernels()); }
 
 int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width) {
   const auto whole = [](int64_t n) { return (n + 15) / 16 * 16; };

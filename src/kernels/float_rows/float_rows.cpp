@@ -1,6 +1,6 @@
 #include "kernels/float_rows/float_rows.h"
 
-#include <algorithm>
+#include "kernels/choose_kernel.h"
 
 #define PARE_KERNEL_TYPE FloatRowsKernel
 #define PARE_KERNELS float_rows_kernels
@@ -9,9 +9,6 @@
 
 namespace pare {
 
-const FloatRowsKernel& best_float_rows_kernel() {
-  const auto rows = float_rows_kernels();
-  return *std::find_if(rows.begin(), rows.end(), [](const FloatRowsKernel& row) { return row.supported(); });
-}
+const FloatRowsKernel& best_float_rows_kernel() { return choose_kernel(float_rows_kernels()); }
 
 }  // namespace pare

@@ -1,0 +1,19 @@
+#pragma once
+// The row of a family that runs here.
+#include <span>
+#include <string>
+
+#include "base/error.h"
+
+namespace pare {
+
+// The best row, or the first of the instruction set that is asked for. A family that has no row for "avx512vnni" takes the one
+// for its beginning, "avx512".
+template <class Kernel>
+const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& isa = {}) {
+  for (const Kernel& kernel : kernels)
+    if (kernel.supported() && (isa.empty() || isa.starts_with(kernel.isa))) return kernel;
+  throw UsageError("kernels", "no kernel '" + isa + "' runs on this CPU", "`pare kernels` lists them");
+}
+
+}  // namespace pare
