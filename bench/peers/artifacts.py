@@ -16,6 +16,23 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RECIPES = {"float16": "fold-batchnorm, cast-weights{type=f16}", "bf16": "fold-batchnorm, cast-weights{type=bf16}",
            "dynamic": "fold-batchnorm, quantize-dynamic", "int8": "fold-batchnorm, quantize-static"}
+
+
+@dataclasses.dataclass
+class Pruned:
+    """A column of pruned models: what pare does in front of the recipe, and the dense precision that peers run."""
+    prune: str
+    dense: str
+    models: tuple  # that are timed so
+
+
+# Peers run their own dense artifact: none gains anything from zeros.
+PRUNED = {
+    "fp32-90": Pruned("prune-weights{sparsity=0.9}", "fp32", ("resnet20",)),
+    "int8-85": Pruned("prune-weights{sparsity=0.85}", "int8", ("resnet20", "resnet50", "mobilenetv2")),
+    "int8-90": Pruned("prune-weights{sparsity=0.9}", "int8", ("resnet20", "resnet50", "mobilenetv2")),
+    "int8-16x4-85": Pruned("prune-weights{sparsity=0.85,pattern=16x4}", "int8", ("resnet50", "mobilenetv2")),
+}
 # What each peer makes itself. In float16 both run the file that pare wrote: neither computes in it on a CPU.
 PEER_TOOLS = {
     "dynamic": {"onnxruntime-dynamic": "ort_dynamic.onnx", "nncf-weights": "nncf_weights.xml"},
@@ -129,9 +146,22 @@ def prepare_model(name, models_dir, work):
     return model
 
 
+def dense_of(precision):
+    """The precision that the peers run, and that is asked of the outputs."""
+    return PRUNED[precision].dense if precision in PRUNED else precision
+
+
+def recipe_of(precision):
+    dense = dense_of(precision)
+    parts = [RECIPES.get(dense, "fold-batchnorm")]
+    if precision in PRUNED:
+        parts = [f"fold-batchnorm, {PRUNED[precision].prune}"] + parts[0].split(", ")[1:]
+    return ", ".join(parts)
+
+
 def compress_command(pare, model, precision, out):
-    data = ["--data", str(model.data)] if precision == "int8" else []
-    return [str(pare), "compress", str(model.source), "--recipe", RECIPES[precision], *data, "-o", str(out)]
+    data = ["--data", str(model.data)] if dense_of(precision) == "int8" else []
+    return [str(pare), "compress", str(model.source), "--recipe", recipe_of(precision), *data, "-o", str(out)]
 
 
 def quantize_command(model, tool, out):
@@ -206,7 +236,7 @@ def check_pare(pare, model, artifact, precision):
     found = ask_checker("compare", artifact, folder, *inputs)
     if "error" in found:
         return {"skipped": found["error"]}
-    least = LEAST_SQNR_DB[precision]
+    least = LEAST_SQNR_DB[dense_of(precision)]
     return {"sqnr_db": found["sqnr_db"], "least_db": least, "passed": found["sqnr_db"] >= least}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 READY_SECONDS = 300
 RESAMPLES = 2000
 SEED = 3
+OWN = "pare"  # engines of this name, and of names that begin with it, are no peers
 
 
 class EngineFailed(Exception):
@@ -123,12 +124,18 @@ def bootstrap_medians(values):
 
 
 def compare_to_best(times, subject):
-    """Ratio subject / best peer, as the median over rounds; best is the peer with the lowest median of all."""
-    peers = {n: np.median(t) for n, t in times.items() if n != subject}
+    """Ratio subject / best peer, as the median over rounds; best is the peer with the lowest median of all.
+
+    `own_ratio`: the same against another artifact of the subject's own.
+    """
+    peers = {n: np.median(t) for n, t in times.items() if n != subject and not n.startswith(OWN)}
     if not peers:
         return None
     best = min(peers, key=peers.get)
     result = {"best_peer": best}
+    for own in times:
+        if subject in times and own != subject and own.startswith(OWN):
+            result["own_ratio"] = float(np.median(np.median(times[subject], axis=1) / np.median(times[own], axis=1)))
     if subject in times:
         ratios = np.median(times[subject], axis=1) / np.median(times[best], axis=1)
         draws = bootstrap_medians(ratios)

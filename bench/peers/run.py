@@ -23,6 +23,7 @@ USUAL = ("fp32", "bf16", "int8")  # the others are for the study
 PEERS = ("onnxruntime", "openvino", "nncf", "onnx")
 ENGINES_OF = {"onnxruntime": "onnxruntime", "onnxruntime-dynamic": "onnxruntime", "nncf": "openvino",
               "nncf-mixed": "openvino-mixed", "nncf-weights": "openvino"}  # what runs a tool's artifact
+DENSE = interleave.OWN + "-dense"  # pare's own artifact without pruning, beside a pruned one
 BUSY = 0.1  # cores used by other processes above which a cell, at two threads above all, means little
 
 
@@ -42,8 +43,10 @@ def parse_arguments():
     root = artifacts.ROOT
     p.add_argument("--models", type=words(artifacts.NAMES), default=list(artifacts.NAMES), metavar="NAMES",
                    help="comma-separated: " + ", ".join(artifacts.NAMES))
-    p.add_argument("--precisions", type=words(PRECISIONS), default=list(USUAL), metavar="NAMES",
-                   help="comma-separated: " + ", ".join(PRECISIONS) + "; default: " + ", ".join(USUAL))
+    p.add_argument("--precisions", type=words((*PRECISIONS, *artifacts.PRUNED)), default=list(USUAL), metavar="NAMES",
+                   help="comma-separated: " + ", ".join((*PRECISIONS, *artifacts.PRUNED)) + "; default: " + ", ".join(USUAL))
+    p.add_argument("--sparse", action="store_true",
+                   help="pruned models against the peers' dense ones: " + ", ".join(artifacts.PRUNED))
     p.add_argument("--threads", type=words((1, 2, 4, 8, 16), int), default=[1, 2], metavar="COUNTS",
                    help="comma-separated")
     p.add_argument("--rounds", type=int, default=30)
@@ -56,6 +59,8 @@ def parse_arguments():
     p.add_argument("--json", type=pathlib.Path, metavar="FILE")
     p.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
     a = p.parse_args()
+    if a.sparse:
+        a.precisions = list(artifacts.PRUNED)
     if a.quick:
         a.rounds = min(a.rounds, 8)
     if a.rounds < 1:
@@ -88,8 +93,10 @@ def make_commands(serve, model, paths, precision, threads):
                 "--precision", precision, *inputs]
 
     commands = {}
-    if paths.get("pare"):
-        commands["pare"] = [str(serve), str(paths["pare"]), "--threads", str(threads), *inputs]
+    for name in ("pare", DENSE):
+        if paths.get(name):
+            commands[name] = [str(serve), str(paths[name]), "--threads", str(threads), *inputs]
+    precision = artifacts.dense_of(precision)
     if precision in ("fp32", "float16"):
         commands["onnxruntime"] = peer_command("onnxruntime", paths["fixed"], threads)
         commands["openvino"] = peer_command("openvino", paths["fixed"], threads)
@@ -105,16 +112,19 @@ def make_commands(serve, model, paths, precision, threads):
 def gather_paths(a, model, precision):
     """Makes the artifacts of one model and precision; returns {tool: path} and the rows that describe them."""
     paths = {"fixed": model.fixed}
-    paths |= artifacts.make_peers(model, precision)
+    dense = artifacts.dense_of(precision)
+    paths |= artifacts.make_peers(model, dense)
     made = artifacts.make_pare(a.pare, model, precision)
+    if precision != dense:
+        paths[DENSE] = artifacts.make_pare(a.pare, model, dense)
     if made:
         paths["pare"] = made
     if made and precision == "float16":
         paths["fixed"] = artifacts.fix_artifact(model, made, model.folder / "float16_fixed.onnx")
-    shown = {t: p for t, p in paths.items() if t != "fixed" and (t != "pare" or precision != "fp32")}
-    if precision == "fp32":
+    shown = {t: p for t, p in paths.items() if p and t not in ("fixed", DENSE) and (t != "pare" or precision != "fp32")}
+    if dense == "fp32":
         shown["original"] = model.fixed
-    return paths, [artifacts.describe(model, t, precision, p) for t, p in shown.items()]
+    return paths, [artifacts.describe(model, t, precision if t == "pare" else dense, p) for t, p in shown.items()]
 
 
 def check_outputs(a, model, paths, precision):
@@ -150,7 +160,7 @@ def measure_model(a, model, precision):
         print_cell(cell)
         cells.append(cell)
     # After the timing: what pare measured about its layers is remembered by then.
-    once = make_commands(a.serve, model, paths, precision, 1)
+    once = {n: c for n, c in make_commands(a.serve, model, paths, precision, 1).items() if n != DENSE}
     used = memory.measure_memory(once, a.pare, paths.get("pare"), model.files("input"))
     print("  memory: " + "  ".join(f"{n} {tables.megabytes(r)}" for n, r in used.items()), flush=True)
     return cells, rows, {"model": model.name, "engines": used} | (memory.summarize(used) or {})
@@ -163,6 +173,8 @@ def measure_all(a):
     for precision in a.precisions:
         cells, used = [], []
         for model in models:
+            if precision in artifacts.PRUNED and model.name not in artifacts.PRUNED[precision].models:
+                continue
             found, rows, row = measure_model(a, model, precision)
             cells += found
             used.append(row)

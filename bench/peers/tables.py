@@ -36,14 +36,17 @@ def openvino_text(cell):
 
 
 def latency_table(cells, means):
-    head = ["model", "threads", "pare ms", "ONNX Runtime ms", "OpenVINO ms", "pare / best peer"]
+    own = any("own_ratio" in c for c in cells)  # pruned models, beside pare's dense ones
+    head = ["model", "threads", "pare ms", "ONNX Runtime ms", "OpenVINO ms", "pare / best peer"] + (["pare / pare dense"] if own else [])
     rows = []
     for c in cells:
-        rows.append([c["model"], str(c["threads"]), milliseconds(fastest(c, "pare")[0]),
+        rows.append([c["model"], str(c["threads"]), milliseconds(c["engines"].get("pare", {}).get("median_ms")),
                      milliseconds(fastest(c, "onnxruntime")[0]), openvino_text(c), ratio_text(c) + check_mark(c)])
+        if own:
+            rows[-1].append(f"{c['own_ratio']:.2f}" if "own_ratio" in c else "–")
     for threads, mean in means.items():
         if mean:
-            rows.append(["geometric mean", str(threads), "", "", "", ratio_text(mean)])
+            rows.append(["geometric mean", str(threads), "", "", "", ratio_text(mean)] + [""] * own)
     return table(head, rows)
 
 

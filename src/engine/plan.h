@@ -67,7 +67,9 @@ class TuningCache {
   bool changed_ = false;
 };
 
-// Index of the fastest of `count` candidates; `run(i)` executes candidate i once. Minimum over interleaved rounds.
+// Microseconds that each of `count` candidates takes; `run(i)` executes candidate i once. Minimum over interleaved rounds.
+std::vector<double> least_times(int count, const std::function<void(int)>& run);
+// Index of the fastest.
 int fastest_of(int count, const std::function<void(int)>& run);
 
 // The elements of an integer constant; empty for what is none.

@@ -87,8 +87,7 @@ void TuningCache::store(const std::string& key, int choice) {
   changed_ = true;
 }
 
-int fastest_of(int count, const std::function<void(int)>& run) {
-  if (count <= 1) return 0;
+std::vector<double> least_times(int count, const std::function<void(int)>& run) {
   std::vector<double> best(size_t(count), 1e300);
   const double start = now_us();
   for (int round = 0; round < 12; ++round) {
@@ -99,7 +98,13 @@ int fastest_of(int count, const std::function<void(int)>& run) {
     }
     if (round >= 3 && now_us() - start > 60e3) break;  // large layers repeat themselves inside one run
   }
-  return int(std::min_element(best.begin(), best.end()) - best.begin());
+  return best;
+}
+
+int fastest_of(int count, const std::function<void(int)>& run) {
+  if (count <= 1) return 0;
+  const std::vector<double> times = least_times(count, run);
+  return int(std::min_element(times.begin(), times.end()) - times.begin());
 }
 
 }  // namespace pare

@@ -1,61 +1,26 @@
 #include <algorithm>
 
 #include "base/threads.h"
-#include "engine/integer/integer.h"
+#include "engine/integer/conv.h"
 #include "graph/ops/ops.h"
 #include "kernels/depthwise_int8/depthwise_int8.h"
 
 namespace pare {
 namespace {
 
-// What convolution, depthwise convolution and linear layers have in common as steps.
-class IntegerStep : public Step {
+// A linear layer whose input's scale and zero point come with the input: it takes another step's place, which it runs.
+class DynamicStep : public Step {
  public:
-  bool team() const override { return true; }
-  SlotId source = -1, residual = -1;
-  int64_t offset = 0;  // bytes, of the output in its slot
-  std::vector<float> multipliers;
-  Int8Epilogue epilogue;
-  std::shared_ptr<const ByteTable> table;  // the epilogue's
-  ThreadScratch scratch;
-
- protected:
-  template <class Args>
-  Args arguments(std::byte* const* slots, int thread) {
-    Args args;
-    args.input = slots[source];
-    args.output = slots[writes] + offset;
-    args.scratch = scratch.of(thread);
-    args.epilogue = epilogue;
-    args.epilogue.multiplier = multipliers.data();
-    args.epilogue.residual = residual >= 0 ? slots[residual] : nullptr;
-    return args;
-  }
-};
-
-class ConvStep : public IntegerStep {
- public:
-  void run(std::byte* const* slots, int thread, int threads) override {
-    kernel->run(packed, arguments<ConvInt8Args>(slots, thread), thread, threads);
-  }
-  const ConvInt8Kernel* kernel = nullptr;
-  PackedConvInt8 packed;
-};
-
-// A linear layer whose input's scale and zero point come with the input.
-class DynamicStep : public ConvStep {
- public:
-  bool team() const override { return false; }
   void run(std::byte* const* slots, int, int) override {
     const float x_scale = *reinterpret_cast<const float*>(slots[scale]);
     const int32_t x_zero = *reinterpret_cast<const uint8_t*>(slots[zero]);
-    auto* bias = reinterpret_cast<int32_t*>(packed.bias.front().bytes);  // [outputs]
     for (size_t c = 0; c < sums.size(); ++c) {
-      multipliers[c] = units[c] * x_scale;
-      bias[c] = -x_zero * sums[c];
+      layer->multipliers[c] = units[c] * x_scale;
+      layer->bias_of(c) = -x_zero * sums[c];
     }
-    run_parallel([&](int thread, int threads) { ConvStep::run(slots, thread, threads); });
+    run_parallel([&](int thread, int threads) { layer->run(slots, thread, threads); });
   }
+  std::unique_ptr<ConvLikeStep> layer;
   SlotId scale = -1, zero = -1;
   std::vector<float> units;    // multipliers for a scale of 1
   std::vector<int32_t> sums;   // of each output's weights
@@ -98,9 +63,9 @@ std::optional<Source> integer_source(Planner& planner, ValueId x) {
   return Source{*q, planner.slot(q->value, Layout::channels_last, q->type)};
 }
 
-// Slots, epilogue and report of a step whose kernel is set up; marks the chain's nodes done.
-void finish(Planner& planner, std::unique_ptr<IntegerStep> step, const Node& node, const Source& source, const IntegerChain& chain, IntegerWeights& weights,
-            size_t scratch_bytes, const std::string& implementation) {
+// Slots, epilogue and report of a layer whose kernel is set up; marks the chain's nodes done.
+void finish(Planner& planner, ConvLayer layer, const Node& node, const Source& source, const IntegerChain& chain, IntegerWeights& weights) {
+  std::unique_ptr<IntegerStep> step = std::move(layer.step);
   step->source = source.slot;
   step->reads = {source.slot};
   if (chain.residual) {
@@ -110,32 +75,25 @@ void finish(Planner& planner, std::unique_ptr<IntegerStep> step, const Node& nod
   step->multipliers = weights.scales;
   step->epilogue = epilogue_of(chain, step->multipliers);
   step->table = chain.table;
-  step->scratch.resize(planner.threads, scratch_bytes);
+  step->scratch.resize(planner.threads, layer.scratch_bytes);
   const Dims dims = planner.dims(chain.result);
   // A residual is read at the output's place, so it must have its form.
   const auto place = chain.type != Type::f32 && dims.size() == 4 && !chain.residual ? place_in_concat(planner, chain.result) : std::nullopt;
   step->writes = place ? place->memory : planner.define(chain.result, {chain.type, dims, Layout::channels_last});
   if (place) step->epilogue.pitch = place->pitch, step->offset = place->offset;
   const int64_t outputs = int64_t(weights.scales.size()), per_output = weights.weights.count() / std::max<int64_t>(outputs, 1);
-  step->report = {node.name, node.op_type + chain.text, planner.graph.at(chain.result).name, implementation, "int8", "",
+  step->report = {node.name, node.op_type + chain.text, planner.graph.at(chain.result).name, layer.implementation, "int8", layer.note,
                   count_of(dims) * per_output, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
   for (int n : chain.nodes) planner.done[size_t(n)] = 1;
   planner.emit(std::move(step));
 }
 
-std::string tiling_key(const ConvInt8Kernel& kernel, const ConvInt8Shape& s, const IntegerChain& chain, int threads) {
-  std::string key = std::string("conv_int8 ") + kernel.name;
-  for (int v : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, threads})
-    key += " " + std::to_string(v);
-  return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f") + (chain.first.kind || chain.last.kind ? "+a" : "");
-}
-
 // The tiling that is fastest for this layer on this CPU.
 PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const IntegerChain& chain,
-                     std::vector<float> multipliers) {
+                     const std::vector<float>& scales) {
   const std::vector<ConvInt8Tiling> tilings = conv_int8_tilings(kernel, shape);
   if (!planner.options.tune || tilings.size() < 2) return pack_conv_int8(kernel, shape, weights);
-  const std::string key = tiling_key(kernel, shape, chain, planner.threads);
+  const std::string key = conv_key(kernel.name, shape, chain, planner.threads);
   if (const auto known = planner.cache.find(key); known && *known < int(tilings.size())) return pack_conv_int8(kernel, shape, weights, tilings[size_t(*known)]);
   std::vector<PackedConvInt8> packed;
   size_t scratch_bytes = 0;
@@ -143,42 +101,50 @@ PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvI
     packed.push_back(pack_conv_int8(kernel, shape, weights, tiling));
     scratch_bytes = std::max(scratch_bytes, packed.back().scratch_bytes);
   }
-  const size_t in = size_t(shape.batch) * size_t(shape.in_h) * size_t(shape.in_w) * size_t(shape.in_c);
-  const size_t out = size_t(shape.batch) * size_t(shape.out_h()) * size_t(shape.out_w()) * size_t(shape.out_c);
-  std::vector<Int8Line> input(in / 64 + 2), output(out * 4 / 64 + 2), residual(out / 64 + 2);
-  ThreadScratch scratch;
-  scratch.resize(planner.threads, scratch_bytes);
-  ConvInt8Args args;
-  args.input = input.data();
-  args.output = output.data();
-  args.epilogue = epilogue_of(chain, multipliers);
-  args.epilogue.multiplier = multipliers.data();
-  args.epilogue.residual = chain.residual ? residual.data() : nullptr;
-  const int choice = fastest_of(int(tilings.size()), [&](int i) {
-    run_parallel([&](int thread, int threads) {
-      ConvInt8Args mine = args;
-      mine.scratch = scratch.of(thread);
-      kernel.run(packed[size_t(i)], mine, thread, threads);
-    });
-  });
+  ConvTrial trial(planner, shape, chain, scales, scratch_bytes);
+  const int choice = fastest_of(int(tilings.size()), [&](int i) { trial.run(kernel, packed[size_t(i)]); });
   planner.cache.store(key, choice);
   return std::move(packed[size_t(choice)]);
 }
 
-template <class ConvLike = ConvStep>
-std::unique_ptr<ConvLike> make_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
-  auto step = std::make_unique<ConvLike>();
-  step->kernel = &choose_kernel(conv_int8_kernels(), planner.options.kernels);
-  const ConvInt8Weights given{weights.weights.values<int8_t>().data(), weights.bias.data(), source.q.type == Type::i8, source.q.zero};
-  step->packed = tuned(planner, *step->kernel, shape, given, chain, weights.scales);
-  return step;
+ConvInt8Weights given_weights(const IntegerWeights& weights, const Source& source) {
+  return {weights.weights.values<int8_t>().data(), weights.bias.data(), source.q.type == Type::i8, source.q.zero};
 }
 
 std::string described(const ConvStep& step) {
   return std::string("int8 ") + step.kernel->isa + " " + std::to_string(step.packed.tiling.pixels) + "x" + std::to_string(step.packed.tiling.vectors);
 }
 
+ConvLayer choose_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
+  auto step = std::make_unique<ConvStep>();
+  step->kernel = &choose_kernel(conv_int8_kernels(), planner.options.kernels);
+  step->packed = tuned(planner, *step->kernel, shape, given_weights(weights, source), chain, weights.scales);
+  const std::string name = described(*step);
+  const size_t scratch_bytes = step->packed.scratch_bytes;
+  return sparse_where_faster(planner, shape, given_weights(weights, source), weights.scales, chain, {std::move(step), name, "", scratch_bytes});
+}
+
 }  // namespace
+
+ConvTrial::ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, std::vector<float> scales, size_t scratch_bytes)
+    : multipliers_(std::move(scales)) {
+  const size_t in = size_t(shape.batch) * size_t(shape.in_h) * size_t(shape.in_w) * size_t(shape.in_c);
+  const size_t out = size_t(shape.batch) * size_t(shape.out_h()) * size_t(shape.out_w()) * size_t(shape.out_c);
+  input_.resize(in / 64 + 2), output_.resize(out * 4 / 64 + 2), residual_.resize(out / 64 + 2);
+  scratch_.resize(planner.threads, scratch_bytes);
+  args_.input = input_.data();
+  args_.output = output_.data();
+  args_.epilogue = epilogue_of(chain, multipliers_);
+  args_.epilogue.multiplier = multipliers_.data();
+  args_.epilogue.residual = chain.residual ? residual_.data() : nullptr;
+}
+
+std::string conv_key(const char* kernel, const ConvInt8Shape& s, const IntegerChain& chain, int threads) {
+  std::string key = std::string("conv_int8 ") + kernel;
+  for (int v : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, threads})
+    key += " " + std::to_string(v);
+  return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f") + (chain.first.kind || chain.last.kind ? "+a" : "");
+}
 
 bool lower_integer_conv(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
@@ -199,10 +165,7 @@ bool lower_integer_conv(Planner& planner, int n) {
   shape.groups = int(groups);
   set_window(shape, x, window);
   const IntegerChain chain = integer_chain(planner, node.outputs[0]);
-  auto step = make_conv(planner, shape, *weights, *source, chain);
-  const std::string name = described(*step);
-  const size_t scratch = step->packed.scratch_bytes;
-  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  finish(planner, choose_conv(planner, shape, *weights, *source, chain), node, *source, chain, *weights);
   return true;
 }
 
@@ -226,7 +189,7 @@ bool lower_integer_depthwise(Planner& planner, int n) {
   step->packed = step->kernel->pack(shape, {weights->weights.values<int8_t>().data(), weights->bias.data(), source->q.type == Type::i8, source->q.zero});
   const std::string name = std::string("int8 depthwise ") + step->kernel->isa;
   const size_t scratch = step->packed.scratch_bytes;
-  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  finish(planner, {std::move(step), name, "", scratch}, node, *source, chain, *weights);
   return true;
 }
 
@@ -281,10 +244,7 @@ bool lower_integer_linear(Planner& planner, int n) {
     chain.nodes.push_back(sum);
     chain.text = "+Add" + chain.text;
   }
-  auto step = make_conv(planner, shape, *weights, *source, chain);
-  const std::string name = described(*step);
-  const size_t scratch = step->packed.scratch_bytes;
-  finish(planner, std::move(step), node, *source, chain, *weights, scratch, name);
+  finish(planner, choose_conv(planner, shape, *weights, *source, chain), node, *source, chain, *weights);
   return true;
 }
 
@@ -311,17 +271,23 @@ bool lower_dynamic_linear(Planner& planner, int n) {
   shape.batch = int(count_of(x) / std::max<int64_t>(x.back(), 1));
   const Source source{{dynamic->value, 1, 0, Type::u8}, planner.slot(dynamic->value, Layout::plain, Type::u8)};
   const IntegerChain chain = integer_chain(planner, node.outputs[0]);
-  auto step = make_conv<DynamicStep>(planner, shape, *weights, source, chain);
-  DynamicStep& layer = *step;
-  const std::string name = described(layer) + ", scale at run time";
-  finish(planner, std::move(step), node, source, chain, *weights, layer.packed.scratch_bytes, name);
-  layer.units = layer.multipliers;
-  layer.scale = planner.slot(dynamic->scale, Layout::plain, Type::f32);
-  layer.zero = planner.slot(dynamic->zero, Layout::plain, Type::u8);
-  layer.reads.insert(layer.reads.end(), {layer.scale, layer.zero});
+  const SlotId scale = planner.slot(dynamic->scale, Layout::plain, Type::f32), zero = planner.slot(dynamic->zero, Layout::plain, Type::u8);
+  ConvLayer layer = choose_conv(planner, shape, *weights, source, chain);
+  layer.implementation += ", scale at run time";
+  finish(planner, std::move(layer), node, source, chain, *weights);
+  auto step = std::make_unique<DynamicStep>();
+  step->layer.reset(static_cast<ConvLikeStep*>(planner.steps.back().release()));
+  step->report = step->layer->report;
+  step->writes = step->layer->writes;
+  step->units = step->layer->multipliers;
+  step->scale = scale;
+  step->zero = zero;
+  step->reads = step->layer->reads;
+  step->reads.insert(step->reads.end(), {step->scale, step->zero});
   const auto values = weights->weights.values<int8_t>();
-  layer.sums.assign(size_t(shape.out_c), 0);
-  for (size_t i = 0; i < values.size(); ++i) layer.sums[i / size_t(shape.in_c)] += values[i];
+  step->sums.assign(size_t(shape.out_c), 0);
+  for (size_t i = 0; i < values.size(); ++i) step->sums[i / size_t(shape.in_c)] += values[i];
+  planner.steps.back() = std::move(step);
   return true;
 }
 

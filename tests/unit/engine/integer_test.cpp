@@ -29,7 +29,10 @@ class QuantizedNetwork : public testing::Network {
   ValueId weight(Dims dims, float scale = 0.02f, int axis = 0) {
     Array values(Type::i8, dims);
     Random random(uint64_t(graph.values.size()));
-    for (int8_t& v : values.mutable_values<int8_t>()) v = int8_t(random.below(255));
+    for (int8_t& v : values.mutable_values<int8_t>()) {
+      v = int8_t(random.below(255));
+      if (random.uniform() < zeros) v = 0;
+    }
     Array scales(Type::f32, {dims[size_t(axis)]});
     for (float& v : scales.mutable_values<float>()) v = scale * float(0.5 + random.uniform());
     const ValueId w = graph.add_constant("w" + std::to_string(graph.values.size()), affine_tensor(values, scales, Array(), axis));
@@ -39,6 +42,7 @@ class QuantizedNetwork : public testing::Network {
     return node("Conv", {x, weight({out, in / group, kernel, kernel}, 0.02f / std::sqrt(float(in / group * kernel * kernel))), constant({out}, 0.1f)},
                 {{"strides", std::vector<int64_t>{stride, stride}}, {"pads", std::vector<int64_t>(4, kernel / 2)}, {"group", group}});
   }
+  double zeros = 0;  // the fraction of the weights made from now on
   ValueId swish(ValueId x) { return node("Mul", {x, node("Sigmoid", {x})}); }
   ValueId integers(const std::vector<int64_t>& values) {
     Array array(Type::i64, {int64_t(values.size())});
@@ -200,10 +204,25 @@ TEST(IntegerEngine, LinearLayersTakeUpBiasAndGelu) {
   check(n.finish(n.pair(n.node("Add", {y, n.constant({24}, 0.2f)}), 0.03f)), {"MatMul+Add+Gelu", "MatMul+Add"}, 35);
 }
 
-TEST(IntegerEngine, LinearLayersWithScalesOfTheirInput) {
+int count_sparse(const Graph& graph, const Dims& dims, bool tune = false) {
+  SessionOptions options;
+  options.use_cache = false;
+  options.tune = tune;
+  int count = 0;
+  for (const LayerReport& layer : Session(graph, {dims}, options).layers()) {
+    count += layer.implementation.starts_with("sparse int8");
+    if (tune && layer.op.starts_with("Conv")) {
+      EXPECT_NE(layer.note.find("% of the weights are zero: dense"), std::string::npos) << layer.note;
+    }
+  }
+  return count;
+}
+
+void check_dynamic_layers(int64_t inputs, int64_t middle, double zeros) {
   testing::Network n(3);
   QuantizedNetwork weights;
-  const ValueId x = n.input("x", {2, 9, 24});
+  weights.zeros = zeros;
+  const ValueId x = n.input("x", {2, 9, inputs});
   auto linear = [&](ValueId v, int64_t in, int64_t out) {
     const std::string name = "d" + std::to_string(n.graph.nodes.size());
     const ValueId q = n.graph.add_value(name, Type::u8), s = n.graph.add_value(name + "_s", Type::f32), z = n.graph.add_value(name + "_z", Type::u8), d = n.graph.add_value(name + "_d", Type::f32);
@@ -212,16 +231,52 @@ TEST(IntegerEngine, LinearLayersWithScalesOfTheirInput) {
     const ValueId w = weights.weight({in, out}, 0.01f, 1);
     return n.node("MatMul", {d, n.graph.add_constant("w" + name, Tensor(*weights.graph.constant(w)))});
   };
-  const Graph graph = n.finish(linear(n.node("Relu", {linear(x, 24, 40)}), 40, 7));
+  const Graph graph = n.finish(linear(n.node("Relu", {linear(x, inputs, middle)}), middle, 7));
   check(graph, {"DynamicQuantizeLinear", "MatMul+Relu", "DynamicQuantizeLinear", "MatMul"}, 60);
+  EXPECT_EQ(count_sparse(graph, {2, 9, inputs}), zeros > 0 ? 2 : 0);
   // A scale is found anew in every run, also for inputs without any range.
   SessionOptions options;
   options.use_cache = options.tune = false;
-  Session session(graph, {{2, 9, 24}}, options);
+  Session session(graph, {{2, 9, inputs}}, options);
   for (float scale : {1.f, 1e-6f, 0.f, 300.f}) {
-    const Array input = testing::random_array({2, 9, 24}, 5, scale);
+    const Array input = testing::random_array({2, 9, inputs}, 5, scale);
     EXPECT_LT(testing::relative_error(session.run({input})[0], run_reference(graph, {input})[0]), 1e-4) << scale;
   }
+}
+
+TEST(IntegerEngine, LinearLayersWithScalesOfTheirInput) {
+  check_dynamic_layers(24, 40, 0);
+  check_dynamic_layers(320, 200, 0.95);
+}
+
+TEST(IntegerEngine, PrunedLayersLeaveOutZeros) {
+  for (Type type : {Type::u8, Type::i8}) {
+    const Dims image{2, 40, 9, 11};
+    const auto network = [&](double zeros) {
+      QuantizedNetwork n(type);
+      n.zeros = zeros;
+      ValueId x = n.pair(n.input("x", image), 0.03f);
+      x = n.pair(n.node("Relu", {n.layer(x, 40, 130, 3)}), 0.02f);
+      const ValueId y = n.pair(n.swish(n.layer(x, 130, 130, 1)), 0.02f, 40);
+      x = n.pair(n.node("Add", {n.layer(y, 130, 130, 3), x}), 0.03f);
+      return n.finish(n.pair(n.layer(x, 130, 70, 3, 2), 0.02f));
+    };
+    const Graph pruned = network(0.93);
+    check(pruned, {"Conv+Relu", "Conv+Swish", "Conv+Add", "Conv"}, 35);
+    EXPECT_EQ(count_sparse(pruned, image), 4);
+    EXPECT_EQ(count_sparse(network(0), image), 0);
+    if (type == Type::u8) count_sparse(pruned, image, true);
+  }
+}
+
+TEST(IntegerEngine, PrunedLinearLayers) {
+  QuantizedNetwork n;
+  n.zeros = 0.9;
+  ValueId x = n.pair(n.input("x", {1, 30, 192}), 0.03f);
+  x = n.pair(n.node("Gelu", {n.node("Add", {n.node("MatMul", {x, n.weight({192, 384}, 0.005f, 1)}), n.constant({384}, 0.2f)})}), 0.02f, 20);
+  const Graph graph = n.finish(n.pair(n.node("MatMul", {x, n.weight({384, 96}, 0.005f, 1)}), 0.03f));
+  check(graph, {"MatMul+Add+Gelu", "MatMul"}, 35);
+  EXPECT_EQ(count_sparse(graph, {1, 30, 192}), 2);
 }
 
 }  // namespace
