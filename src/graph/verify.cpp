@@ -1,10 +1,23 @@
 #include <algorithm>
+#include <sstream>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "graph/op.h"
 
 namespace pare {
 namespace {
+
+// The words of attribute_kinds.inc.
+namespace kinds {
+using integer = int64_t;
+using real = float;
+using text = std::string;
+using integers = std::vector<int64_t>;
+using reals = std::vector<float>;
+using texts = std::vector<std::string>;
+using graph = std::shared_ptr<Graph>;
+}  // namespace kinds
 
 void check_ids(const Graph& graph, const std::string& where, const std::vector<ValueId>& ids) {
   for (ValueId id : ids)
@@ -22,6 +35,33 @@ void check_arity(const Node& node) {
     throw Error(node.where(), "has " + std::to_string(outputs) + " outputs, the operator gives " + std::to_string(op.outputs_least));
   for (int i = 0; i < op.inputs_least; ++i)
     if (node.inputs[i] == kNone) throw Error(node.where(), "input " + std::to_string(i) + " is left out, the operator needs it");
+}
+
+struct Kind {
+  const char* word;
+  bool (*holds)(const Attribute&);
+};
+
+const std::unordered_map<std::string, Kind>& attribute_kinds() {
+  static const auto by_name = [] {
+    std::unordered_map<std::string, Kind> all;
+    const auto add = [&](std::istringstream names, Kind kind) {
+      for (std::string name; names >> name;) all.emplace(name, kind);
+    };
+#define ATTRIBUTES(kind, names) add(std::istringstream(names), {#kind, [](const Attribute& value) { return std::holds_alternative<kinds::kind>(value); }});
+#include "graph/attribute_kinds.inc"
+#undef ATTRIBUTES
+    return all;
+  }();
+  return by_name;
+}
+
+void check_attributes(const Node& node) {
+  for (const auto& [name, value] : node.attributes) {
+    const auto known = attribute_kinds().find(name);
+    if (known != attribute_kinds().end() && !known->second.holds(value))
+      throw Error(node.where(), "attribute '" + name + "' is of another kind than ONNX gives it, expected: " + known->second.word, "export the model again, or check it with onnx.checker");
+  }
 }
 
 // Subgraphs read values around them by name: those must be there before the node runs.
@@ -54,7 +94,10 @@ void verify(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     check_ids(graph, node.where(), node.inputs);
     check_ids(graph, node.where(), node.outputs);
-    if (node.op != nullptr) check_arity(node);
+    if (node.op != nullptr) {
+      check_arity(node);
+      if (node.domain.empty()) check_attributes(node);
+    }
     for (ValueId id : node.inputs)
       if (id != kNone && !ready[id])
         throw Error(node.where(), "reads '" + graph.at(id).name + "', which nothing computes before it");

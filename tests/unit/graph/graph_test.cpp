@@ -28,6 +28,22 @@ TEST(Graph, SortMovesNodesBehindWhatTheyRead) {
   EXPECT_NO_THROW(verify(graph));
 }
 
+// Passes and rewrites read attributes long before the operator runs: a wrong kind is found when the file is opened.
+TEST(Graph, VerifyChecksTheKindsOfAttributes) {
+  for (const char* wrong : {"axis=\"1\"", "axis=[1]", "axis=1.5"}) {
+    const Graph graph = parse(std::string("graph\ninput x: float32 2x3\ny = Softmax(x) {") + wrong + "} \"soft\"\noutput y");
+    try {
+      verify(graph);
+      FAIL() << wrong;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.where(), "node 'soft' (Softmax)");
+      EXPECT_NE(std::string(error.what()).find("expected: integer"), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_NO_THROW(verify(parse("graph\ninput x: float32 2x3\ny = Softmax(x) {axis=1}\noutput y")));
+  EXPECT_NO_THROW(verify(parse("graph\ninput x: float32 2x3\ny = Softmax(x) {own=[1], axis=1}\noutput y")));
+}
+
 TEST(Graph, SortSeesWhatSubgraphsRead) {
   Graph graph = parse(
       "graph\ninput x\ny = If(x) {then_branch=graph {\nr = If(q) {g=graph {\nouter deep\noutput deep\n}}\nouter q\noutput r\n}} \"if\"\n"
