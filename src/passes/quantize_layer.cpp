@@ -4,6 +4,7 @@
 
 #include "codecs/codecs.h"
 #include "passes/quantize_plan.h"
+#include "passes/weights.h"
 
 namespace pare {
 namespace {
@@ -52,8 +53,22 @@ int output_axis(const Node& node, int weight_rank) {
   return node.is("Gemm") ? int(node.integer("transB", 0) == 0) : weight_rank - 1;
 }
 
-LayerQuantizer::LayerQuantizer(Graph& graph) : graph_(graph) {
-  for (const auto& readers : graph.consumers()) readers_.push_back(readers.size());
+LayerQuantizer::LayerQuantizer(Graph& graph) : graph_(graph), readers_(graph.consumers()) {}
+
+void LayerQuantizer::round_bias_behind(size_t n, const Array& weight_scale, float input_scale) {
+  const auto& readers = readers_[size_t(graph_.nodes[n].outputs[0])];
+  if (readers.size() != 1 || !graph_.nodes[size_t(readers[0])].is("Add")) return;
+  for (ValueId id : graph_.nodes[size_t(readers[0])].inputs) {
+    const Tensor* bias = graph_.constant(id);
+    const bool fits = bias != nullptr && bias->plain() && bias->type == Type::f32 && !bias->dims.empty() && bias->dims.back() == bias->count();
+    if (!fits || bias->count() != weight_scale.count() || readers_[size_t(id)].size() != 1 || graph_.is_output(id)) continue;
+    std::vector<float> values = bias->decode().to_floats();
+    for (size_t c = 0; c < values.size(); ++c) {
+      const double unit = input_scale * weight_scale.values<float>()[c];
+      values[c] = float(std::nearbyint(values[c] / unit) * unit);
+    }
+    replace_constant(graph_, id, Tensor(Array::of<float>(bias->dims, values)));
+  }
 }
 
 void LayerQuantizer::quantize(size_t n, float input_scale) {
@@ -64,8 +79,9 @@ void LayerQuantizer::quantize(size_t n, float input_scale) {
   const auto [weight, widened] = quantized_weight(graph_.constant(weight_id)->decode(), axis, b, input_scale);
   // An int32 bias is in units of this layer's input, so layers could not share it; shared ones stay in float, which runtimes
   // round themselves.
-  if (!b.empty() && input_scale > 0 && readers_[size_t(bias_id)] == 1)
+  if (!b.empty() && input_scale > 0 && readers_[size_t(bias_id)].size() == 1)
     graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, quantized_bias(b, weight.parts[1], input_scale));
+  if (graph_.nodes[n].is("MatMul") && input_scale > 0) round_bias_behind(n, weight.parts[1], input_scale);
   const auto shared = done_.find(weight_id);
   if (!widened && shared != done_.end() && graph_.constant(shared->second)->axis == axis) {
     graph_.nodes[n].inputs[1] = shared->second;

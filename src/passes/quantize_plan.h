@@ -39,8 +39,12 @@ class LayerQuantizer {
   void quantize(size_t node, float input_scale);  // 0: the layer computes in float
 
  private:
+  // A bias added behind a MatMul stays a float, in whole units of input scale · weight scale: integer engines add it to their
+  // sums and others to a product of floats, and both get the same. Scales: one for each output.
+  void round_bias_behind(size_t node, const Array& weight_scale, float input_scale);
+
   Graph& graph_;
-  std::vector<size_t> readers_;        // of each value, before the first change
+  std::vector<std::vector<int>> readers_;   // of each value, before the first change
   std::map<ValueId, ValueId> done_;    // float weight → its int8 form
 };
 bool is_layer(const Node& node);   // an operator with weights: convolution or linear

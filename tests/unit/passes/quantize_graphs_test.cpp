@@ -192,6 +192,19 @@ Graph outlier_block(bool decomposed) {
   return n.finish(n.node("MatMul", {wide, n.constant({64, 32}, 0.1f)}));
 }
 
+// Integer engines add a bias to their sums, others to a product of floats: in whole units of the sums both give the same.
+TEST(QuantizeGraphs, BiasesBehindAMatMulAreTheSameInEveryEngine) {
+  testing::Network n;
+  ValueId x = n.input("x", {1, 16, 32});
+  for (int layer = 0; layer < 3; ++layer) x = n.node("Add", {n.constant({32}), n.node("MatMul", {x, n.constant({32, 32}, 0.3f)})});
+  const Quantized q = quantize(n.finish(x), {{1, 16, 32}});
+  SessionOptions options;
+  options.use_cache = false;
+  Session session(q.graph, {{1, 16, 32}}, options);
+  EXPECT_GT(sqnr_db(q.result[0], session.run({testing::random_array({1, 16, 32}, 5)})[0]), 110);
+  EXPECT_GT(sqnr_db(q.exact[0], q.result[0]), 25);
+}
+
 TEST(QuantizeGraphs, OutlierChannelsOfATransformerAreSmoothed) {
   for (const bool decomposed : {false, true}) {
     const Graph block = outlier_block(decomposed);
