@@ -74,6 +74,7 @@ void finish(Planner& planner, ConvLayer layer, const Node& node, const Source& s
   }
   step->multipliers = weights.scales;
   step->epilogue = epilogue_of(chain, step->multipliers);
+  step->epilogue.most_sum = largest_sum(weights);
   step->table = chain.table;
   step->scratch.resize(planner.threads, layer.scratch_bytes);
   const Dims dims = planner.dims(chain.result);
@@ -89,19 +90,19 @@ void finish(Planner& planner, ConvLayer layer, const Node& node, const Source& s
 }
 
 // The tiling that is fastest for this layer on this CPU.
-PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const IntegerChain& chain,
-                     const std::vector<float>& scales) {
+PackedConvInt8 tuned(Planner& planner, const ConvInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerChain& chain,
+                     const IntegerWeights& weights) {
   const std::vector<ConvInt8Tiling> tilings = conv_int8_tilings(kernel, shape);
-  if (!planner.options.tune || tilings.size() < 2) return pack_conv_int8(kernel, shape, weights);
+  if (!planner.options.tune || tilings.size() < 2) return pack_conv_int8(kernel, shape, given);
   const std::string key = conv_key(kernel.name, shape, chain, planner.threads);
-  if (const auto known = planner.cache.find(key); known && *known < int(tilings.size())) return pack_conv_int8(kernel, shape, weights, tilings[size_t(*known)]);
+  if (const auto known = planner.cache.find(key); known && *known < int(tilings.size())) return pack_conv_int8(kernel, shape, given, tilings[size_t(*known)]);
   std::vector<PackedConvInt8> packed;
   size_t scratch_bytes = 0;
   for (const ConvInt8Tiling& tiling : tilings) {
-    packed.push_back(pack_conv_int8(kernel, shape, weights, tiling));
+    packed.push_back(pack_conv_int8(kernel, shape, given, tiling));
     scratch_bytes = std::max(scratch_bytes, packed.back().scratch_bytes);
   }
-  ConvTrial trial(planner, shape, chain, scales, scratch_bytes);
+  ConvTrial trial(planner, shape, chain, weights, scratch_bytes);
   const int choice = fastest_of(int(tilings.size()), [&](int i) { trial.run(kernel, packed[size_t(i)]); });
   planner.cache.store(key, choice);
   return std::move(packed[size_t(choice)]);
@@ -118,16 +119,28 @@ std::string described(const ConvStep& step) {
 ConvLayer choose_conv(Planner& planner, const ConvInt8Shape& shape, const IntegerWeights& weights, const Source& source, const IntegerChain& chain) {
   auto step = std::make_unique<ConvStep>();
   step->kernel = &choose_kernel(conv_int8_kernels(), planner.options.kernels);
-  step->packed = tuned(planner, *step->kernel, shape, given_weights(weights, source), chain, weights.scales);
+  step->packed = tuned(planner, *step->kernel, shape, given_weights(weights, source), chain, weights);
   const std::string name = described(*step);
   const size_t scratch_bytes = step->packed.scratch_bytes;
-  return sparse_where_faster(planner, shape, given_weights(weights, source), weights.scales, chain, {std::move(step), name, "", scratch_bytes});
+  return sparse_where_faster(planner, shape, given_weights(weights, source), weights, chain, {std::move(step), name, "", scratch_bytes});
 }
 
 }  // namespace
 
-ConvTrial::ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, std::vector<float> scales, size_t scratch_bytes)
-    : multipliers_(std::move(scales)) {
+float largest_sum(const IntegerWeights& weights) {
+  const auto values = weights.weights.values<int8_t>();
+  const size_t inputs = values.size() / std::max<size_t>(weights.bias.size(), 1);
+  double most = 1;
+  for (size_t c = 0; c < weights.bias.size(); ++c) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < inputs; ++i) sum += std::abs(int(values[c * inputs + i]));
+    most = std::max(most, 255.0 * double(sum) + std::abs(double(weights.bias[c])));  // an input is 255 away from its zero point at most
+  }
+  return float(std::min(most * 1.000001, 2147483648.0));
+}
+
+ConvTrial::ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, const IntegerWeights& weights, size_t scratch_bytes)
+    : multipliers_(weights.scales) {
   const size_t in = size_t(shape.batch) * size_t(shape.in_h) * size_t(shape.in_w) * size_t(shape.in_c);
   const size_t out = size_t(shape.batch) * size_t(shape.out_h()) * size_t(shape.out_w()) * size_t(shape.out_c);
   input_.resize(in / 64 + 2), output_.resize(out * 4 / 64 + 2), residual_.resize(out / 64 + 2);
@@ -136,6 +149,7 @@ ConvTrial::ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const I
   args_.output = output_.data();
   args_.epilogue = epilogue_of(chain, multipliers_);
   args_.epilogue.multiplier = multipliers_.data();
+  args_.epilogue.most_sum = largest_sum(weights);
   args_.epilogue.residual = chain.residual ? residual_.data() : nullptr;
 }
 

@@ -52,7 +52,7 @@ class ConvStep : public ConvLikeStep {
 // Memory for timing a layer: an input, an output and a residual of its size, and the epilogue its chain asks for.
 class ConvTrial {
  public:
-  ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, std::vector<float> scales, size_t scratch_bytes);
+  ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, const IntegerWeights& weights, size_t scratch_bytes);
   // Runs a kernel of conv_int8 or sparse_int8 once, on all threads.
   template <class Kernel, class Packed>
   void run(const Kernel& kernel, const Packed& packed) {
@@ -81,8 +81,8 @@ struct ConvLayer {
 };
 
 // The layer with products of zero weights left out, or the dense one where that is faster; whoever reads the note learns
-// both times. `weights`, `scales`: see IntegerWeights.
-ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const std::vector<float>& scales, const IntegerChain& chain,
+// both times. `given` points into `weights`.
+ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights, const IntegerChain& chain,
                               ConvLayer dense);
 
 }  // namespace pare

@@ -65,6 +65,9 @@ struct IntegerWeights {
 // Null (with a refusal) if the constants have another form. `axis`: the output channels'.
 std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale, ValueId bias);
 
+// What no sum of such a layer exceeds in magnitude; weights as [output][…].
+float largest_sum(const IntegerWeights& weights);
+
 // Memory of its own for each thread, 64-byte aligned.
 class ThreadScratch {
  public:

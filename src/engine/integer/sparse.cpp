@@ -63,13 +63,13 @@ struct Decision {
 };
 
 // Dense and the most promising forms in turns.
-Decision measure(Planner& planner, const SparseInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const std::vector<float>& scales,
+Decision measure(Planner& planner, const SparseInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights,
                  const IntegerChain& chain, const ConvStep& dense) {
-  const std::vector<SparseInt8Form> forms = sparse_int8_forms(kernel, shape, weights.weights);
+  const std::vector<SparseInt8Form> forms = sparse_int8_forms(kernel, shape, given.weights);
   std::vector<PackedSparseInt8> packed;
   size_t scratch_bytes = dense.packed.scratch_bytes;
   for (const SparseInt8Form& form : forms) {
-    packed.push_back(pack_sparse_int8(kernel, shape, weights, form));
+    packed.push_back(pack_sparse_int8(kernel, shape, given, form));
     scratch_bytes = std::max(scratch_bytes, packed.back().scratch_bytes);
   }
   if (packed.empty()) return {};
@@ -77,7 +77,7 @@ Decision measure(Planner& planner, const SparseInt8Kernel& kernel, const ConvInt
     const SparseInt8Cost cost = sparse_int8_cost(kernel, packed.front());
     return {cost.sparse < kMargin * cost.dense ? choice_of(forms.front()) : 0};
   }
-  ConvTrial trial(planner, shape, chain, scales, scratch_bytes);
+  ConvTrial trial(planner, shape, chain, weights, scratch_bytes);
   const std::vector<double> times = least_times(int(packed.size()) + 1, [&](int i) {
     if (i == 0)
       trial.run(*dense.kernel, dense.packed);
@@ -102,14 +102,14 @@ Decision remembered(Planner& planner, const std::string& key, const std::functio
 
 }  // namespace
 
-ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const std::vector<float>& scales, const IntegerChain& chain,
+ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights, const IntegerChain& chain,
                               ConvLayer dense) {
   const SparseInt8Kernel* kernel = sparse_int8_kernel(planner.options.kernels);
   if (kernel == nullptr || shape.groups != 1) return dense;
-  const Zeros zeros = count_zeros(shape, weights.weights);
+  const Zeros zeros = count_zeros(shape, given.weights);
   if (zeros.weights < kLeastSparsity) return dense;
   const auto& step = static_cast<const ConvStep&>(*dense.step);
-  const auto measured = [&] { return measure(planner, *kernel, shape, weights, scales, chain, step); };
+  const auto measured = [&] { return measure(planner, *kernel, shape, given, weights, chain, step); };
   const std::string key = fmt::format("{} zeros {:.0f} {:.0f}", conv_key(kernel->name, shape, chain, planner.threads), zeros.weights * 100, zeros.blocks * 100);
   const Decision decision = planner.options.tune ? remembered(planner, key, measured) : measured();
   if (decision.dense_ms >= 0)
@@ -117,7 +117,7 @@ ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, cons
   if (decision.choice == 0) return dense;
   auto sparse = std::make_unique<SparseStep>();
   sparse->kernel = kernel;
-  sparse->packed = pack_sparse_int8(*kernel, shape, weights, form_of(decision.choice, *kernel));
+  sparse->packed = pack_sparse_int8(*kernel, shape, given, form_of(decision.choice, *kernel));
   const size_t scratch_bytes = sparse->packed.scratch_bytes;
   const SparseInt8Form& form = sparse->packed.form;
   const std::string how = form.together > 0 ? fmt::format("blocks {}x4", form.together * kernel->lanes) : "gathered";

@@ -41,6 +41,7 @@ struct Int8Activation {
 // by the output's scale, unless an activation follows.
 struct Int8Epilogue {
   const float* multiplier = nullptr;  // [channels]
+  float most_sum = 2147483648.0f;     // no sum exceeds it in magnitude: the tighter, the more layers may skip a limit
   Int8Activation first, last;
 
   bool has_mid = false;  // a quantize-dequantize step between the convolution and the residual

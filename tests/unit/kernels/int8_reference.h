@@ -104,6 +104,8 @@ struct EpilogueData {
       m = c.multiplier != 0 ? c.multiplier : usual * (0.5f + static_cast<float>(random() % 1000) / 1000);
     Int8Epilogue& e = epilogue;
     e.multiplier = multiplier.data();
+    e.most_sum = 1;
+    for (auto sum : sums) e.most_sum = std::max(e.most_sum, static_cast<float>(std::abs(double(sum))));
     e.first = c.first;
     e.last = c.last;
     e.table = c.table ? table.data() : nullptr;
