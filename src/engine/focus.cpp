@@ -94,7 +94,7 @@ int merge_folded_pixels(Graph& graph) {
     if (!conv.is("Conv") || conv.integer("group", 1) != 1 || conv.text("auto_pad", "NOTSET") != "NOTSET") continue;
     const Tensor* weight = graph.constant(conv.input(1));
     const bool brain = weight != nullptr && weight->codec == &codec_bfloat16;
-    if (weight == nullptr || weight->dims.size() != 4 || !((weight->plain() && weight->type == Type::f32) || brain)) continue;
+    if (weight == nullptr || weight->dims.size() != 4 || weight->type != Type::f32) continue;
     const auto dilations = conv.integers("dilations", {1, 1});
     const auto folding = dilations == Dims{1, 1} && uses.only_consumer(conv.inputs[0]) >= 0 ? folding_of(graph, uses, conv.inputs[0]) : std::nullopt;
     if (!folding) continue;

@@ -1,0 +1,33 @@
+#include "kernels/float_linear/loops.h"
+
+namespace pare {
+namespace {
+
+bool supported() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"); }
+bool supported_bf16() { return supported() && __builtin_cpu_supports("avx512bf16"); }
+
+// Pairs of bfloat16: a step multiplies two elements of a row with two rows of weights.
+struct Brain {
+  using Element = uint16_t;
+  using Weights = __m512i;
+  static constexpr int kStep = 2;
+  static Weights weights(const Element* w) { return _mm512_load_si512(w); }
+  static Floats multiply_add(Floats sum, const Element* x, Weights w) {
+    int32_t pair;
+    std::memcpy(&pair, x, 4);
+    return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)w);
+  }
+  static Floats load(const Element* x, int lanes) {
+    const __m256i bits = _mm256_maskz_loadu_epi16(mask_of(lanes), x);
+    return (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+  }
+  static void store(Element* y, Floats v, int lanes) { _mm256_mask_storeu_epi16(y, mask_of(lanes), (__m256i)_mm512_cvtneps_pbh((__m512)v)); }
+};
+
+}  // namespace
+
+extern const FloatLinearKernel float_linear_avx512, float_linear_bf16_avx512;
+const FloatLinearKernel float_linear_avx512{"float_linear_avx512", "avx512", supported, kVector, 1, 32, run_linear<Single>};
+const FloatLinearKernel float_linear_bf16_avx512{"float_linear_bf16_avx512", "avx512bf16", supported_bf16, kVector, 2, 16, run_linear<Brain>};
+
+}  // namespace pare

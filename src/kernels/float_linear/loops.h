@@ -1,0 +1,260 @@
+// The loops of every row, compiled once for each instruction set; included by those files only.
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#if defined(__AVX512F__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // both: false alarms in GCC 12's immintrin.h (GCC bug 105593)
+#include <immintrin.h>
+#endif
+
+#include "kernels/float_linear/float_linear.h"
+#include "kernels/float_linear/panels.h"
+
+namespace pare {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVector = 16;
+constexpr int kMaxRows[] = {0, 16, 12, 8};  // sums + weights + one broadcast fit the registers
+#elif defined(__AVX__)
+constexpr int kVector = 8;
+constexpr int kMaxRows[] = {0, 8, 6, 4};
+#else
+constexpr int kVector = 4;
+constexpr int kMaxRows[] = {0, 8, 6, 4};
+#endif
+constexpr int64_t kBlockBytes = 96 * 1024;  // of rows that meet one panel after the other: they stay in the second cache
+
+typedef float Floats __attribute__((vector_size(kVector * 4), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(kVector * 4)));
+
+#if defined(__AVX512F__)
+inline __mmask16 mask_of(int lanes) { return static_cast<__mmask16>((1u << lanes) - 1); }
+inline Floats least(Floats a, Floats b) { return (Floats)_mm512_min_ps((__m512)a, (__m512)b); }
+inline Floats most(Floats a, Floats b) { return (Floats)_mm512_max_ps((__m512)a, (__m512)b); }
+#else
+inline Floats least(Floats a, Floats b) { return a < b ? a : b; }
+inline Floats most(Floats a, Floats b) { return a > b ? a : b; }
+#endif
+
+__attribute__((noinline, unused)) Floats with_zeros_behind(Floats v, int lanes) {
+  for (int l = lanes; l < kVector; ++l) v[l] = 0;
+  return v;
+}
+
+// Plain floats.
+struct Single {
+  using Element = float;
+  using Weights = Floats;
+  static constexpr int kStep = 1;
+  static Weights weights(const Element* w) { return *reinterpret_cast<const Floats*>(w); }
+  static Floats multiply_add(Floats sum, const Element* x, Weights w) { return sum + *x * w; }
+  static Floats load(const Element* x, int lanes) {
+#if defined(__AVX512F__)
+    return (Floats)_mm512_maskz_loadu_ps(mask_of(lanes), x);
+#else
+    if (lanes == kVector) return *reinterpret_cast<const Floats*>(x);
+    Floats v{};
+    for (int l = 0; l < lanes; ++l) v[l] = x[l];
+    return v;
+#endif
+  }
+  static void store(Element* y, Floats v, int lanes) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(y, mask_of(lanes), (__m512)v);
+#else
+    if (lanes == kVector) *reinterpret_cast<Floats*>(y) = v;
+    else
+      for (int l = 0; l < lanes; ++l) y[l] = v[l];
+#endif
+  }
+};
+
+// 2^k · e^r, k = round(x / ln 2), |r| ≤ ln 2 / 2; Taylor of degree 6 errs by r⁷/5040 ≤ 1.2e-7. x within ±87.
+inline Floats exp_within(Floats x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
+  const Floats shifted = x * 1.44269504f + kRound, k = shifted - kRound;
+  const Floats r = (x - k * 0.693145752f) - k * 1.42860677e-6f;  // ln 2 in two parts
+  Floats p = r * (1.0f / 720) + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+#if defined(__AVX512F__)
+  return (Floats)_mm512_scalef_ps((__m512)p, (__m512)k);
+#else
+  const Ints exponent = (Ints)shifted - std::bit_cast<int32_t>(kRound);
+  return p * (Floats)((exponent + 127) << 23);
+#endif
+}
+
+// 1 / x of a normal number.
+inline Floats reciprocal(Floats x) {
+#if defined(__AVX512F__)
+  const Floats y = (Floats)_mm512_rcp14_ps((__m512)x);  // 14 bits, Newton's step doubles them
+  return y + y * (1.0f - x * y);
+#else
+  return 1.0f / x;
+#endif
+}
+
+inline Floats sigmoid_of(Floats x) {
+  // Limits first: a NaN takes the second operand's place in neither.
+  return reciprocal(1.0f + exp_within(least(Floats{} + 87.0f, most(Floats{} - 87.0f, -x))));
+}
+
+// Φ by Abramowitz and Stegun 7.1.26: erf(z) = 1 - (a1 t + … + a5 t⁵) e^(-z²), t = 1 / (1 + p z), error below 1.5e-7.
+inline Floats gelu_of(Floats x) {
+  const Floats z = most(x, -x) * 0.707106781f;
+  const Floats t = reciprocal(1.0f + 0.3275911f * least(z, Floats{} + 1e6f));
+  const Floats power = exp_within(most(Floats{} - 87.0f, -(z * z)));
+  Floats p = 1.061405429f * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  const Floats tail = 0.5f * p * t * power;  // 1 - Φ(|x|)
+  return most(x, Floats{}) - most(x, -x) * tail;
+}
+
+inline Floats applied(const FloatFunction& f, Floats x) {
+  switch (f.kind) {
+    case FloatFunction::sigmoid: return sigmoid_of(x);
+    case FloatFunction::swish: return x * sigmoid_of(x * f.low);
+    case FloatFunction::gelu: return gelu_of(x);
+    default: return least(Floats{} + f.high, most(Floats{} + f.low, x));
+  }
+}
+
+// Some rows of a panel.
+template <class Type>
+struct Tile {
+  const FloatLinear& job;
+  const typename Type::Element* x;         // first row
+  const typename Type::Element* weights;   // of the panel
+  const float* bias;
+  typename Type::Element* y;               // first row, first vector
+  const typename Type::Element* residual;
+  int last_lanes;                          // of the panel's last vector
+};
+
+// Everything behind the sum: `Plain` knows limits only, which is all that most layers need.
+template <class Type, bool Plain>
+inline __attribute__((always_inline)) void finish(const Tile<Type>& tile, Floats v, int64_t at, int lanes) {
+  const FloatLinear& job = tile.job;
+  if (!Plain) v = applied(job.first, v);
+  if (tile.residual != nullptr) v += Type::load(tile.residual + at, lanes);
+  v = Plain ? least(Floats{} + job.last.high, most(Floats{} + job.last.low, v)) : applied(job.last, v);
+  if (job.whole && lanes < kVector) Type::store(tile.y + at, with_zeros_behind(v, lanes), kVector);
+  else Type::store(tile.y + at, v, lanes);
+}
+
+// Functions that cost more than a few instructions run over the sums in memory, in a loop that keeps their constants.
+template <class Type>
+__attribute__((noinline)) void finish_sums(const Tile<Type>& tile, const float* sums, int rows, int vectors) {
+  for (int p = 0; p < rows; ++p)
+    for (int v = 0; v < vectors; ++v, sums += kVector)
+      finish<Type, false>(tile, *reinterpret_cast<const Floats*>(sums), p * tile.job.y_row + v * tile.job.y_block, v + 1 == vectors ? tile.last_lanes : kVector);
+}
+
+template <class Type, int Rows, int Vectors>
+void run_tile(const Tile<Type>& tile) {
+  const FloatLinear& job = tile.job;
+  using Element = typename Type::Element;
+  Floats sums[Rows][Vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const Floats bias = *reinterpret_cast<const Floats*>(tile.bias + v * kVector);
+#pragma GCC unroll 16
+    for (int p = 0; p < Rows; ++p) sums[p][v] = bias;
+  }
+  const Element* w = tile.weights;
+  const int64_t row = job.x_row, row3 = 3 * row;
+  for (int64_t begin = 0; begin < job.inner; begin += job.x_inner) {
+    // A pointer for every fourth row saves general registers.
+    const Element* bases[(Rows + 3) / 4];
+#pragma GCC unroll 4
+    for (int i = 0; i < (Rows + 3) / 4; ++i) bases[i] = tile.x + begin / job.x_inner * job.x_block + 4 * i * row;
+    const int64_t count = std::min(job.x_inner, job.inner - begin);
+    for (int64_t k = 0; k < count; k += Type::kStep, w += Vectors * kVector * Type::kStep) {
+      typename Type::Weights column[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) column[v] = Type::weights(w + v * kVector * Type::kStep);
+#pragma GCC unroll 16
+      for (int p = 0; p < Rows; ++p) {
+        const Element* x = bases[p / 4] + k + (p % 4 == 3 ? row3 : (p % 4) * row);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) sums[p][v] = Type::multiply_add(sums[p][v], x, column[v]);
+      }
+    }
+  }
+  if (job.first.none() && job.last.kind == FloatFunction::limits) {
+#pragma GCC unroll 16
+    for (int p = 0; p < Rows; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)
+        finish<Type, true>(tile, sums[p][v], p * job.y_row + v * job.y_block, v + 1 == Vectors ? tile.last_lanes : kVector);
+    return;
+  }
+  alignas(64) float memory[Rows * Vectors * kVector];
+#pragma GCC unroll 16
+  for (int p = 0; p < Rows; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<Floats*>(memory + (p * Vectors + v) * kVector) = sums[p][v];
+  finish_sums(tile, memory, Rows, Vectors);
+}
+
+template <class Type, int Vectors, int... I>
+void run_rows(const Tile<Type>& tile, int64_t rows, std::integer_sequence<int, I...>) {
+  static constexpr void (*tiles[])(const Tile<Type>&) = {run_tile<Type, I + 1, Vectors>...};
+  tiles[rows - 1](tile);
+}
+
+// Rows [first, last) of a panel, in tiles of nearly equal height.
+template <class Type, int Vectors>
+void run_panel(Tile<Type> tile, int64_t first, int64_t last) {
+  const Tile<Type> origin = tile;
+  const int64_t rows = last - first, tiles = (rows + kMaxRows[Vectors] - 1) / kMaxRows[Vectors];
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t begin = first + rows * i / tiles, end = first + rows * (i + 1) / tiles;
+    tile.x = origin.x + begin * tile.job.x_row;
+    tile.y = origin.y + begin * tile.job.y_row;
+    if (origin.residual != nullptr) tile.residual = origin.residual + begin * tile.job.y_row;
+    run_rows<Type, Vectors>(tile, end - begin, std::make_integer_sequence<int, kMaxRows[Vectors]>{});
+  }
+}
+
+template <class Type>
+void run_linear(const FloatLinear& job, int thread, int threads) {
+  using Element = typename Type::Element;
+  const LinearPanels panels((job.columns + kVector - 1) / kVector);
+  // The larger of the two operands is parted, so that each thread's caches hold only its part of it.
+  const bool by_columns = job.columns > job.rows && panels.count >= 2 * threads;
+  const int64_t first_row = by_columns ? 0 : job.rows * thread / threads, last_row = by_columns ? job.rows : job.rows * (thread + 1) / threads;
+  const int64_t first_panel = by_columns ? panels.count * thread / threads : 0, last_panel = by_columns ? panels.count * (thread + 1) / threads : panels.count;
+  const int64_t block = std::max<int64_t>(kBlockBytes / int64_t(sizeof(Element)) / std::max<int64_t>(job.inner, 1) / 48 * 48, 48);
+  for (int64_t row = first_row; row < last_row; row += block)
+    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+      const int64_t vector = panels.begin(panel), vectors = panels.begin(panel + 1) - vector;
+      const int64_t columns = std::min(vectors * kVector, job.columns - vector * kVector);
+      const Tile<Type> tile{job,
+                            static_cast<const Element*>(job.x),
+                            static_cast<const Element*>(job.weights) + vector * kVector * job.inner,
+                            job.bias + vector * kVector,
+                            static_cast<Element*>(job.y) + vector * job.y_block,
+                            job.residual == nullptr ? nullptr : static_cast<const Element*>(job.residual) + vector * job.y_block,
+                            int(columns - (vectors - 1) * kVector)};
+      const int64_t last = std::min(row + block, last_row);
+      if (vectors == 1) run_panel<Type, 1>(tile, row, last);
+      else if (vectors == 2) run_panel<Type, 2>(tile, row, last);
+      else run_panel<Type, 3>(tile, row, last);
+    }
+}
+
+}  // namespace
+}  // namespace pare
