@@ -1,6 +1,8 @@
-// Linear layers: Gemm and MatMul with a constant matrix, as oneDNN's inner product with packed weights.
+// Linear layers: Gemm and MatMul with a constant matrix, by our own kernel or, where rows are few, as oneDNN's inner product
+// with packed weights.
 #include <algorithm>
 
+#include "engine/float_linear.h"
 #include "engine/onednn/onednn.h"
 #include "graph/ops/ops.h"
 
@@ -9,12 +11,15 @@ namespace {
 
 using dnnl::memory;
 
-// y[rows, columns] = x[rows, inner] · wᵀ + b, w as [columns, inner].
+constexpr int64_t kLeastRows = 6;  // fewer do not hide the latency of a sum in our kernel
+
+// y[rows, columns] = x[rows, inner] · w + b. w is [inner, columns], or `transposed`.
 struct Linear {
   ValueId result = kNone;  // behind the Add of a bias
   int add = -1;
   int64_t rows = 1, inner = 1, columns = 1;
   Array weight, bias;
+  bool transposed = false;
 };
 
 // MatMul has no bias of its own: exporters add it behind.
@@ -50,18 +55,60 @@ std::optional<Linear> linear_of(Planner& planner, const Node& node) {
   linear.rows = count_of(x) / std::max<int64_t>(x.back(), 1);
   if (x.back() != linear.inner) return std::nullopt;
   linear.weight = w;
-  if (!transposed) {
-    linear.weight = Array(Type::f32, {linear.columns, linear.inner});
-    auto to = linear.weight.mutable_values<float>();
-    const auto from = w.values<float>();
-    for (int64_t i = 0; i < linear.inner; ++i)
-      for (int64_t j = 0; j < linear.columns; ++j) to[size_t(j * linear.inner + i)] = from[size_t(i * linear.columns + j)];
-  }
+  linear.transposed = transposed;
   linear.result = node.outputs[0];
   if (linear.bias.empty()) take_bias(planner, linear);
   if (linear.bias.empty()) linear.bias = Array(Type::f32, {linear.columns});
   linear.bias = linear.bias.reshaped({linear.columns});
   return linear;
+}
+
+Array turned(const Linear& linear) {
+  if (linear.transposed) return linear.weight;
+  Array result(Type::f32, {linear.columns, linear.inner});
+  auto to = result.mutable_values<float>();
+  const auto from = linear.weight.values<float>();
+  for (int64_t i = 0; i < linear.inner; ++i)
+    for (int64_t j = 0; j < linear.columns; ++j) to[size_t(j * linear.inner + i)] = from[size_t(i * linear.columns + j)];
+  return result;
+}
+
+// A layer of 16-bit weights alone reads the value, and reads it in 16 bits.
+bool read_as(const Planner& planner, ValueId value, Type type) {
+  const int next = planner.only_consumer(value);
+  if (next < 0) return false;
+  const Node& node = planner.graph.nodes[size_t(next)];
+  return (node.is("MatMul") || node.is("Gemm")) && node.inputs[0] == value && planner.graph.constant(node.inputs[1]) != nullptr && compute_type(planner, node.inputs[1]) == type;
+}
+
+// By our own kernel. False where it lacks something.
+bool lower_by_kernel(Planner& planner, const Node& node, const Linear& linear, const Fused& fused, Type type) {
+  const FloatLinearKernel* kernel = float_linear_kernel(type, linear.inner);
+  const auto functions = functions_of(fused);
+  if (kernel == nullptr || !functions || linear.rows < kLeastRows) return false;
+  auto step = make_float_linear(*kernel, linear.weight.values<float>().data(), linear.transposed ? 1 : linear.columns, linear.transposed ? linear.inner : 1, linear.inner,
+                                linear.columns, linear.bias);
+  const bool narrow = type != Type::f32 && fused.residual == kNone && read_as(planner, fused.result, type);
+  step->source = planner.slot(node.inputs[0], Layout::plain, type);
+  step->reads = {step->source};
+  if (fused.residual != kNone) {
+    step->residual = planner.slot(fused.residual, Layout::plain, Type::f32);
+    step->reads.push_back(step->residual);
+  }
+  step->target = step->writes = planner.define(fused.result, {narrow ? type : Type::f32, planner.dims(fused.result), Layout::plain});
+  FloatLinear& job = step->job;
+  job.x_row = job.x_inner = linear.inner;
+  job.y_row = linear.columns;
+  job.y_block = kernel->lanes;
+  job.rows = linear.rows;
+  job.wide = !narrow;
+  job.first = functions->first;
+  job.last = functions->last;
+  step->report = {node.name, node.op_type + fused.text, planner.graph.at(fused.result).name, kernel->name, type == Type::bf16 ? "bf16" : "f32", "",
+                  linear.rows * linear.inner * linear.columns, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
+  planner.emit(std::move(step));
+  return true;
 }
 
 }  // namespace
@@ -76,6 +123,7 @@ bool lower_float_linear(Planner& planner, int n) {
     fused.nodes.push_back(linear->add);
     fused.text = "+Add" + fused.text;
   }
+  if (lower_by_kernel(planner, node, *linear, fused, type)) return true;
   const SlotId source = planner.slot(node.inputs[0], Layout::plain, type);
   const SlotId target = planner.define(fused.result, {Type::f32, planner.dims(fused.result), Layout::plain});
   const memory::desc x({linear->rows, linear->inner}, data_type(type), memory::format_tag::ab);
@@ -92,7 +140,7 @@ bool lower_float_linear(Planner& planner, int n) {
   step->set(dnnl::inner_product_forward(described));
   step->bind_slot(DNNL_ARG_SRC, source, x);
   step->bind_slot(DNNL_ARG_DST, target, y);
-  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), linear->weight, {linear->columns, linear->inner}));
+  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), turned(*linear), {linear->columns, linear->inner}));
   step->bind_memory(DNNL_ARG_BIAS, constant_memory(b, linear->bias, {linear->columns}));
   step->reads = {source};
   if (residual >= 0) {

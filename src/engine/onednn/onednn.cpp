@@ -151,6 +151,31 @@ dnnl::post_ops post_ops_of(const Fused& fused, bool in_place, const dnnl::memory
   return ops;
 }
 
+namespace {
+
+std::optional<FloatFunction> function_of(const Fused::Activation& activation) {
+  using A = dnnl::algorithm;
+  if (activation.algorithm == A::eltwise_relu && activation.alpha == 0) return FloatFunction{FloatFunction::limits, 0};
+  if (activation.algorithm == A::eltwise_clip) return FloatFunction{FloatFunction::limits, activation.alpha, activation.beta};
+  if (activation.algorithm == A::eltwise_logistic) return FloatFunction{FloatFunction::sigmoid};
+  if (activation.algorithm == A::eltwise_swish) return FloatFunction{FloatFunction::swish, activation.alpha};
+  if (activation.algorithm == A::eltwise_gelu_erf) return FloatFunction{FloatFunction::gelu};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<FloatFunctions> functions_of(const Fused& fused) {
+  FloatFunctions functions;
+  for (const Fused::Activation& activation : fused.activations) {
+    const auto function = function_of(activation);
+    FloatFunction& place = activation.before_residual ? functions.first : functions.last;
+    if (!function || !place.none()) return std::nullopt;
+    place = *function;
+  }
+  return functions;
+}
+
 int residual_argument(const Fused& fused) {
   const auto before = std::count_if(fused.activations.begin(), fused.activations.end(), [](const auto& a) { return a.before_residual; });
   return DNNL_ARG_ATTR_MULTIPLE_POST_OP(int(before)) | DNNL_ARG_SRC_1;

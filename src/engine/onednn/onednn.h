@@ -3,6 +3,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "engine/plan.h"
+#include "kernels/float_linear/float_linear.h"
 
 namespace pare {
 
@@ -46,6 +47,11 @@ Fused fuse_behind(const Planner& planner, ValueId value, bool allow_residual);
 // The same for oneDNN. The residual is added `in_place` (it lies in the target), or bound as residual_argument().
 dnnl::post_ops post_ops_of(const Fused& fused, bool in_place, const dnnl::memory::desc& residual);
 int residual_argument(const Fused& fused);
+// What our own kernels call it: before and after the sum; without a sum all is `last`. Empty where they lack a function.
+struct FloatFunctions {
+  FloatFunction first, last;
+};
+std::optional<FloatFunctions> functions_of(const Fused& fused);
 // oneDNN's form of an elementwise node, if it has one.
 std::optional<Fused::Activation> activation_of(const Planner& planner, const Node& node);
 

@@ -19,7 +19,7 @@ struct FloatFunction {
   bool none() const { return kind == limits && low == -__builtin_inff() && high == __builtin_inff(); }
 };
 
-// Values of 16 bits are bfloat16: x, w, residual and y are all of one type, bias is float.
+// Values of 16 bits are bfloat16. x and w are of one type, residual and y too; bias is float.
 struct FloatLinear {
   const void* x = nullptr;
   // Element k of a row lies at x + row · x_row + (k / x_inner) · x_block + k % x_inner: channels in blocks, or (x_inner =
@@ -33,6 +33,7 @@ struct FloatLinear {
   const void* residual = nullptr;    // as y, or null; may be y
   int64_t y_row = 0, y_block = 0;
   bool whole = false;
+  bool wide = false;                 // y and residual are float, whatever x is
   int64_t rows = 0, inner = 0, columns = 0;
   FloatFunction first, last;
 };

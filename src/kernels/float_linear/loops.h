@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -138,20 +139,29 @@ struct Tile {
   const typename Type::Element* x;         // first row
   const typename Type::Element* weights;   // of the panel
   const float* bias;
-  typename Type::Element* y;               // first row, first vector
-  const typename Type::Element* residual;
+  std::byte* y;                            // first row, first vector
+  const std::byte* residual;
   int last_lanes;                          // of the panel's last vector
 };
+
+template <class Type>
+int64_t y_bytes(const FloatLinear& job) { return job.wide ? 4 : int64_t(sizeof(typename Type::Element)); }
 
 // Everything behind the sum: `Plain` knows limits only, which is all that most layers need.
 template <class Type, bool Plain>
 inline __attribute__((always_inline)) void finish(const Tile<Type>& tile, Floats v, int64_t at, int lanes) {
   const FloatLinear& job = tile.job;
+  using Element = typename Type::Element;
   if (!Plain) v = applied(job.first, v);
-  if (tile.residual != nullptr) v += Type::load(tile.residual + at, lanes);
+  const bool wide = Type::kStep > 1 && job.wide;
+  if (tile.residual != nullptr) v += wide ? Single::load(reinterpret_cast<const float*>(tile.residual) + at, lanes) : Type::load(reinterpret_cast<const Element*>(tile.residual) + at, lanes);
   v = Plain ? least(Floats{} + job.last.high, most(Floats{} + job.last.low, v)) : applied(job.last, v);
-  if (job.whole && lanes < kVector) Type::store(tile.y + at, with_zeros_behind(v, lanes), kVector);
-  else Type::store(tile.y + at, v, lanes);
+  if (job.whole && lanes < kVector) {
+    v = with_zeros_behind(v, lanes);
+    lanes = kVector;
+  }
+  if (wide) Single::store(reinterpret_cast<float*>(tile.y) + at, v, lanes);
+  else Type::store(reinterpret_cast<Element*>(tile.y) + at, v, lanes);
 }
 
 // Functions that cost more than a few instructions run over the sums in memory, in a loop that keeps their constants.
@@ -219,12 +229,12 @@ void run_rows(const Tile<Type>& tile, int64_t rows, std::integer_sequence<int, I
 template <class Type, int Vectors>
 void run_panel(Tile<Type> tile, int64_t first, int64_t last) {
   const Tile<Type> origin = tile;
-  const int64_t rows = last - first, tiles = (rows + kMaxRows[Vectors] - 1) / kMaxRows[Vectors];
+  const int64_t row_bytes = tile.job.y_row * y_bytes<Type>(tile.job), rows = last - first, tiles = (rows + kMaxRows[Vectors] - 1) / kMaxRows[Vectors];
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t begin = first + rows * i / tiles, end = first + rows * (i + 1) / tiles;
     tile.x = origin.x + begin * tile.job.x_row;
-    tile.y = origin.y + begin * tile.job.y_row;
-    if (origin.residual != nullptr) tile.residual = origin.residual + begin * tile.job.y_row;
+    tile.y = origin.y + begin * row_bytes;
+    if (origin.residual != nullptr) tile.residual = origin.residual + begin * row_bytes;
     run_rows<Type, Vectors>(tile, end - begin, std::make_integer_sequence<int, kMaxRows[Vectors]>{});
   }
 }
@@ -246,8 +256,8 @@ void run_linear(const FloatLinear& job, int thread, int threads) {
                             static_cast<const Element*>(job.x),
                             static_cast<const Element*>(job.weights) + vector * kVector * job.inner,
                             job.bias + vector * kVector,
-                            static_cast<Element*>(job.y) + vector * job.y_block,
-                            job.residual == nullptr ? nullptr : static_cast<const Element*>(job.residual) + vector * job.y_block,
+                            static_cast<std::byte*>(job.y) + vector * job.y_block * y_bytes<Type>(job),
+                            job.residual == nullptr ? nullptr : static_cast<const std::byte*>(job.residual) + vector * job.y_block * y_bytes<Type>(job),
                             int(columns - (vectors - 1) * kVector)};
       const int64_t last = std::min(row + block, last_row);
       if (vectors == 1) run_panel<Type, 1>(tile, row, last);

@@ -45,15 +45,16 @@ struct Case {
   FloatFunction first, last;
   bool residual, blocked;
   int threads;
+  bool wide = false;
 };
 
 void check(const FloatLinearKernel& kernel, const Case& c) {
-  const int lanes = kernel.lanes;
+  const int lanes = kernel.lanes, y_bits = c.wide ? 32 : kernel.bits;
   const int64_t vectors = (c.columns + lanes - 1) / lanes, chunk = c.blocked ? lanes : c.inner, chunks = (c.inner + chunk - 1) / chunk;
   const int64_t pitch = c.blocked ? lanes : c.columns + 3, y_count = c.blocked ? vectors * c.rows * lanes : c.rows * pitch;
   const float width = 1 / std::sqrt(float(c.inner));
-  Values x(kernel.bits, c.rows * chunk * chunks, 1), w(32, c.inner * c.columns, 2, width), bias(32, vectors * lanes, 3), residual(kernel.bits, y_count, 4), y(kernel.bits, y_count, 5);
-  if (kernel.bits == 16)
+  Values x(kernel.bits, c.rows * chunk * chunks, 1), w(32, c.inner * c.columns, 2, width), bias(32, vectors * lanes, 3), residual(y_bits, y_count, 4), y(y_bits, y_count, 5);
+  if (kernel.bits == 16)  // exact products, so that only the sum and the result round
     for (int64_t i = 0; i < c.inner * c.columns; ++i) w.set(i, to_float(to_bfloat16(w.at(i))));
   for (int64_t i = c.columns; i < vectors * lanes; ++i) bias.set(i, 0);
   for (int64_t i = 0; i < y_count; ++i) y.set(i, 77);
@@ -64,14 +65,16 @@ void check(const FloatLinearKernel& kernel, const Case& c) {
   job.x_row = c.blocked ? lanes : c.inner, job.x_inner = chunk, job.x_block = c.rows * lanes;
   job.y_row = pitch, job.y_block = c.blocked ? c.rows * lanes : lanes, job.whole = c.blocked;
   job.rows = c.rows, job.inner = c.inner, job.columns = c.columns;
-  job.first = c.first, job.last = c.last;
+  job.first = c.first, job.last = c.last, job.wide = c.wide;
   if (c.residual) job.residual = residual.memory.data();
   for (int thread = 0; thread < c.threads; ++thread) kernel.run(job, thread, c.threads);
   for (int64_t row = 0; row < c.rows; ++row) {
     for (int64_t column = 0; column < vectors * lanes; ++column) {
       const int64_t at = row * pitch + column / lanes * job.y_block + column % lanes;
       if (column >= c.columns) {
-        if (c.blocked || column < c.columns + 3) ASSERT_EQ(y.at(at), c.blocked ? 0 : 77) << kernel.name << ": behind the last column";
+        if (c.blocked || column < c.columns + 3) {
+          ASSERT_EQ(y.at(at), c.blocked ? 0 : 77) << kernel.name << ": behind the last column";
+        }
         continue;
       }
       double sum = bias.at(column);
@@ -79,7 +82,7 @@ void check(const FloatLinearKernel& kernel, const Case& c) {
       sum = applied(c.first, sum);
       if (c.residual) sum += residual.at(at);
       const double expected = applied(c.last, sum);
-      ASSERT_NEAR(y.at(at), expected, (kernel.bits == 32 ? 2e-6 : 5e-3) * (1 + std::abs(expected)))
+      ASSERT_NEAR(y.at(at), expected, (y_bits == 32 ? 2e-6 : 5e-3) * (1 + std::abs(expected)))
           << kernel.name << " " << c.rows << "x" << c.inner << "x" << c.columns << (c.blocked ? " blocked" : "") << " at " << row << ", " << column;
     }
   }
@@ -96,6 +99,8 @@ TEST(FloatLinear, LikeItsDefinition) {
           for (bool blocked : {false, true}) {
             check(kernel, {rows, inner, columns, kNone, kRelu, false, blocked, 1});
             check(kernel, {rows, inner, columns, kSwish, kNone, true, blocked, 2});
+            check(kernel, {rows, inner, columns, kNone, kClip, true, blocked, 1, true});
+            check(kernel, {rows, inner, columns, kNone, kGelu, false, blocked, 1, true});
           }
   }
 }
