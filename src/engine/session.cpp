@@ -189,7 +189,7 @@ std::string layout_key(const Graph& graph, int threads) {
     }
   }
   // The number counts the engine's changes that may turn the choice around.
-  return "image_layout 2 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return "image_layout 3 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {

@@ -1,6 +1,9 @@
-// Float convolution with bias, residual sum and activation in one primitive; direct and Winograd forms are measured.
+// Float convolution with bias, residual sum and activation in one step; oneDNN's direct and Winograd forms and, for 1x1
+// kernels, our own are measured.
 #include <algorithm>
 
+#include "base/threads.h"
+#include "engine/float_linear.h"
 #include "engine/onednn/onednn.h"
 #include "graph/ops/ops.h"
 
@@ -142,7 +145,7 @@ std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const Storage& stor
 }
 
 std::string conv_key(const Planner& planner, const Node& node, const Fused& fused, Type type) {
-  return std::string("float_conv 2 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
+  return std::string("float_conv 3 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
          " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
          " t" + std::to_string(planner.threads);
 }
@@ -198,12 +201,16 @@ struct ConvSlots {
   bool in_place;
 };
 
-std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots,
+// The steps of one form.
+using Form = std::vector<std::unique_ptr<Step>>;
+
+Form make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots,
                                                        const Storage& target) {
-  std::vector<std::unique_ptr<PrimitiveStep>> steps;
+  Form steps;
   if (candidate.joining == Joining::preloaded) steps.push_back(make_copy(candidate.plan.target, slots.residual, slots.target));
-  steps.push_back(make_step(candidate.desc, candidate.plan, weight, bias, slots.source, slots.target));
-  PrimitiveStep& conv = *steps.back();
+  auto step = make_step(candidate.desc, candidate.plan, weight, bias, slots.source, slots.target);
+  PrimitiveStep& conv = *step;
+  steps.push_back(std::move(step));
   conv.reads = {slots.source};
   conv.writes = slots.target;
   if (candidate.joining == Joining::preloaded) {
@@ -217,6 +224,43 @@ std::vector<std::unique_ptr<PrimitiveStep>> make_steps(const Candidate& candidat
   return steps;
 }
 
+// A 1x1 kernel multiplies every pixel with the same matrix: a linear layer of pixels. Null where that does not hold.
+const FloatLinearKernel* pixelwise_kernel(const ConvPlan& plan, const Storage& source, const Storage& target) {
+  const auto all = [](const memory::dims& dims, int64_t value) { return std::all_of(dims.begin(), dims.end(), [&](int64_t d) { return d == value; }); };
+  const memory::dims& w = plan.weight_dims;
+  const bool pixelwise = w.size() == 4 && w[2] == 1 && w[3] == 1 && all(plan.strides, 1) && all(plan.pad_begin, 0) && all(plan.pad_end, 0);
+  if (!pixelwise || source.layout != target.layout || source.layout == Layout::plain) return nullptr;
+  const FloatLinearKernel* kernel = float_linear_kernel(plan.type, w[1]);
+  return kernel != nullptr && (source.layout != Layout::blocked || kernel->lanes == channel_block()) ? kernel : nullptr;
+}
+
+std::unique_ptr<Step> make_pixelwise(const FloatLinearKernel& kernel, const FloatFunctions& functions, const Array& weight, const Array& bias, const ConvSlots& slots,
+                                     const Storage& source, const Storage& target) {
+  const int64_t inner = source.dims[1], columns = target.dims[1], images = source.dims[0], pixels = source.dims[2] * source.dims[3];
+  auto step = make_float_linear(kernel, weight.cast(Type::f32).values<float>().data(), 1, inner, inner, columns, bias);
+  FloatLinear& job = step->job;
+  const bool blocked = source.layout == Layout::blocked;
+  const int64_t lanes = kernel.lanes;
+  job.rows = blocked ? pixels : images * pixels;
+  job.x_row = blocked ? lanes : inner;
+  job.x_inner = blocked ? lanes : inner;
+  job.x_block = pixels * lanes;
+  job.y_row = blocked ? lanes : columns;
+  job.y_block = blocked ? pixels * lanes : lanes;
+  job.whole = blocked;
+  job.first = functions.first;
+  job.last = functions.last;
+  step->images = blocked ? images : 1;
+  step->x_image = (inner + lanes - 1) / lanes * lanes * pixels;
+  step->y_image = (columns + lanes - 1) / lanes * lanes * pixels;
+  step->source = slots.source;
+  step->residual = slots.residual;
+  step->target = step->writes = slots.target;
+  step->reads = {slots.source};
+  if (slots.residual >= 0) step->reads.push_back(slots.residual);
+  return step;
+}
+
 // Which of `count` forms is taken without measuring, if that is known: every form made has its code compiled and its weights
 // packed, which is most of what opening a session costs in time and memory.
 std::optional<int> known_form(const Planner& planner, int count, const std::string& key) {
@@ -226,14 +270,16 @@ std::optional<int> known_form(const Planner& planner, int count, const std::stri
 }
 
 // The fastest form on this CPU, on memory of its own.
-int choose_form(Planner& planner, const std::vector<std::vector<std::unique_ptr<PrimitiveStep>>>& forms, const std::string& key, const ConvSlots& slots) {
+int choose_form(Planner& planner, const std::vector<Form>& forms, const std::string& key, const ConvSlots& slots) {
   const size_t bytes = planner.storage(slots.target).bytes() + 64;
   std::vector<std::byte> input(planner.storage(slots.source).bytes() + 64), output(bytes), added(bytes);
   std::vector<std::byte*> addresses(planner.slots.size(), added.data());
   addresses[size_t(slots.source)] = input.data();
   addresses[size_t(slots.target)] = output.data();
   const int choice = fastest_of(int(forms.size()), [&](int i) {
-    for (const auto& step : forms[size_t(i)]) step->run(addresses.data(), 0, 1);
+    for (const auto& step : forms[size_t(i)])
+      if (step->team()) run_parallel([&](int thread, int threads) { step->run(addresses.data(), thread, threads); });
+      else step->run(addresses.data(), 0, 1);
   });
   planner.cache.store(key, choice);
   return choice;
@@ -275,21 +321,27 @@ bool lower_float_conv(Planner& planner, int n) {
 
   const std::string key = conv_key(planner, node, fused, type);
   const ConvSlots conv_slots{source, residual, target, in_place};
-  const auto known = known_form(planner, int(candidates.size()), key);
-  std::vector<std::vector<std::unique_ptr<PrimitiveStep>>> forms(candidates.size());
-  for (size_t i = 0; i < candidates.size(); ++i)
-    if (!known || size_t(*known) == i) forms[i] = make_steps(candidates[i], fused, weight, bias, conv_slots, target_storage);
+  const auto functions = functions_of(fused);
+  const FloatLinearKernel* own = functions ? pixelwise_kernel(plan, planner.storage(source), target_storage) : nullptr;
+  const size_t others = own != nullptr;   // our own form is the first
+  std::vector<Form> forms(candidates.size() + others);
+  const auto known = known_form(planner, int(forms.size()), key);
+  for (size_t i = 0; i < forms.size(); ++i) {
+    if (known && size_t(*known) != i) continue;
+    if (i < others) forms[i].push_back(make_pixelwise(*own, *functions, weight, bias, conv_slots, planner.storage(source), target_storage));
+    else forms[i] = make_steps(candidates[i - others], fused, weight, bias, conv_slots, target_storage);
+  }
   const int choice = known ? *known : choose_form(planner, forms, key, conv_slots);
-  const Candidate& chosen = candidates[size_t(choice)];
   for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
   int64_t macs = weight.count() / weight.dim(0);
   for (int64_t extent : target_storage.dims) macs *= extent;
   const std::string result = planner.graph.at(fused.result).name, precision = type == Type::bf16 ? "bf16" : "f32";
-  auto& steps = forms[size_t(choice)];
-  const bool apart = chosen.joining == Joining::apart;
-  if (chosen.joining == Joining::preloaded) steps[0]->report = {node.name, "Copy", result, "onednn", precision, "", 0, 0, 0};
-  steps[chosen.joining == Joining::preloaded]->report = {node.name, "Conv" + (apart ? "" : fused.text), result, std::string("onednn ") + chosen.desc.impl_info_str(),
-                      precision, "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  Form& steps = forms[size_t(choice)];
+  const Candidate* chosen = size_t(choice) < others ? nullptr : &candidates[size_t(choice) - others];
+  const bool apart = chosen != nullptr && chosen->joining == Joining::apart, preloaded = chosen != nullptr && chosen->joining == Joining::preloaded;
+  if (preloaded) steps[0]->report = {node.name, "Copy", result, "onednn", precision, "", 0, 0, 0};
+  steps[preloaded]->report = {node.name, "Conv" + (apart ? "" : fused.text), result, chosen ? std::string("onednn ") + chosen->desc.impl_info_str() : own->name,
+                              precision, "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
   if (apart) steps[1]->report = {node.name, fused.text.substr(1), result, "onednn", precision, "", 0, 0, 0};
   for (auto& step : steps) planner.emit(std::move(step));
   return true;

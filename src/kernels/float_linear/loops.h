@@ -15,6 +15,9 @@
 
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_linear/panels.h"
+#if defined(__AVX512F__)
+#include "kernels/int8_epilogue/int8_epilogue_avx512.h"
+#endif
 
 namespace pare {
 namespace {
@@ -110,7 +113,7 @@ inline Floats sigmoid_of(Floats x) {
   return reciprocal(1.0f + exp_within(least(Floats{} + 87.0f, most(Floats{} - 87.0f, -x))));
 }
 
-// Φ by Abramowitz and Stegun 7.1.26: erf(z) = 1 - (a1 t + … + a5 t⁵) e^(-z²), t = 1 / (1 + p z), error below 1.5e-7.
+// x Φ(x), Φ by Abramowitz and Stegun 7.1.26: erf(z) = 1 - (a1 t + … + a5 t⁵) e^(-z²), t = 1 / (1 + p z), error below 1.5e-7.
 inline Floats gelu_of(Floats x) {
   const Floats z = most(x, -x) * 0.707106781f;
   const Floats t = reciprocal(1.0f + 0.3275911f * least(z, Floats{} + 1e6f));
@@ -123,12 +126,26 @@ inline Floats gelu_of(Floats x) {
   return most(x, Floats{}) - most(x, -x) * tail;
 }
 
-inline Floats applied(const FloatFunction& f, Floats x) {
+template <FloatFunction::Kind Kind, bool Coarse>
+inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Floats x) {
+#if defined(__AVX512F__)
+  // Cubics from tables, a third of the time of an exponential: exact enough for Gelu, and for what 16 bits hold.
+  if (Kind == FloatFunction::gelu) return (Floats)gated<Float16>(kGaussGate, 6, 1, (__m512)x);
+  if (Kind == FloatFunction::swish && Coarse && f.low > 0) return (Floats)gated<Float16>(kSigmoidGate, 2, f.low, (__m512)x);
+#endif
+  if (Kind == FloatFunction::sigmoid) return sigmoid_of(x);
+  if (Kind == FloatFunction::swish) return x * sigmoid_of(x * f.low);
+  if (Kind == FloatFunction::gelu) return gelu_of(x);
+  return least(Floats{} + f.high, most(Floats{} + f.low, x));
+}
+
+template <bool Coarse>
+inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Floats x) {
   switch (f.kind) {
-    case FloatFunction::sigmoid: return sigmoid_of(x);
-    case FloatFunction::swish: return x * sigmoid_of(x * f.low);
-    case FloatFunction::gelu: return gelu_of(x);
-    default: return least(Floats{} + f.high, most(Floats{} + f.low, x));
+    case FloatFunction::sigmoid: return applied<FloatFunction::sigmoid, Coarse>(f, x);
+    case FloatFunction::swish: return applied<FloatFunction::swish, Coarse>(f, x);
+    case FloatFunction::gelu: return applied<FloatFunction::gelu, Coarse>(f, x);
+    default: return applied<FloatFunction::limits, Coarse>(f, x);
   }
 }
 
@@ -142,34 +159,52 @@ struct Tile {
   std::byte* y;                            // first row, first vector
   const std::byte* residual;
   int last_lanes;                          // of the panel's last vector
+  const typename Type::Element* next;      // the panel after it, to be fetched into the cache meanwhile; or null
 };
 
 template <class Type>
 int64_t y_bytes(const FloatLinear& job) { return job.wide ? 4 : int64_t(sizeof(typename Type::Element)); }
 
-// Everything behind the sum: `Plain` knows limits only, which is all that most layers need.
-template <class Type, bool Plain>
-inline __attribute__((always_inline)) void finish(const Tile<Type>& tile, Floats v, int64_t at, int lanes) {
-  const FloatLinear& job = tile.job;
-  using Element = typename Type::Element;
-  if (!Plain) v = applied(job.first, v);
-  const bool wide = Type::kStep > 1 && job.wide;
-  if (tile.residual != nullptr) v += wide ? Single::load(reinterpret_cast<const float*>(tile.residual) + at, lanes) : Type::load(reinterpret_cast<const Element*>(tile.residual) + at, lanes);
-  v = Plain ? least(Floats{} + job.last.high, most(Floats{} + job.last.low, v)) : applied(job.last, v);
-  if (job.whole && lanes < kVector) {
+// The columns behind the last one become zeros or are left alone.
+template <class Type>
+inline __attribute__((always_inline)) void store_result(const Tile<Type>& tile, Floats v, int64_t at, int lanes) {
+  if (tile.job.whole && lanes < kVector) {
     v = with_zeros_behind(v, lanes);
     lanes = kVector;
   }
-  if (wide) Single::store(reinterpret_cast<float*>(tile.y) + at, v, lanes);
-  else Type::store(reinterpret_cast<Element*>(tile.y) + at, v, lanes);
+  if (Type::kStep > 1 && tile.job.wide) Single::store(reinterpret_cast<float*>(tile.y) + at, v, lanes);
+  else Type::store(reinterpret_cast<typename Type::Element*>(tile.y) + at, v, lanes);
 }
 
-// Functions that cost more than a few instructions run over the sums in memory, in a loop that keeps their constants.
+template <class Type>
+inline __attribute__((always_inline)) Floats with_residual(const Tile<Type>& tile, Floats v, int64_t at, int lanes) {
+  if (tile.residual == nullptr) return v;
+  if (Type::kStep > 1 && tile.job.wide) return v + Single::load(reinterpret_cast<const float*>(tile.residual) + at, lanes);
+  return v + Type::load(reinterpret_cast<const typename Type::Element*>(tile.residual) + at, lanes);
+}
+
+template <class Type, class Function>
+inline __attribute__((always_inline)) void for_sums(const Tile<Type>& tile, const float* sums, int rows, int vectors, Function function) {
+  for (int p = 0; p < rows; ++p)
+    for (int v = 0; v < vectors; ++v, sums += kVector) {
+      const int64_t at = p * tile.job.y_row + v * tile.job.y_block;
+      const int lanes = v + 1 == vectors ? tile.last_lanes : kVector;
+      store_result(tile, function(*reinterpret_cast<const Floats*>(sums), at, lanes), at, lanes);
+    }
+}
+
+// Functions that cost more than a few instructions run over the sums in memory; the usual ones in a loop of their own,
+// which keeps their constants in registers.
 template <class Type>
 __attribute__((noinline)) void finish_sums(const Tile<Type>& tile, const float* sums, int rows, int vectors) {
-  for (int p = 0; p < rows; ++p)
-    for (int v = 0; v < vectors; ++v, sums += kVector)
-      finish<Type, false>(tile, *reinterpret_cast<const Floats*>(sums), p * tile.job.y_row + v * tile.job.y_block, v + 1 == vectors ? tile.last_lanes : kVector);
+  constexpr bool kCoarse = Type::kStep > 1;
+  const FloatFunction first = tile.job.first, last = tile.job.last;
+  if (first.none() && last.kind == FloatFunction::swish && tile.residual == nullptr)
+    for_sums(tile, sums, rows, vectors, [&](Floats v, int64_t, int) { return applied<FloatFunction::swish, kCoarse>(last, v); });
+  else if (first.none() && last.kind == FloatFunction::gelu && tile.residual == nullptr)
+    for_sums(tile, sums, rows, vectors, [&](Floats v, int64_t, int) { return applied<FloatFunction::gelu, kCoarse>(last, v); });
+  else
+    for_sums(tile, sums, rows, vectors, [&](Floats v, int64_t at, int lanes) { return applied<kCoarse>(last, with_residual(tile, applied<kCoarse>(first, v), at, lanes)); });
 }
 
 template <class Type, int Rows, int Vectors>
@@ -208,7 +243,11 @@ void run_tile(const Tile<Type>& tile) {
     for (int p = 0; p < Rows; ++p)
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v)
-        finish<Type, true>(tile, sums[p][v], p * job.y_row + v * job.y_block, v + 1 == Vectors ? tile.last_lanes : kVector);
+      {
+        const int64_t at = p * job.y_row + v * job.y_block;
+        const int lanes = v + 1 == Vectors ? tile.last_lanes : kVector;
+        store_result(tile, applied<FloatFunction::limits, false>(job.last, with_residual(tile, sums[p][v], at, lanes)), at, lanes);
+      }
     return;
   }
   alignas(64) float memory[Rows * Vectors * kVector];
@@ -230,7 +269,10 @@ template <class Type, int Vectors>
 void run_panel(Tile<Type> tile, int64_t first, int64_t last) {
   const Tile<Type> origin = tile;
   const int64_t row_bytes = tile.job.y_row * y_bytes<Type>(tile.job), rows = last - first, tiles = (rows + kMaxRows[Vectors] - 1) / kMaxRows[Vectors];
+  const char* ahead = reinterpret_cast<const char*>(tile.next);
+  const int64_t lines = tile.next == nullptr ? 0 : 2 * kVector * tile.job.inner * int64_t(sizeof(typename Type::Element)) / 64;
   for (int64_t i = 0; i < tiles; ++i) {
+    for (int64_t line = lines * i / tiles; line < lines * (i + 1) / tiles; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
     const int64_t begin = first + rows * i / tiles, end = first + rows * (i + 1) / tiles;
     tile.x = origin.x + begin * tile.job.x_row;
     tile.y = origin.y + begin * row_bytes;
@@ -258,7 +300,8 @@ void run_linear(const FloatLinear& job, int thread, int threads) {
                             job.bias + vector * kVector,
                             static_cast<std::byte*>(job.y) + vector * job.y_block * y_bytes<Type>(job),
                             job.residual == nullptr ? nullptr : static_cast<const std::byte*>(job.residual) + vector * job.y_block * y_bytes<Type>(job),
-                            int(columns - (vectors - 1) * kVector)};
+                            int(columns - (vectors - 1) * kVector),
+                            row == first_row && panel + 1 < last_panel ? static_cast<const Element*>(job.weights) + (vector + vectors) * kVector * job.inner : nullptr};
       const int64_t last = std::min(row + block, last_row);
       if (vectors == 1) run_panel<Type, 1>(tile, row, last);
       else if (vectors == 2) run_panel<Type, 2>(tile, row, last);
