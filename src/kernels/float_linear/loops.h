@@ -159,7 +159,6 @@ struct Tile {
   std::byte* y;                            // first row, first vector
   const std::byte* residual;
   int last_lanes;                          // of the panel's last vector
-  const typename Type::Element* next;      // the panel after it, to be fetched into the cache meanwhile; or null
 };
 
 template <class Type>
@@ -269,10 +268,7 @@ template <class Type, int Vectors>
 void run_panel(Tile<Type> tile, int64_t first, int64_t last) {
   const Tile<Type> origin = tile;
   const int64_t row_bytes = tile.job.y_row * y_bytes<Type>(tile.job), rows = last - first, tiles = (rows + kMaxRows[Vectors] - 1) / kMaxRows[Vectors];
-  const char* ahead = reinterpret_cast<const char*>(tile.next);
-  const int64_t lines = tile.next == nullptr ? 0 : 2 * kVector * tile.job.inner * int64_t(sizeof(typename Type::Element)) / 64;
   for (int64_t i = 0; i < tiles; ++i) {
-    for (int64_t line = lines * i / tiles; line < lines * (i + 1) / tiles; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
     const int64_t begin = first + rows * i / tiles, end = first + rows * (i + 1) / tiles;
     tile.x = origin.x + begin * tile.job.x_row;
     tile.y = origin.y + begin * row_bytes;
@@ -300,8 +296,7 @@ void run_linear(const FloatLinear& job, int thread, int threads) {
                             job.bias + vector * kVector,
                             static_cast<std::byte*>(job.y) + vector * job.y_block * y_bytes<Type>(job),
                             job.residual == nullptr ? nullptr : static_cast<const std::byte*>(job.residual) + vector * job.y_block * y_bytes<Type>(job),
-                            int(columns - (vectors - 1) * kVector),
-                            row == first_row && panel + 1 < last_panel ? static_cast<const Element*>(job.weights) + (vector + vectors) * kVector * job.inner : nullptr};
+                            int(columns - (vectors - 1) * kVector)};
       const int64_t last = std::min(row + block, last_row);
       if (vectors == 1) run_panel<Type, 1>(tile, row, last);
       else if (vectors == 2) run_panel<Type, 2>(tile, row, last);
