@@ -8,7 +8,7 @@
 
 namespace pare {
 
-Coupling::Coupling(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched)
+Coupling::Coupling(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched, const std::map<int, std::string>& whole)
     : graph_(graph), untouched_(untouched) {
   Graph concrete = graph;  // values keep their ids
   infer_shapes(concrete, inputs);
@@ -42,6 +42,8 @@ Coupling::Coupling(const Graph& graph, const std::vector<Dims>& inputs, const st
   for (const Node& node : graph.nodes)
     for (const std::string& name : outer_names(node))
       if (const ValueId id = graph.find(name); id != kNone) links.fix_all(id, "a graph inside of " + node.where() + " reads it");
+  for (const auto& [n, why] : whole)
+    for (ValueId id : graph.nodes[size_t(n)].outputs) links.fix_all(id, why);
   link_until_stable();
 }
 

@@ -96,9 +96,9 @@ struct ChannelGroup {
 // All ties of a graph.
 class Coupling {
  public:
-  // `inputs`: extents to assume for the graph's inputs, as for infer_shapes. Nodes of these indices are left as they are,
-  // for the reason given.
-  Coupling(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched = {});
+  // `inputs`: extents to assume for the graph's inputs, as for infer_shapes. By node index, with the reason: `untouched` nodes are
+  // left as they are, `whole` ones keep all channels they make.
+  Coupling(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched = {}, const std::map<int, std::string>& whole = {});
   std::vector<ChannelGroup> groups() const;                        // that can be cut, in order of the values
   const std::vector<std::optional<Dims>>& dims() const { return dims_; }  // of every value, where known
   // Why slices of an axis cannot be cut; "" where some can.

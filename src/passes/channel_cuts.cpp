@@ -23,9 +23,8 @@ std::map<int, std::string> excluded_nodes(const Graph& graph, const std::string&
 
 void with_plan(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& excluded, const std::function<void(ChannelPlan&)>& with) {
   std::unique_ptr<ChannelPlan> usable;
-  with_untouched(graph, [&](std::map<int, std::string> untouched) {
-    untouched.insert(excluded.begin(), excluded.end());
-    usable = std::make_unique<ChannelPlan>(graph, inputs, untouched);
+  with_untouched(graph, [&](const std::map<int, std::string>& untouched) {
+    usable = std::make_unique<ChannelPlan>(graph, inputs, untouched, excluded);
     ChannelPlan trial = *usable;
     for (const ChannelClass& channels : trial.classes())
       if (trial.can_cut(channels.groups.back())) trial.cut(channels.groups.back());

@@ -40,8 +40,8 @@ std::vector<WeightLayer> weight_layers(const Graph& graph) {
   return layers;
 }
 
-ChannelPlan::ChannelPlan(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched)
-    : graph_(graph), coupling_(graph, inputs, untouched), groups_(coupling_.groups()), layers_(weight_layers(graph)) {
+ChannelPlan::ChannelPlan(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched, const std::map<int, std::string>& whole)
+    : graph_(graph), coupling_(graph, inputs, untouched, whole), groups_(coupling_.groups()), layers_(weight_layers(graph)) {
   for (const auto& dims : coupling_.dims()) dims_.push_back(dims.value_or(Dims()));
   cut_.assign(groups_.size(), 0);
   readers_.resize(dims_.size());

@@ -28,8 +28,8 @@ struct ChannelClass {
 
 class ChannelPlan {
  public:
-  // `inputs`: extents to assume; `untouched`: nodes that are left as they are, and why.
-  ChannelPlan(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched = {});
+  // As Coupling's.
+  ChannelPlan(const Graph& graph, const std::vector<Dims>& inputs, const std::map<int, std::string>& untouched = {}, const std::map<int, std::string>& whole = {});
   const Graph& graph() const { return graph_; }
   const Coupling& coupling() const { return coupling_; }
   const std::vector<ChannelGroup>& groups() const { return groups_; }

@@ -300,5 +300,62 @@ TEST(PruneChannels, KeepsMultiplesAndExclusions) {
   EXPECT_THROW(run_recipe(graph, "prune-channels{macs=0.5, score=taylor}", {}), Error);
 }
 
+PipelineInputs calibration(const Dims& dims, int64_t count = 8) {
+  PipelineInputs inputs;
+  inputs.calibration = {count, [dims](int64_t i) { return std::vector<Array>{random_array(dims, uint64_t(i) + 100)}; }};
+  return inputs;
+}
+
+// Six of twelve channels are mixtures of the others: cutting them costs nothing once the layer behind is refitted.
+Graph redundant_network() {
+  Network n;
+  const ValueId in = n.input("image", {1, 3, 9, 9});
+  Array weight = random_array({12, 3, 3, 3}, 11);
+  auto w = weight.mutable_values<float>();
+  for (size_t c = 6; c < 12; ++c)
+    for (size_t i = 0; i < 27; ++i) w[c * 27 + i] = 1.5f * w[(c - 6) * 27 + i] - 0.7f * w[(c - 5) % 6 * 27 + i];
+  const ValueId x = n.node("Conv", {in, n.graph.add_constant("w", Tensor(weight)), n.constant({12})}, {{"pads", Ints{1, 1, 1, 1}}});
+  return n.finish(n.node("GlobalAveragePool", {n.node("Relu", {n.conv(x, 12, 8, 3, 1)})}));
+}
+
+TEST(PruneChannels, RepairTakesOverWhatRedundantChannelsDid) {
+  const Graph original = redundant_network();
+  const std::vector<Array> inputs{random_array({1, 3, 9, 9}, 5)};
+  const Array want = run_reference(original, inputs)[0];
+  Graph repaired = original, plain = original;
+  run_recipe(repaired, "prune-channels{macs=0.55, exclude=Conv1}", calibration({1, 3, 9, 9}));
+  run_recipe(plain, "prune-channels{macs=0.55, exclude=Conv1, repair=no}", calibration({1, 3, 9, 9}));
+  EXPECT_LE(double(count_macs(repaired)), 0.55 * double(count_macs(original)));
+  EXPECT_GT(testing::sqnr_db(run_reference(repaired, inputs)[0], want), 30);
+  EXPECT_LT(testing::sqnr_db(run_reference(plain, inputs)[0], want), 16);
+}
+
+TEST(PruneChannels, RepairOfSumsLinearLayersAndBatchNorms) {
+  const Graph original = testing::residual_network(1, true);
+  const std::vector<Array> inputs{random_array({1, 3, 17, 19}, 5)};
+  const Array want = run_reference(original, inputs)[0];
+  const auto quality = [&](const std::string& recipe, const PipelineInputs& data) {
+    Graph graph = original;
+    run_recipe(graph, recipe, data);
+    return testing::sqnr_db(run_reference(graph, inputs)[0], want);
+  };
+  const double with = quality("prune-channels{macs=0.7}", calibration({1, 3, 17, 19})), without = quality("prune-channels{macs=0.7}", {});
+  EXPECT_GT(with, without + 6);
+}
+
+TEST(PruneChannels, ReconstructionWithoutDataSaysSo) {
+  Graph graph = redundant_network();
+  EXPECT_THROW(run_recipe(graph, "prune-channels{score=reconstruction}", {}), Error);
+}
+
+TEST(PruneChannels, StaysExactBeforeInt8) {
+  Graph graph = testing::residual_network();
+  run_recipe(graph, "prune-channels{macs=0.5}, quantize-static", calibration({1, 3, 17, 19}));
+  const std::vector<Array> inputs{random_array({1, 3, 17, 19}, 5)};
+  Graph small = testing::residual_network();
+  run_recipe(small, "prune-channels{macs=0.5}", calibration({1, 3, 17, 19}));
+  EXPECT_GT(testing::sqnr_db(run_reference(graph, inputs)[0], run_reference(small, inputs)[0]), 20);
+}
+
 }  // namespace
 }  // namespace pare
