@@ -19,14 +19,15 @@ namespace pare {
 
 constexpr int kMaxSparsePixels = 12;
 
-// sums[pixel][lane] = bias + products of one strip, or of strips together.
+// sums[pixel][lane] = bias + products, of all strips of a block.
 struct SparseTileJob {
   const std::uint8_t* pixels[kMaxSparsePixels];  // first input byte of each pixel
   int count;                                     // of pixels
-  const SparseInt8Window* windows;
-  const SparseInt8Window* windows_end;
-  const std::uint8_t* stream;
-  const std::int32_t* bias;
+  const SparseInt8Strip* lists;                  // of strips, or of strips together
+  const SparseInt8Strip* lists_end;
+  const SparseInt8Window* windows;  // of the layer
+  const Int8Line* stream;           // of the layer
+  const std::int32_t* bias;         // of the block
   std::int32_t* sums;
   int pitch;       // sums from one pixel to the next
   int run_bytes;   // bytes of a window that may be read, if fewer than the window has; else 0
@@ -84,27 +85,23 @@ class SparseInt8Driver {
     SparseTileJob job;
     job.run_bytes = packed_.direct && packed_.run_bytes < kSparseInt8Block ? packed_.run_bytes : 0;
     job.pitch = strips * Isa::kLanes;
-    const SparseInt8Strip* lists = &packed_.strips[std::size_t(block) * (kStrips / together)];
-    const std::int32_t* bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + block * kSparseInt8Block;
+    job.lists = &packed_.strips[std::size_t(block) * (kStrips / together)];
+    job.lists_end = job.lists + strips / together;
+    job.windows = packed_.windows.data();
+    job.stream = packed_.stream.data();
+    job.bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + block * kSparseInt8Block;
     const int tiles = (band.pixels + packed_.form.pixels - 1) / packed_.form.pixels;
     for (int tile = 0; tile < tiles; ++tile) {
       const int begin = static_cast<int>(std::int64_t{band.pixels} * tile / tiles);
       job.count = static_cast<int>(std::int64_t{band.pixels} * (tile + 1) / tiles) - begin;
       bands_.point(band, job.pixels, begin, job.count, 1);
-      for (int strip = 0; strip < strips; strip += together) {
-        const SparseInt8Strip* list = lists + strip / together;
-        job.windows = packed_.windows.data() + list->window;
-        job.windows_end = packed_.windows.data() + list[1].window;
-        job.stream = packed_.stream.data()[list->line].bytes;
-        job.bias = bias + strip * Isa::kLanes;
-        job.sums = sums + strip * Isa::kLanes;
-        if (packed_.form.together == 0)
-          Isa::gather(job);
-        else if (together == 2)
-          Isa::template blocks<2>(job);
-        else
-          Isa::template blocks<1>(job);
-      }
+      job.sums = sums;
+      if (packed_.form.together == 0)
+        Isa::gather(job);
+      else if (together == 2)
+        Isa::template blocks<2>(job);
+      else
+        Isa::template blocks<1>(job);
       out.pixel = band.pixel + begin;
       out.pixels = job.count;
       finish_.run(out, block, sums);

@@ -10,28 +10,33 @@
 namespace pare {
 namespace {
 
+constexpr int kTileLanes = 8;
 constexpr int kTilePixels = 5;  // sums + windows + index + weights fit 16 registers
 
 template <int Pixels>
 void gather_tile(const SparseTileJob& job) {
-  __m256i sums[Pixels];
-  const __m256i bias = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(job.bias));
+  std::ptrdiff_t lane = 0;
+  for (const SparseInt8Strip* list = job.lists; list < job.lists_end; ++list, lane += kTileLanes) {
+    __m256i sums[Pixels];
+    const __m256i bias = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(job.bias + lane));
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) sums[p] = bias;
-  const __m256i* items = reinterpret_cast<const __m256i*>(job.stream);
-  for (const SparseInt8Window* w = job.windows; w < job.windows_end; ++w) {
-    __m256i x[Pixels];
+    for (int p = 0; p < Pixels; ++p) sums[p] = bias;
+    const __m256i* items = reinterpret_cast<const __m256i*>(job.stream[list->line].bytes);
+    const SparseInt8Window* const windows_end = job.windows + list[1].window;
+    for (const SparseInt8Window* w = job.windows + list->window; w < windows_end; ++w) {
+      __m256i x[Pixels];
 #pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p)
-      x[p] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(job.pixels[p] + w->offset)));
-    for (const __m256i* end = items + 2 * w->items; items < end; items += 2) {
-      const __m256i index = _mm256_load_si256(items), weights = _mm256_load_si256(items + 1);
+      for (int p = 0; p < Pixels; ++p)
+        x[p] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(job.pixels[p] + w->offset)));
+      for (const __m256i* end = items + 2 * w->items; items < end; items += 2) {
+        const __m256i index = _mm256_load_si256(items), weights = _mm256_load_si256(items + 1);
 #pragma GCC unroll 8
-      for (int p = 0; p < Pixels; ++p) sums[p] = _mm256_add_epi32(sums[p], _mm256_madd_epi16(_mm256_shuffle_epi8(x[p], index), weights));
+        for (int p = 0; p < Pixels; ++p) sums[p] = _mm256_add_epi32(sums[p], _mm256_madd_epi16(_mm256_shuffle_epi8(x[p], index), weights));
+      }
     }
-  }
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) _mm256_store_si256(reinterpret_cast<__m256i*>(job.sums + p * job.pitch), sums[p]);
+    for (int p = 0; p < Pixels; ++p) _mm256_store_si256(reinterpret_cast<__m256i*>(job.sums + p * job.pitch + lane), sums[p]);
+  }
 }
 
 template <int... I>
@@ -41,7 +46,7 @@ void gather_tile(const SparseTileJob& job, std::integer_sequence<int, I...>) {
 }
 
 struct Avx2 {
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = kTileLanes;
   static constexpr int kElement = 1;
 
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {

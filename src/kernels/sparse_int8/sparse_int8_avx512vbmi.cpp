@@ -18,61 +18,69 @@ constexpr int kLanes = 16;
 // Sums, windows, index and weights: 2 * 12 + 2 of the 32 registers, the others hold what vpermb picked.
 template <int Pixels, bool Masked>
 void gather_tile(const SparseTileJob& job) {
-  __m512i sums[Pixels];
-  const __m512i bias = _mm512_load_si512(job.bias);
-#pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p) sums[p] = bias;
   const __mmask64 mask = Masked ? (1ull << job.run_bytes) - 1 : ~0ull;
-  const std::uint8_t* items = job.stream;
-  const SparseInt8Window* const end = job.windows_end;
-  for (const SparseInt8Window* w = job.windows; w < end; ++w) {
-    __m512i x[Pixels];
-    const std::ptrdiff_t offset = w->offset;
+  const std::int32_t* bias = job.bias;
+  std::int32_t* to = job.sums;
+  for (const SparseInt8Strip* list = job.lists; list < job.lists_end; ++list, bias += kLanes, to += kLanes) {
+    __m512i sums[Pixels];
 #pragma GCC unroll 16
-    for (int p = 0; p < Pixels; ++p)
-      x[p] = Masked ? _mm512_maskz_loadu_epi8(mask, job.pixels[p] + offset) : _mm512_loadu_si512(job.pixels[p] + offset);
-    const std::uint8_t* const items_end = items + std::ptrdiff_t{w->items} * 128;
-    do {
-      const __m512i index = _mm512_load_si512(items), weights = _mm512_load_si512(items + 64);
+    for (int p = 0; p < Pixels; ++p) sums[p] = _mm512_load_si512(bias);
+    const std::uint8_t* items = job.stream[list->line].bytes;
+    const SparseInt8Window* const end = job.windows + list[1].window;
+    for (const SparseInt8Window* w = job.windows + list->window; w < end; ++w) {
+      __m512i x[Pixels];
+      const std::ptrdiff_t offset = w->offset;
 #pragma GCC unroll 16
-      for (int p = 0; p < Pixels; ++p) sums[p] = _mm512_dpbusd_epi32(sums[p], _mm512_permutexvar_epi8(index, x[p]), weights);
-      items += 128;
-    } while (items < items_end);
+      for (int p = 0; p < Pixels; ++p)
+        x[p] = Masked ? _mm512_maskz_loadu_epi8(mask, job.pixels[p] + offset) : _mm512_loadu_si512(job.pixels[p] + offset);
+      const std::uint8_t* const items_end = items + std::ptrdiff_t{w->items} * 128;
+      do {
+        const __m512i index = _mm512_load_si512(items), weights = _mm512_load_si512(items + 64);
+#pragma GCC unroll 16
+        for (int p = 0; p < Pixels; ++p) sums[p] = _mm512_dpbusd_epi32(sums[p], _mm512_permutexvar_epi8(index, x[p]), weights);
+        items += 128;
+      } while (items < items_end);
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p) _mm512_store_si512(to + p * job.pitch, sums[p]);
   }
-#pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p) _mm512_store_si512(job.sums + p * job.pitch, sums[p]);
 }
 
 template <int Pixels, int Together>
 void blocks_tile(const SparseTileJob& job) {
-  __m512i sums[Pixels][Together];
+  const std::int32_t* bias = job.bias;
+  std::int32_t* to = job.sums;
   const std::uint8_t* pixels[Pixels];
 #pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p) {
-    pixels[p] = job.pixels[p];
-#pragma GCC unroll 2
-    for (int v = 0; v < Together; ++v) sums[p][v] = _mm512_load_si512(job.bias + v * kLanes);
-  }
-  const std::uint8_t* weights = job.stream;
-  const SparseInt8Window* const end = job.windows_end;
-  for (const SparseInt8Window* window = job.windows; window < end; ++window, weights += Together * 64) {
-    const std::ptrdiff_t offset = window->offset;
-    __m512i w[Together];
-#pragma GCC unroll 2
-    for (int v = 0; v < Together; ++v) w[v] = _mm512_load_si512(weights + v * 64);
+  for (int p = 0; p < Pixels; ++p) pixels[p] = job.pixels[p];
+  for (const SparseInt8Strip* list = job.lists; list < job.lists_end; ++list, bias += Together * kLanes, to += Together * kLanes) {
+    __m512i sums[Pixels][Together];
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p) {
-      std::int32_t four;
-      std::memcpy(&four, pixels[p] + offset, 4);
-      const __m512i x = _mm512_set1_epi32(four);
 #pragma GCC unroll 2
-      for (int v = 0; v < Together; ++v) sums[p][v] = _mm512_dpbusd_epi32(sums[p][v], x, w[v]);
+      for (int v = 0; v < Together; ++v) sums[p][v] = _mm512_load_si512(bias + v * kLanes);
     }
-  }
-#pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p) {
+    const std::uint8_t* weights = job.stream[list->line].bytes;
+    const SparseInt8Window* const end = job.windows + list[1].window;
+    for (const SparseInt8Window* window = job.windows + list->window; window < end; ++window, weights += Together * 64) {
+      const std::ptrdiff_t offset = window->offset;
+      __m512i w[Together];
 #pragma GCC unroll 2
-    for (int v = 0; v < Together; ++v) _mm512_store_si512(job.sums + p * job.pitch + v * kLanes, sums[p][v]);
+      for (int v = 0; v < Together; ++v) w[v] = _mm512_load_si512(weights + v * 64);
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) {
+        std::int32_t four;
+        std::memcpy(&four, pixels[p] + offset, 4);
+        const __m512i x = _mm512_set1_epi32(four);
+#pragma GCC unroll 2
+        for (int v = 0; v < Together; ++v) sums[p][v] = _mm512_dpbusd_epi32(sums[p][v], x, w[v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Together; ++v) _mm512_store_si512(to + p * job.pitch + v * kLanes, sums[p][v]);
+    }
   }
 }
 

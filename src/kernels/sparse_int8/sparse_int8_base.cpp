@@ -17,31 +17,34 @@ struct Base {
   static void fill(std::uint8_t* to, std::size_t count, int value) { std::memset(to, value, count); }
 
   static void gather(const SparseTileJob& job) {
-    for (int p = 0; p < job.count; ++p) {
-      std::int32_t sums[kLanes];
-      std::memcpy(sums, job.bias, sizeof(sums));
-      const std::uint8_t* index = job.stream;
-      for (const SparseInt8Window* w = job.windows; w < job.windows_end; ++w) {
-        const std::uint8_t* x = job.pixels[p] + w->offset;
-        for (int item = 0; item < w->items; ++item, index += 128)
-          for (int i = 0; i < kLanes * kGroup; ++i) sums[i / kGroup] += x[index[i]] * static_cast<std::int8_t>(index[64 + i]);
+    for (const SparseInt8Strip* list = job.lists; list < job.lists_end; ++list)
+      for (int p = 0; p < job.count; ++p) {
+        const std::ptrdiff_t lane = (list - job.lists) * kLanes;
+        std::int32_t* sums = job.sums + p * job.pitch + lane;
+        std::memcpy(sums, job.bias + lane, sizeof(*sums) * kLanes);
+        const std::uint8_t* index = job.stream[list->line].bytes;
+        for (const SparseInt8Window* w = job.windows + list->window; w < job.windows + list[1].window; ++w) {
+          const std::uint8_t* x = job.pixels[p] + w->offset;
+          for (int item = 0; item < w->items; ++item, index += 128)
+            for (int i = 0; i < kLanes * kGroup; ++i) sums[i / kGroup] += x[index[i]] * static_cast<std::int8_t>(index[64 + i]);
+        }
       }
-      std::memcpy(job.sums + p * job.pitch, sums, sizeof(sums));
-    }
   }
 
   template <int Together>
   static void blocks(const SparseTileJob& job) {
-    for (int p = 0; p < job.count; ++p) {
-      std::int32_t sums[Together * kLanes];
-      std::memcpy(sums, job.bias, sizeof(sums));
-      const std::uint8_t* weights = job.stream;
-      for (const SparseInt8Window* w = job.windows; w < job.windows_end; ++w, weights += Together * kLanes * kGroup) {
-        const std::uint8_t* x = job.pixels[p] + w->offset;
-        for (int i = 0; i < Together * kLanes * kGroup; ++i) sums[i / kGroup] += x[i % kGroup] * static_cast<std::int8_t>(weights[i]);
+    constexpr int kWidth = Together * kLanes;
+    for (const SparseInt8Strip* list = job.lists; list < job.lists_end; ++list)
+      for (int p = 0; p < job.count; ++p) {
+        const std::ptrdiff_t lane = (list - job.lists) * kWidth;
+        std::int32_t* sums = job.sums + p * job.pitch + lane;
+        std::memcpy(sums, job.bias + lane, sizeof(*sums) * kWidth);
+        const std::uint8_t* weights = job.stream[list->line].bytes;
+        for (const SparseInt8Window* w = job.windows + list->window; w < job.windows + list[1].window; ++w, weights += kWidth * kGroup) {
+          const std::uint8_t* x = job.pixels[p] + w->offset;
+          for (int i = 0; i < kWidth * kGroup; ++i) sums[i / kGroup] += x[i % kGroup] * static_cast<std::int8_t>(weights[i]);
+        }
       }
-      std::memcpy(job.sums + p * job.pitch, sums, sizeof(sums));
-    }
   }
 
   class Finish {
