@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 
 #include "kernels/conv_int8/bands.h"
 #include "kernels/conv_int8/driver.h"
@@ -21,9 +22,9 @@ constexpr int kMaxSparsePixels = 12;
 
 // sums[pixel][lane] = bias + products, of all strips of a block.
 struct SparseTileJob {
-  const std::uint8_t* pixels[kMaxSparsePixels];  // first input byte of each pixel
-  int count;                                     // of pixels
-  const SparseInt8Strip* lists;                  // of strips, or of strips together
+  const std::uint8_t* const* pixels;  // first input byte of each pixel
+  int count;                          // of pixels
+  const SparseInt8Strip* lists;       // of strips, or of strips together
   const SparseInt8Strip* lists_end;
   const SparseInt8Window* windows;  // of the layer
   const Int8Line* stream;           // of the layer
@@ -43,7 +44,12 @@ class SparseInt8Driver {
 
  private:
   SparseInt8Driver(const PackedSparseInt8& packed, const ConvInt8Args& args)
-      : packed_(packed), shape_(packed.shape), args_(args), bands_(packed, args), finish_(packed, args) {}
+      : packed_(packed),
+        shape_(packed.shape),
+        args_(args),
+        bands_(packed, args),
+        finish_(packed, args),
+        pixels_(new const std::uint8_t*[std::size_t(packed.band_rows) * shape_.out_w()]) {}
 
   // Threads share the pixels where there are enough for tiles of full size, else the blocks, by their cost.
   void run_share(int thread, int threads) {
@@ -58,6 +64,7 @@ class SparseInt8Driver {
       const std::int64_t next = std::min({end, (image + 1) * out_h, row + packed_.band_rows});
       const ConvInt8Band band =
           bands_.prepare(0, static_cast<int>(image), static_cast<int>(row - image * out_h), static_cast<int>(next - row));
+      bands_.point(band, pixels_.get(), 0, band.pixels, 1);
       for (int block = first; block < last; ++block) run_block(band, block);
       row = next;
     }
@@ -94,7 +101,7 @@ class SparseInt8Driver {
     for (int tile = 0; tile < tiles; ++tile) {
       const int begin = static_cast<int>(std::int64_t{band.pixels} * tile / tiles);
       job.count = static_cast<int>(std::int64_t{band.pixels} * (tile + 1) / tiles) - begin;
-      bands_.point(band, job.pixels, begin, job.count, 1);
+      job.pixels = pixels_.get() + begin;
       job.sums = sums;
       if (packed_.form.together == 0)
         Isa::gather(job);
@@ -113,6 +120,7 @@ class SparseInt8Driver {
   const ConvInt8Args& args_;
   ConvInt8Bands<Isa, PackedSparseInt8> bands_;
   typename Isa::Finish finish_;
+  std::unique_ptr<const std::uint8_t*[]> pixels_;  // of a band
 };
 
 }  // namespace pare

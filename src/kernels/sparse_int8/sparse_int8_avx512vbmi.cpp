@@ -157,7 +157,8 @@ class FinishTile {
     __m512 multipliers[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) multipliers[v] = _mm512_load_ps(out.multiplier + v * kLanes);
-    Destination to(finish_, out, Vectors * kLanes);
+    const Finish constants = finish_;  // a copy that no store can change stays in registers
+    Destination to(constants, out, Vectors * kLanes);
     int p = 0;
     for (; p + kAtOnce <= out.pixels; p += kAtOnce, sums += kAtOnce * Vectors * kLanes) finish_pixels<kAtOnce, Vectors>(sums, multipliers, to);
     if constexpr (kAtOnce > 1)
@@ -166,16 +167,16 @@ class FinishTile {
 
   template <int Count, int Vectors>
   void finish_pixels(const std::int32_t* sums, const __m512 (&multipliers)[Vectors], Destination& to) const {
-    const Int8Epilogue512& e = finish_.e;
+    const Int8Epilogue512& e = to.finish.e;
     __m512 v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < Count * Vectors; ++i)
       v[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + i * kLanes)), multipliers[i % Vectors]);
-    if (finish_.mid) {
+    if (to.finish.mid) {
 #pragma GCC unroll 4
       for (int i = 0; i < Count * Vectors; ++i) v[i] = e.after_mid(v[i]);
     }
-    if (finish_.residual) {
+    if (to.finish.residual) {
 #pragma GCC unroll 4
       for (int p = 0; p < Count; ++p) {
         const __m512i bytes = _mm512_permutexvar_epi8(lanes_, _mm512_maskz_loadu_epi8(to.mask, e.residual + to.index + p * std::size_t(to.out.pitch)));
