@@ -10,18 +10,29 @@ namespace pare {
 // that layer's cost from what comes in from before and from what later layers forgive.
 class OutputError {
  public:
-  // Keeps a reference to `baseline`. `samples`: inputs by position; ranking layers needs two, not two hundred.
+  // `samples`: inputs by position; ranking layers needs two, not two hundred.
   OutputError(const Graph& baseline, std::vector<std::vector<Array>> samples, int threads = 0);
   // Signal to noise in dB, of the output that lost most, so that large boxes do not hide small scores; infinite where nothing
   // differs. `graph` has the baseline's inputs and outputs.
   double sqnr_db(const Graph& graph) const;
-  // The same for the baseline with this layer's form from `donor`.
-  double sqnr_db(const Graph& donor, const SharedLayer& layer, Graft what = Graft::whole) const;
+  // The same for the baseline with this layer's form from `donor`. What lies in front of the layer is computed once and kept
+  // for the next one: cheapest in the order of shared_layers().
+  double sqnr_db(const Graph& donor, const SharedLayer& layer, Graft what = Graft::whole);
 
  private:
-  std::vector<std::vector<Array>> run(const Graph& graph) const;
-  const Graph& baseline_;
-  std::vector<std::vector<Array>> samples_, exact_;
+  using Arrays = std::vector<std::vector<Array>>;   // of each sample
+  // The baseline run as far as node `at`: what nodes from there on read, and no more.
+  struct Front {
+    int at = 0;
+    std::vector<ValueId> ids;
+    Arrays values;
+  };
+  Arrays run(const Graph& graph, const Arrays& samples) const;
+  double worst_db(const Arrays& results, const std::vector<size_t>& outputs) const;
+  void move_front(int node);
+  Graph baseline_;   // weights are shared
+  Arrays samples_, exact_;
+  Front front_;
   SessionOptions session_;
 };
 

@@ -13,6 +13,7 @@ namespace pare {
 namespace {
 
 constexpr size_t kSamples = 2;     // layers are ranked, not measured to the decimal
+constexpr int64_t kEnoughValues = 100'000;   // a picture of so many settles the ranking alone
 constexpr size_t kDissected = 8;   // layers told apart into weights and inputs
 
 Graph merged(const Graph& graph) {
@@ -29,7 +30,12 @@ LayerCosts measure_layer_costs(const Graph& small, const Graph& baseline, const 
   if (inputs.empty()) return {};
   const Graph whole = merged(baseline);
   const std::vector<SharedLayer> layers = shared_layers(whole, small);
-  const OutputError error(whole, {inputs.begin(), inputs.begin() + int64_t(std::min(kSamples, inputs.size()))}, options.threads);
+  std::vector<std::vector<Array>> samples;
+  for (int64_t values = 0; samples.size() < std::min(kSamples, inputs.size()) && values < kEnoughValues;) {
+    samples.push_back(inputs[samples.size()]);
+    for (const Array& input : samples.back()) values += input.count();
+  }
+  OutputError error(whole, samples, options.threads);
   const auto alone = [&](const SharedLayer& layer, Graft what) { return error.sqnr_db(small, layer, what); };
   std::vector<std::pair<LayerCost, const SharedLayer*>> found;
   for (const SharedLayer& layer : layers) {
@@ -37,15 +43,21 @@ LayerCosts measure_layer_costs(const Graph& small, const Graph& baseline, const 
     if (options.progress) options.progress("each layer alone", double(found.size()), double(layers.size()));
     found.push_back({{small.nodes[size_t(layer.second)].name, layer.value, alone(layer, Graft::whole), NAN, NAN}, &layer});
   }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first.output_db < b.first.output_db; });
-  LayerCosts costs;
-  for (auto& [cost, layer] : found) {
-    if (costs.size() < kDissected && std::isfinite(cost.output_db)) {
-      cost.weights_db = alone(*layer, Graft::constants);
-      cost.inputs_db = alone(*layer, Graft::activations);
-    }
-    costs.push_back(cost);
+  const auto costlier = [](const auto& a, const auto& b) { return a.first.output_db < b.first.output_db; };
+  std::stable_sort(found.begin(), found.end(), costlier);
+  // The costliest are dissected in the model's order, in which what lies in front of them is computed once.
+  const auto worst_end = found.begin() + int64_t(std::min(kDissected, found.size()));
+  std::sort(found.begin(), worst_end, [](const auto& a, const auto& b) { return a.second->first < b.second->first; });
+  for (auto one = found.begin(); one != worst_end; ++one) {
+    if (interrupted()) throw Error("explain", "interrupted");
+    if (options.progress) options.progress("the costliest layers", double(one - found.begin()), double(worst_end - found.begin()));
+    if (!std::isfinite(one->first.output_db)) continue;
+    one->first.weights_db = alone(*one->second, Graft::constants);
+    one->first.inputs_db = alone(*one->second, Graft::activations);
   }
+  std::stable_sort(found.begin(), worst_end, costlier);
+  LayerCosts costs;
+  for (auto& [cost, layer] : found) costs.push_back(cost);
   return costs;
 }
 

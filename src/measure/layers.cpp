@@ -12,7 +12,9 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kSamples = 16;  // SQNR of a layer settles to a few tenths of a dB
+// SQNR of a layer settles to a few tenths of a dB with so many samples; with two where they are large pictures, of which each
+// value is an observation and each size is compiled for.
+constexpr int64_t kSamples = 16, kFewestSamples = 2, kEnoughValues = 1'000'000;
 constexpr int kTimingRuns = 20;
 
 // Node that computes each named value.
@@ -71,7 +73,9 @@ std::vector<std::vector<Array>> layer_inputs(const Graph& graph, const MeasureOp
                            : options.data->test    ? options.data->test.get()
                                                    : options.data->calibration.get();
   if (samples != nullptr && samples->size() > 0) {
-    const int64_t count = std::min(kSamples, samples->size());
+    int64_t values = 0;
+    for (const Array& input : gather_batch(graph, *options.data, *samples, 0, batch)) values += input.count();
+    const int64_t enough = std::clamp(kEnoughValues / std::max<int64_t>(values, 1), kFewestSamples, kSamples), count = std::min(enough, samples->size());
     // Spread over the split, which may be sorted by class.
     for (int64_t i = 0; i < count; ++i)
       inputs.push_back(gather_batch(graph, *options.data, *samples, i * samples->size() / count, batch));

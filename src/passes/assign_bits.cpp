@@ -99,7 +99,7 @@ std::vector<Group> find_groups(const Graph& graph) {
 }
 
 // Bytes and noise of every form of every group.
-void measure_groups(std::vector<Group>& groups, const Graph& graph, const Graph& int8, const Graph& bf16, const OutputError& error, PassRun& pass) {
+void measure_groups(std::vector<Group>& groups, const Graph& graph, const Graph& int8, const Graph& bf16, OutputError& error, PassRun& pass) {
   std::map<int, SharedLayer> donors[2];
   for (const SharedLayer& layer : shared_layers(graph, int8)) donors[kInt8][layer.first] = layer;
   for (const SharedLayer& layer : shared_layers(graph, bf16)) donors[kBf16][layer.first] = layer;
@@ -233,7 +233,7 @@ void run(Graph& graph, const AssignBits& options, PassRun& pass) {
     pass.notes.push_back("no layer has weights in float32: put assign-bits in front of other quantizations, or alone");
     return;
   }
-  const OutputError error(graph, trial_samples(options, pass));
+  OutputError error(graph, trial_samples(options, pass));
   std::vector<std::string> notes;
   for (Group& group : groups) group.form = kInt8;
   measure_groups(groups, graph, assigned(graph, groups, pass, notes), in_bf16(graph, groups), error, pass);
