@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <random>
@@ -145,11 +146,13 @@ void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, in
   const ConvInt8Shape& s = layer.shape;
   std::mt19937 random(7);
   const auto w = pruned(s, pattern, sparsity, random);
-  std::vector<std::uint8_t> x(std::size_t(s.batch) * s.in_h * s.in_w * s.in_c + 64);
-  for (auto& b : x) b = static_cast<std::uint8_t>(random());
+  // In whole lines, as the engine's memory is.
+  std::vector<Int8Line> x(std::size_t(s.batch) * s.in_h * s.in_w * s.in_c / 64 + 1);
+  for (auto& line : x)
+    for (auto& b : line.bytes) b = static_cast<std::uint8_t>(random());
   std::vector<float> scales(std::size_t(s.out_c), 2e-4f);
   const std::size_t count = std::size_t(s.batch) * s.out_h() * s.out_w() * s.out_c;
-  std::vector<std::uint8_t> y(count), expected(count);
+  std::vector<Int8Line> y(count / 64 + 1, Int8Line{}), expected;
   ConvInt8Args args;
   args.input = x.data();
   args.output = y.data();
@@ -177,14 +180,14 @@ void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, in
 
   Bench bench{s, rounds, {}, {}};
   bench.runs.push_back(tiling_bench.runs[best]);
-  bench.runs.push_back(make_onednn(s, w, scales, x.data(), y.data()));
+  bench.runs.push_back(make_onednn(s, w, scales, x.front().bytes, y.front().bytes));
   for (const auto& p : sparse_packed) bench.runs.push_back(runner(sparse, p, args, scratch));
   bench.runs.front()();
   expected = y;
   for (std::size_t i = 2; i < bench.runs.size(); ++i) {
-    std::fill(y.begin(), y.end(), 0);
+    std::fill(y.begin(), y.end(), Int8Line{});
     bench.runs[i]();
-    if (y != expected) throw std::runtime_error(std::string(layer.name) + ": the sparse kernel's output differs from the dense one's");
+    if (std::memcmp(y.data(), expected.data(), count) != 0) throw std::runtime_error(std::string(layer.name) + ": the sparse kernel's output differs from the dense one's");
   }
   bench.time();
   std::size_t fastest = 2;
