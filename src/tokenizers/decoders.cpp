@@ -139,15 +139,7 @@ Decoder make_replace(const Json& d, const std::string& where) {
   };
 }
 
-Decoder make_sequence(const Json& d, const std::string& where) {
-  std::vector<Decoder> steps;
-  for (const Json& step : list_of(d, "decoders", where)) steps.push_back(make_decoder(step, where));
-  return [steps](Texts tokens) {
-    for (const Decoder& step : steps)
-      if (step) tokens = step(std::move(tokens));
-    return tokens;
-  };
-}
+Decoder make_sequence(const Json& d, const std::string& where) { return sequence_of(d, "decoders", where, make_decoder); }
 
 struct Row {
   std::string_view name;

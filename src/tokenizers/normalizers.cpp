@@ -96,15 +96,7 @@ Normalizer make_replace(const Json& d, const std::string& where) {
   return [regex, by = text_of(d, "content", where)](std::string text) { return regex.replaced(text, by); };
 }
 
-Normalizer make_sequence(const Json& d, const std::string& where) {
-  std::vector<Normalizer> steps;
-  for (const Json& step : list_of(d, "normalizers", where)) steps.push_back(make_normalizer(step, where));
-  return [steps](std::string text) {
-    for (const Normalizer& step : steps)
-      if (step) text = step(std::move(text));
-    return text;
-  };
-}
+Normalizer make_sequence(const Json& d, const std::string& where) { return sequence_of(d, "normalizers", where, make_normalizer); }
 
 struct Row {
   std::string_view name;

@@ -187,15 +187,7 @@ Splitter make_metaspace(const Json& d, const std::string& where) {
   };
 }
 
-Splitter make_sequence(const Json& d, const std::string& where) {
-  std::vector<Splitter> steps;
-  for (const Json& step : list_of(d, "pretokenizers", where)) steps.push_back(make_splitter(step, where));
-  return [steps](std::vector<Piece> pieces) {
-    for (const Splitter& step : steps)
-      if (step) pieces = step(std::move(pieces));
-    return pieces;
-  };
-}
+Splitter make_sequence(const Json& d, const std::string& where) { return sequence_of(d, "pretokenizers", where, make_splitter); }
 
 struct Row {
   std::string_view name;

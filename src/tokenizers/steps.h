@@ -63,4 +63,16 @@ std::string text_of(const Json& description, const char* key, const std::string&
 // The members of a "Sequence", under `key`.
 const Json& list_of(const Json& description, const char* key, const std::string& where);
 
+// One stage made of those listed under `key`, each given what the one before it made.
+template <class Step>
+Step sequence_of(const Json& description, const char* key, const std::string& where, Step (*make)(const Json&, const std::string&)) {
+  std::vector<Step> steps;
+  for (const Json& step : list_of(description, key, where)) steps.push_back(make(step, where));
+  return [steps](auto value) {
+    for (const Step& step : steps)
+      if (step) value = step(std::move(value));
+    return value;
+  };
+}
+
 }  // namespace pare
