@@ -50,7 +50,7 @@ struct Pattern {
   int of;               // N:M along the inputs: M, or 0
 };
 const Pattern kPatterns[] = {{"unstructured", 1, 1, 0}, {"N:64", 1, 1, 64}, {"16x4", 16, 4, 0}, {"32x4", 32, 4, 0}};
-const double kSparsities[] = {0.5, 0.7, 0.8, 0.85, 0.9, 0.95};
+const double kSparsities[] = {0.3, 0.4, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95};
 
 // [out_c][in_c][kh][kw], with exactly the given fraction of blocks zero (of M inputs in the N:M pattern).
 std::vector<std::int8_t> pruned(const ConvInt8Shape& s, const Pattern& p, double sparsity, std::mt19937& random) {
