@@ -23,7 +23,7 @@ int64_t scale_index(const Tensor& tensor, int64_t i) {
 }
 
 Array decode(const Tensor& tensor) {
-  const Array wide = tensor.parts[0].cast(Type::i32);
+  const Array wide = tensor.parts[0].aligned().cast(Type::i32);
   const auto q = wide.values<int32_t>();
   const std::vector<float> scale = tensor.parts[1].to_floats();
   std::vector<int64_t> zero(scale.size(), 0);
@@ -77,7 +77,9 @@ TensorPtr fold(const Graph& graph, const Node& node) {
     }
     if (scale->dims != expected) return nullptr;
   }
-  return std::make_shared<const Tensor>(affine_tensor(values->array(), scale->array(), zero ? zero->array() : Array(), int(scale->count() > 1 ? positive : 0), group));
+  // Bytes stay where they lie, in the file it may be; larger elements are aligned.
+  const Array stored = type_bits(type) <= 8 ? values->parts[0] : values->array();
+  return std::make_shared<const Tensor>(affine_tensor(stored, scale->array(), zero ? zero->array() : Array(), int(scale->count() > 1 ? positive : 0), group));
 }
 
 // The largest magnitude per scale, then nearest integers; symmetric, so that zero needs no storage.

@@ -5,7 +5,7 @@
 namespace pare {
 namespace {
 
-Array decode(const Tensor& tensor) { return tensor.parts.at(0).cast(Type::f32); }
+Array decode(const Tensor& tensor) { return tensor.parts.at(0).aligned().cast(Type::f32); }
 
 template <Type type>
 Tensor encode(const Array& values, int, int64_t);
@@ -28,7 +28,7 @@ TensorPtr fold(const Graph& graph, const Node& node) {
   tensor.type = Type::f32;
   tensor.dims = stored->dims;
   tensor.codec = type == Type::f16 ? &codec_float16 : &codec_bfloat16;
-  tensor.parts = {stored->array()};
+  tensor.parts = stored->parts;  // where they lie, in the file it may be
   return std::make_shared<const Tensor>(std::move(tensor));
 }
 

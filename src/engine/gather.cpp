@@ -15,6 +15,16 @@ struct Table {
   std::vector<float> scales, zeros;   // one for all, or one a row; no scales: elements are copied as they are
   int64_t rows = 0, length = 0;
 
+  // The file's bytes need not be aligned.
+  template <class Stored>
+  void expand_16(const std::byte* from, float* y) const {
+    for (int64_t i = 0; i < length; ++i, from += sizeof(Stored)) {
+      Stored value;
+      std::memcpy(&value, from, sizeof value);
+      y[i] = to_float(value);
+    }
+  }
+
   void copy_row(int64_t index, std::byte* to) const {
     const size_t bytes = size_t(length) * size_t(type_bits(values.type())) / 8;
     const std::byte* from = values.bytes() + size_t(index) * bytes;
@@ -22,9 +32,9 @@ struct Table {
     if (scales.empty()) {
       std::memcpy(to, from, bytes);
     } else if (values.type() == Type::bf16) {
-      for (int64_t i = 0; i < length; ++i) y[i] = to_float(reinterpret_cast<const BFloat16*>(from)[i]);
+      expand_16<BFloat16>(from, y);
     } else if (values.type() == Type::f16) {
-      for (int64_t i = 0; i < length; ++i) y[i] = to_float(reinterpret_cast<const Half*>(from)[i]);
+      expand_16<Half>(from, y);
     } else {
       const float scale = scales[scales.size() == 1 ? 0 : size_t(index)], zero = zeros.empty() ? 0 : zeros[zeros.size() == 1 ? 0 : size_t(index)];
       const auto expand = [&](const auto* x) {

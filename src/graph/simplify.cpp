@@ -109,10 +109,10 @@ int fold_constants(Graph& graph, int64_t most_bytes) {
       const Tensor* tensor = graph.constant(id);
       // Computing with an encoded weight would store it in float: the opposite of what pare is for.
       constant &= id == kNone || (tensor != nullptr && tensor->plain());
-      if (constant) forward.inputs.push_back(tensor ? tensor->array() : Array());
     }
     for (ValueId id : node.outputs) constant &= id == kNone || !graph.is_output(id);
     if (!constant) continue;
+    for (ValueId id : node.inputs) forward.inputs.push_back(id == kNone ? Array() : graph.constant(id)->array());
     forward.outputs.resize(node.outputs.size());
     node.op->forward(forward);
     int64_t bytes = 0;

@@ -17,7 +17,7 @@ struct Tensor {
   const Codec* codec = nullptr;  // null: parts[0] is the tensor
   int axis = 0;                  // the axis scales run along, where the codec has one
   int64_t group = 0;             // elements that share a scale along `axis`; 0: the codec's own default
-  std::vector<Array> parts;      // a plain tensor's may lie in a mapped file at any address: take array() or decode()
+  std::vector<Array> parts;      // the first may lie in a mapped file at any address: take array(), decode() or aligned()
 
   Tensor() = default;
   Tensor(Array array) : type(array.type()), dims(array.dims()), parts{std::move(array)} {}  // NOLINT: a plain array is a tensor

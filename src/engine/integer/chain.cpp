@@ -208,7 +208,7 @@ std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node
   if (weight->parts[1].count() != 1 && (weight->axis != axis || weight->parts[1].count() != outputs))
     return planner.refuse("its weights' scales do not run along the output channels"), std::nullopt;
   IntegerWeights w;
-  w.weights = weight->parts[0];
+  w.weights = weight->parts[0].aligned();
   w.scales = weight->parts[1].to_floats();
   if (w.scales.size() == 1) w.scales.assign(size_t(outputs), w.scales[0]);
   for (float& scale : w.scales) scale *= input_scale;
