@@ -357,5 +357,49 @@ TEST(PruneChannels, StaysExactBeforeInt8) {
   EXPECT_GT(testing::sqnr_db(run_reference(graph, inputs)[0], run_reference(small, inputs)[0]), 20);
 }
 
+TEST(PruneHeads, CutsHeadsOnlyAndNothingElse) {
+  const Graph original = transformer("packed");
+  Graph graph = original;
+  const PipelineResult result = run_recipe(graph, "prune-heads{heads=0.7}", {});
+  EXPECT_EQ(result.passes[0].changed, 1);
+  int64_t before = 0, after = 0;
+  for (const Node& node : original.nodes)
+    if (node.is("MatMul") && original.constant(node.inputs[1])) before += original.constant(node.inputs[1])->count();
+  for (const Node& node : graph.nodes)
+    if (node.is("MatMul") && graph.constant(node.inputs[1])) after += graph.constant(node.inputs[1])->count();
+  EXPECT_EQ(before - after, 4 * 4 * 12);  // four columns or rows of query, key, value and output weights
+  EXPECT_EQ(run_reference(graph, {random_array({1, 5, 12}, 3)})[0].dims(), (Dims{1, 5, 12}));
+  Graph images = testing::mobile_network();
+  EXPECT_EQ(run_recipe(images, "prune-heads", {}).passes[0].changed, 0);
+}
+
+TEST(PruneChannels, ReachesAMeasuredTime) {
+  Graph graph = testing::residual_network();
+  const int64_t macs = count_macs(graph);
+  const PipelineResult result = run_recipe(graph, "prune-channels{latency=0.95}", {});
+  EXPECT_LE(count_macs(graph), macs);  // how far is for the clock to say
+  EXPECT_NE(result.passes[0].notes[0].find("of the time"), std::string::npos) << result.passes[0].notes[0];
+}
+
+// Of two residual blocks, one adds next to nothing: it goes first, and the other stays.
+TEST(DropLayers, DropsTheBlockThatIsMissedLeast) {
+  Network n;
+  ValueId x = n.conv(n.input("image", {1, 3, 8, 8}), 3, 8, 3, 1);
+  const auto block = [&](float scale) {
+    const ValueId y = n.node("Relu", {n.conv(x, 8, 8, 3, 1)});
+    return n.node("Add", {n.node("Conv", {y, n.constant({8, 8, 3, 3}, scale)}, {{"pads", Ints{1, 1, 1, 1}}}), x});
+  };
+  x = block(0.3f);
+  x = block(0.001f);
+  const Graph original = n.finish(n.conv(x, 8, 4, 1, 1));
+  Graph graph = original;
+  const PipelineResult result = run_recipe(graph, "drop-layers{macs=0.7}", calibration({1, 3, 8, 8}));
+  EXPECT_EQ(result.passes[0].changed, 1);
+  EXPECT_EQ(std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.is("Add"); }), 1);
+  const std::vector<Array> inputs{random_array({1, 3, 8, 8}, 5)};
+  EXPECT_GT(testing::sqnr_db(run_reference(graph, inputs)[0], run_reference(original, inputs)[0]), 25);
+  EXPECT_THROW(run_recipe(graph, "drop-layers", {}), Error);
+}
+
 }  // namespace
 }  // namespace pare
