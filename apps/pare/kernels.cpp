@@ -4,6 +4,7 @@
 #include "kernels/elementwise_int8/elementwise_int8.h"
 #include "kernels/float_attention/float_attention.h"
 #include "kernels/float_linear/float_linear.h"
+#include "kernels/float_products/float_products.h"
 #include "kernels/float_rows/float_rows.h"
 #include "kernels/sparse_int8/sparse_int8.h"
 
@@ -36,6 +37,7 @@ CatalogPage page() {
   add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
   add(float_attention_kernels(), "attention of a block of rows of one head");
   add(float_linear_kernels(), "linear layers and 1x1 convolutions in floats, with what follows them");
+  add(float_products_kernels(), "products of matrices, for solvers");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
 }
