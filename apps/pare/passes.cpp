@@ -13,7 +13,7 @@ CatalogPage page() {
     page.entries.push_back({pass->name,
                             pass->summary,
                             {{"source", pass->source},
-                             {"needs data", pass->needs_data ? "yes: a calibration split" : "no"},
+                             {"needs data", pass->data.empty() ? "no" : pass->data},
                              {"changes results", pass->keeps_function ? "no, up to rounding" : "yes"}},
                             pass->fields,
                             pass->rules,

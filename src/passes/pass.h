@@ -49,7 +49,7 @@ class BoundPass {
 struct Pass {
   std::string name, summary, source;     // source: paper and section
   bool keeps_function = false;           // the graph computes the same afterwards
-  bool needs_data = false;
+  std::string data;                      // which calibration data it needs, and when; empty: none
   std::vector<Field> fields;
   std::function<std::unique_ptr<BoundPass>(const OptionTexts&)> bind;
   std::string rules;                     // the policy it follows, as text for people; empty: none
@@ -70,7 +70,7 @@ Pass declare_pass(std::string name, std::string summary, std::string source, boo
     void run(Graph& graph, PassRun& pass_run) const override { run_function(graph, options_struct, pass_run); }
     std::string options() const override { return print_fields(fields, &options_struct); }
   };
-  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr, S::fields(), {}, ""};
+  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr ? "yes: a calibration split" : "", S::fields(), {}, ""};
   pass.bind = [name, run, request](const OptionTexts& texts) {
     auto bound = std::make_unique<Bound>();
     bound->fields = S::fields();
@@ -81,6 +81,9 @@ Pass declare_pass(std::string name, std::string summary, std::string source, boo
   };
   return pass;
 }
+
+// Throws Error where there are no samples; `who` needs them.
+void need_samples(const SampleSource& samples, const std::string& who);
 
 std::span<const Pass* const> passes();                 // the catalog
 const Pass& find_pass(const std::string& name);        // throws UsageError with the nearest name

@@ -20,8 +20,7 @@ int64_t constant_bytes(const Graph& graph) {
 // One run over the calibration samples on the fast engine; every observed value is tapped.
 void observe(const Graph& graph, const Observations& observations, const PipelineInputs& inputs, const std::string& pass) {
   if (observations.empty()) return;
-  if (inputs.calibration.count == 0)
-    throw Error(pass, "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
+  need_samples(inputs.calibration, pass);
   SessionOptions options;
   options.tune = false;  // a few hundred samples do not repay measuring the candidates
   // Small layers gain nothing from a second thread and lose much where the cores are shared with other programs.
@@ -70,6 +69,10 @@ PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, cons
 }
 
 }  // namespace
+
+void need_samples(const SampleSource& samples, const std::string& who) {
+  if (samples.count == 0) throw Error(who, "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
+}
 
 PipelineResult run_recipe(Graph& graph, const std::string& recipe, const PipelineInputs& inputs) {
   PipelineResult result;

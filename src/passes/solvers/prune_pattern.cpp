@@ -36,21 +36,6 @@ void prune_unit(const PruneUnit& unit, int64_t cols, std::vector<uint8_t>& mask)
   for (int64_t r = unit.row; r < unit.row + unit.rows; ++r) std::fill_n(mask.begin() + r * cols + unit.col, unit.cols, uint8_t(0));
 }
 
-// Of these units the least, until `count` weights are as nearly reached as whole units permit.
-int64_t prune_least(std::span<const PruneUnit> units, int64_t count, int64_t cols, std::vector<uint8_t>& mask) {
-  const bool single = std::all_of(units.begin(), units.end(), [](const PruneUnit& u) { return u.count() == 1; });
-  std::vector<int64_t> order = least(int64_t(units.size()), single ? count : int64_t(units.size()), [&](int64_t i) { return units[size_t(i)].score; });
-  if (!single) std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return units[size_t(a)].score != units[size_t(b)].score ? units[size_t(a)].score < units[size_t(b)].score : a < b; });
-  int64_t pruned = 0;
-  for (int64_t i : order) {
-    const PruneUnit& unit = units[size_t(i)];
-    if (2 * (count - pruned) < unit.count()) break;
-    prune_unit(unit, cols, mask);
-    pruned += unit.count();
-  }
-  return pruned;
-}
-
 void prune_fixed(std::span<const float> scores, const MatrixShape& shape, const PrunePattern& pattern, std::vector<uint8_t>& mask) {
   for (int64_t row = 0; row < shape.rows; ++row)
     for (int64_t run = 0; run < shape.cols; run += shape.run)
@@ -96,6 +81,20 @@ std::vector<PruneUnit> prune_units(std::span<const float> scores, const MatrixSh
         }
     }
   return units;
+}
+
+int64_t prune_least(std::span<const PruneUnit> units, int64_t count, int64_t cols, std::vector<uint8_t>& mask) {
+  const bool single = std::all_of(units.begin(), units.end(), [](const PruneUnit& u) { return u.count() == 1; });
+  std::vector<int64_t> order = least(int64_t(units.size()), single ? count : int64_t(units.size()), [&](int64_t i) { return units[size_t(i)].score; });
+  if (!single) std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return units[size_t(a)].score != units[size_t(b)].score ? units[size_t(a)].score < units[size_t(b)].score : a < b; });
+  int64_t pruned = 0;
+  for (int64_t i : order) {
+    const PruneUnit& unit = units[size_t(i)];
+    if (2 * (count - pruned) < unit.count()) break;
+    prune_unit(unit, cols, mask);
+    pruned += unit.count();
+  }
+  return pruned;
 }
 
 std::vector<uint8_t> prune_mask(std::span<const float> scores, const MatrixShape& shape, const PrunePattern& pattern, int64_t count, bool by_rows) {

@@ -39,6 +39,10 @@ std::vector<PruneUnit> prune_units(std::span<const float> scores, const MatrixSh
 // N:M: `count` is not used; in a rest of r < M columns the ceiling of N·r/M stays. Of equal scores the first goes first.
 std::vector<uint8_t> prune_mask(std::span<const float> scores, const MatrixShape& shape, const PrunePattern& pattern, int64_t count, bool by_rows);
 
+// Of these units the least, until `count` weights are as nearly reached as whole units permit: 0 in `mask` (`cols` elements
+// a row). Returns how many weights went.
+int64_t prune_least(std::span<const PruneUnit> units, int64_t count, int64_t cols, std::vector<uint8_t>& mask);
+
 // Weights that an N:M pattern prunes.
 int64_t fixed_count(const MatrixShape& shape, const PrunePattern& pattern);
 

@@ -1,0 +1,166 @@
+// Stages of layers in graph order. A stage is what one run of the calibration data measures: as much as fits the memory, and
+// no more stages than a person wants to wait for.
+#include "passes/prune_stages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "passes/solvers/prune_columns.h"
+#include "passes/statistics/layer_columns.h"
+#include "passes/weights.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kMeasuredBytes = int64_t(1) << 30;   // of column products in one stage
+constexpr size_t kStages = 24;                         // at most, unless memory demands more: each runs all samples twice
+
+// Where a layer's bias stands. `create`: there is none, and the node takes one.
+struct BiasPlace {
+  int node = 0;
+  size_t input = 2;
+  bool create = false;
+};
+
+bool holds_rows(const Graph& graph, ValueId id, int64_t rows, const std::vector<std::vector<int>>& consumers) {
+  const Tensor* bias = graph.constant(id);
+  return bias != nullptr && bias->plain() && is_float(bias->type) && bias->count() == rows && !bias->dims.empty() && bias->dims.back() == rows &&
+         consumers[size_t(id)].size() == 1 && !graph.is_output(id);
+}
+
+std::optional<BiasPlace> bias_of(const Graph& graph, const PrunableLayer& layer) {
+  if (layer.nodes.size() != 1 || layer.left) return std::nullopt;
+  const auto consumers = graph.consumers();
+  const int n = layer.nodes[0];
+  const Node& node = graph.nodes[size_t(n)];
+  const int64_t rows = layer.shape.rows;
+  if (node.is("Gemm") && (node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)) return std::nullopt;
+  if (node.is("Conv") || node.is("Gemm")) {
+    if (node.input(2) == kNone) return BiasPlace{n, 2, true};
+    if (holds_rows(graph, node.inputs[2], rows, consumers)) return BiasPlace{n, 2, false};
+    return std::nullopt;
+  }
+  const auto& readers = consumers[size_t(node.outputs[0])];
+  if (readers.size() != 1 || graph.is_output(node.outputs[0]) || !graph.nodes[size_t(readers[0])].is("Add")) return std::nullopt;
+  const Node& sum = graph.nodes[size_t(readers[0])];
+  const size_t other = sum.inputs[0] == node.outputs[0] ? 1 : 0;
+  if (!holds_rows(graph, sum.inputs[other], rows, consumers)) return std::nullopt;
+  return BiasPlace{readers[0], other, false};
+}
+
+std::vector<float> bias_values(const Graph& graph, const BiasPlace& place, int64_t rows) {
+  if (place.create) return std::vector<float>(size_t(rows), 0.f);
+  return graph.constant(graph.nodes[size_t(place.node)].inputs[place.input])->decode().to_floats();
+}
+
+void store_bias(Graph& graph, const BiasPlace& place, const PrunableLayer& layer, const std::vector<float>& values) {
+  const Type type = graph.constant(layer.value)->type;
+  if (!place.create) {
+    const ValueId id = graph.nodes[size_t(place.node)].inputs[place.input];
+    const Tensor& old = *graph.constant(id);
+    return replace_constant(graph, id, Tensor(Array::of<float>(old.dims, values).cast(old.type)));
+  }
+  const ValueId id = graph.add_constant(layer.name + "_bias", Tensor(Array::of<float>({layer.shape.rows}, values).cast(type)));
+  std::vector<ValueId>& inputs = graph.nodes[size_t(place.node)].inputs;
+  inputs.resize(std::max<size_t>(inputs.size(), place.input + 1), kNone);
+  inputs[place.input] = id;
+}
+
+// The last row and column, of the constant input, only where there is a bias to take it.
+template <class T>
+std::vector<T> without_last(const std::vector<T>& square, int64_t n) {
+  std::vector<T> smaller;
+  for (int64_t i = 0; i + 1 < n && !square.empty(); ++i) smaller.insert(smaller.end(), square.begin() + i * n, square.begin() + i * n + n - 1);
+  return smaller;
+}
+
+void prune_layer(Graph& graph, PruneOrder& order, const LayerColumns& columns, const StageOptions& options) {
+  const PrunableLayer& layer = *order.layer;
+  const MatrixShape& whole = layer.shape;
+  const auto bias = bias_of(graph, layer);
+  std::vector<float> matrix = weight_matrix(graph, layer), biases = bias ? bias_values(graph, *bias, whole.rows) : std::vector<float>();
+  const int64_t groups = whole.rows / whole.group_rows, rows = whole.group_rows, n = whole.cols + (bias ? 1 : 0);
+  int64_t pruned = 0;
+  double error = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    PruneProblem problem;
+    problem.shape = {rows, whole.cols, whole.run, rows};
+    problem.pattern = options.pattern;
+    problem.damping = options.damping;
+    problem.n = n;
+    problem.products = columns.products(g);
+    problem.cross = columns.cross_products(g);
+    if (!bias) {
+      problem.products = without_last(problem.products, n + 1);
+      problem.cross = without_last(problem.cross, n + 1);
+    }
+    if (!std::isfinite(problem.products[0]))
+      throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", "prune with score=magnitude, or spare this layer (spare=)");
+    problem.weights.resize(size_t(rows * n));
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(matrix.begin() + (g * rows + r) * whole.cols, whole.cols, problem.weights.begin() + r * n);
+      if (bias) problem.weights[size_t(r * n + n - 1)] = biases[size_t(g * rows + r)];
+    }
+    const int64_t due = order.pruned * (g + 1) / groups - order.pruned * g / groups;
+    const PrunedRows result = prune_columns(std::move(problem), due);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(result.weights.begin() + r * n, whole.cols, matrix.begin() + (g * rows + r) * whole.cols);
+      if (bias) biases[size_t(g * rows + r)] = result.weights[size_t(r * n + n - 1)];
+    }
+    pruned += std::count(result.mask.begin(), result.mask.end(), uint8_t(0));
+    error += result.relative_error / double(groups);
+  }
+  order.pruned = pruned;
+  order.relative_error = error;
+  store_matrix(graph, layer, matrix);
+  if (bias) store_bias(graph, *bias, layer, biases);
+}
+
+using Stage = std::vector<const PrunableLayer*>;
+
+// Consecutive layers; those that read the same value are never apart.
+std::vector<std::pair<size_t, size_t>> stages_of(const Graph& graph, const std::vector<PruneOrder>& orders) {
+  std::vector<std::pair<size_t, size_t>> stages;
+  const auto input = [&](size_t i) {
+    const PrunableLayer& layer = *orders[i].layer;
+    return graph.nodes[size_t(layer.nodes[0])].inputs[layer.left ? 1 : 0];
+  };
+  size_t distinct = 0;
+  for (size_t i = 0; i < orders.size(); ++i) distinct += i == 0 || input(i) != input(i - 1);
+  const size_t most = (distinct + kStages - 1) / kStages;   // inputs a stage
+  Stage stage;
+  size_t inputs = 0;
+  for (size_t i = 0; i < orders.size(); ++i) {
+    const bool fresh = i == 0 || input(i) != input(i - 1);
+    stage.push_back(orders[i].layer);
+    const bool full = !stages.empty() && fresh && (inputs == most || column_bytes(graph, stage, false, true) > kMeasuredBytes);
+    if (stages.empty() || full) {
+      stages.emplace_back(i, i);
+      stage = {orders[i].layer};
+      inputs = 0;
+    }
+    inputs += fresh;
+    stages.back().second = i + 1;
+  }
+  return stages;
+}
+
+}  // namespace
+
+void prune_in_stages(Graph& graph, std::vector<PruneOrder>& orders, const StageOptions& options, PassRun& pass) {
+  const Graph original = graph;
+  const auto stages = stages_of(graph, orders);
+  for (size_t s = 0; s < stages.size(); ++s) {
+    const auto [first, end] = stages[s];
+    Stage layers;
+    for (size_t i = first; i < end; ++i) layers.push_back(orders[i].layer);
+    const ColumnRequest request{false, s > 0 ? &original : nullptr, fmt::format("prune-weights: stage {} of {}", s + 1, stages.size())};
+    const std::vector<LayerColumns> columns = measure_columns(graph, layers, request, pass);
+    for (size_t i = first; i < end; ++i) prune_layer(graph, orders[i], columns[i - first], options);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,140 @@
+// The calibration run that fills the column products of a few layers at a time.
+#include "passes/statistics/layer_columns.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "base/threads.h"
+#include "engine/engine.h"
+
+namespace pare {
+namespace {
+
+struct Reading {
+  ValueId value = kNone;
+  ColumnView view;
+};
+
+Reading reading_of(const Graph& graph, const PrunableLayer& layer, int n) {
+  const Node& node = graph.nodes[size_t(n)];
+  return {node.inputs[layer.left ? 1 : 0], column_view(node, graph.constant(layer.value)->dims, layer.left)};
+}
+
+bool same_view(const ColumnView& a, const ColumnView& b) {
+  return a.kernel == b.kernel && a.columns_last == b.columns_last && a.groups == b.groups && a.columns == b.columns &&
+         (a.kernel.empty() || a.node.attributes == b.node.attributes);
+}
+
+// Each way in which a value is read, once, and which of them each layer needs.
+struct Readings {
+  std::vector<Reading> all;
+  std::vector<std::vector<size_t>> of_layer;
+};
+Readings find_readings(const Graph& graph, std::span<const PrunableLayer* const> layers) {
+  Readings readings;
+  for (const PrunableLayer* layer : layers) {
+    readings.of_layer.emplace_back();
+    for (int n : layer->nodes) {
+      Reading reading = reading_of(graph, *layer, n);
+      const auto known = std::find_if(readings.all.begin(), readings.all.end(), [&](const Reading& r) { return r.value == reading.value && same_view(r.view, reading.view); });
+      readings.of_layer.back().push_back(size_t(known - readings.all.begin()));
+      if (known == readings.all.end()) readings.all.push_back(std::move(reading));
+    }
+  }
+  return readings;
+}
+
+// The values of a graph for one sample after the other, computing no more than they need.
+class ValueSource {
+ public:
+  ValueSource(const Graph& graph, const std::vector<ValueId>& values) {
+    part_ = graph;
+    part_.outputs.clear();
+    for (ValueId value : values) {
+      const auto input = std::find(graph.inputs.begin(), graph.inputs.end(), value);
+      inputs_.push_back(input == graph.inputs.end() ? -1 : int(input - graph.inputs.begin()));
+      if (inputs_.back() < 0) part_.outputs.push_back(value);
+    }
+    part_.remove_unused();
+    SessionOptions options;
+    options.tune = false;  // a few hundred samples do not repay measuring the candidates
+    options.threads = count_macs(graph) < 500'000'000 ? 1 : threads();  // small layers lose where cores are shared
+    if (!part_.outputs.empty()) sessions_.emplace(part_, options, 1);
+  }
+  std::vector<Array> of(const std::vector<Array>& sample) {
+    const std::vector<Array> computed = sessions_ ? sessions_->of(sample).run(sample) : std::vector<Array>();
+    std::vector<Array> values;
+    size_t next = 0;
+    for (int input : inputs_) values.push_back(input >= 0 ? sample[size_t(input)] : computed[next++]);
+    return values;
+  }
+
+ private:
+  Graph part_;
+  std::vector<int> inputs_;   // a value that is an input of the graph: which
+  std::optional<Sessions> sessions_;
+};
+
+template <class T>
+void add_to(std::vector<T>& sum, const std::vector<T>& more) {
+  if (sum.empty()) sum = more;
+  else for (size_t i = 0; i < sum.size() && i < more.size(); ++i) sum[i] += more[i];
+}
+
+}  // namespace
+
+int64_t LayerColumns::positions() const {
+  int64_t sum = 0;
+  for (const auto& part : parts_) sum += part->positions();
+  return sum;
+}
+std::vector<double> LayerColumns::squares(int64_t group) const {
+  std::vector<double> sum;
+  for (const auto& part : parts_) add_to(sum, part->squares(group));
+  return sum;
+}
+std::vector<double> LayerColumns::products(int64_t group) const {
+  std::vector<double> sum;
+  for (const auto& part : parts_) add_to(sum, part->products(group));
+  return sum;
+}
+std::vector<float> LayerColumns::cross_products(int64_t group) const {
+  std::vector<float> sum;
+  for (const auto& part : parts_) add_to(sum, part->cross_products(group));
+  return sum;
+}
+
+std::vector<LayerColumns> measure_columns(const Graph& graph, std::span<const PrunableLayer* const> layers, const ColumnRequest& request, const PassRun& pass) {
+  const Readings readings = find_readings(graph, layers);
+  std::vector<ValueId> values;
+  std::vector<std::shared_ptr<ColumnProducts>> products;
+  for (const Reading& reading : readings.all) {
+    values.push_back(reading.value);
+    products.push_back(std::make_shared<ColumnProducts>(reading.view, PositionSampler{pass.seed}, request.squares_only));
+  }
+  const int all_threads = threads();
+  ValueSource source(graph, values);
+  std::optional<ValueSource> original;
+  if (request.original != nullptr) original.emplace(*request.original, values);
+  for (int64_t i = 0; i < pass.samples.count; ++i) {
+    if (interrupted()) throw Error("prune-weights", "interrupted while measuring the calibration data");
+    if (pass.progress) pass.progress(request.progress, double(i), double(pass.samples.count));
+    const std::vector<Array> sample = pass.samples.get(i), seen = source.of(sample), wanted = original ? original->of(sample) : std::vector<Array>();
+    set_threads(all_threads);
+    for (size_t k = 0; k < products.size(); ++k) products[k]->see(seen[k], original ? &wanted[k] : nullptr);
+  }
+  for (const auto& product : products) product->finish();
+  std::vector<LayerColumns> result(layers.size());
+  for (size_t l = 0; l < layers.size(); ++l)
+    for (size_t k : readings.of_layer[l]) result[l].add(products[k]);
+  return result;
+}
+
+int64_t column_bytes(const Graph& graph, std::span<const PrunableLayer* const> layers, bool squares_only, bool cross) {
+  int64_t bytes = 0;
+  for (const Reading& reading : find_readings(graph, layers).all) bytes += ColumnProducts::bytes(reading.view, squares_only, cross);
+  return bytes;
+}
+
+}  // namespace pare
