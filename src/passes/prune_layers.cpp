@@ -67,7 +67,7 @@ void in_matrix_order(const PrunableLayer& layer, Move move) {
 bool holds_zero_as_zero(const Tensor& tensor) {
   if (tensor.codec != &codec_int8) return false;
   if (tensor.parts.size() < 3 || tensor.parts[2].empty()) return true;
-  const std::vector<int64_t> zeros = tensor.parts[2].to_integers();
+  const std::vector<int64_t> zeros = tensor.parts[2].aligned().to_integers();
   return std::all_of(zeros.begin(), zeros.end(), [](int64_t z) { return z == 0; });
 }
 
