@@ -52,6 +52,8 @@ int run(const Arguments& arguments, const Shared& shared) {
   compression.seed = shared.seed;
   compression.progress = terminal_progress(shared);
   check_output(compression.model, compression.output);
+  if (compression.mapped && std::string(format_to_write(compression.output).extension) != ".pare")
+    throw UsageError("--mapped", "is for .pare files, -o names " + compression.output, "leave it out, or write a .pare file");
   canonical_recipe(compression.recipe);  // a mistake shows before any file is read
   std::optional<DataSet> data;
   if (!arguments.data.empty()) compression.data = &data.emplace(read_data_set(arguments.data));
@@ -76,8 +78,8 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->compression.model, "the model to compress")->required();
   app.add_option("--recipe", arguments->compression.recipe,
-                 "passes, separated by commas, options in braces: `pare passes` lists them")
-      ->required()
+                 "passes, separated by commas, options in braces: `pare passes` lists them; without one the model is only "
+                 "written in the format of the output")
       ->type_name("RECIPE");
   app.add_option("--data", arguments->data,
                  "data description (TOML); its calibration split is used where a pass needs data")
@@ -85,6 +87,8 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   app.add_option("-o,--output", arguments->compression.output, "the artifact to write; the ending decides the format")
       ->required()
       ->type_name("FILE");
+  app.add_flag("--mapped", arguments->compression.mapped,
+               "a .pare file with weights as they are in memory: larger, but read without decoding or copying");
   return [=, &shared] { return run(*arguments, shared); };
 }
 
@@ -129,7 +133,9 @@ PipelineResult compress_model(const Compression& compression) {
   PipelineResult result = run_recipe(graph, compression.recipe, inputs);
   std::string& recipe = graph.metadata["pare.recipe"];
   if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;
-  write_model(graph, compression.output);
+  WriteOptions options;
+  options.mapped = compression.mapped;
+  write_model(graph, compression.output, options);
   return result;
 }
 

@@ -12,6 +12,7 @@ struct Compression {
   const DataSet* data = nullptr;
   uint64_t seed = 1;
   Progress progress;
+  bool mapped = false;  // see WriteOptions
 };
 // Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
 // goes into the artifact, after the one the model already carries.

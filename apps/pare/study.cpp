@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Arguments {
-  std::string model, data, recipes, out;
+  std::string model, data, recipes, out, format = "onnx";
   double seconds = 4;
 };
 
@@ -40,6 +40,8 @@ class Study {
         recipes_(std::move(recipes)),
         finished_(read_finished_rows(rows_path())) {
     progress_ = terminal_progress(shared);
+    for (const Format* format : formats())
+      if (arguments.format == format->name) ending_ = format->extension;
     measuring_.threads = shared.threads;
     measuring_.seed = shared.seed;
     measuring_.seconds = arguments.seconds;
@@ -95,7 +97,7 @@ class Study {
 
   void make_row(size_t index) {
     const StudyRecipe& recipe = recipes_[index];
-    const std::string path = (artifacts() / (artifact_stem(index + 1, recipe) + ".onnx")).string();
+    const std::string path = (artifacts() / (artifact_stem(index + 1, recipe) + ending_)).string();
     const std::string key = study_key(arguments_.model, arguments_.data, recipe.recipe, shared_.seed);
     if (take_finished(key, path, recipe.name)) return;
     const std::string where =
@@ -168,6 +170,7 @@ class Study {
     }
     say(shared_, text_table(result, terminal_width(), terminal_colour()));
     say(shared_, "\n" + result.recommendation + (result.recommendation.ends_with('\n') ? "\n" : "\n\n"));
+    for (const std::string& line : pruning_words(result)) say(shared_, line + "\n");
     for (const std::string& note : result.rows[0].notes) say(shared_, "Note: " + note + "\n");
     if (reused_ > 0)
       say(shared_,
@@ -185,6 +188,7 @@ class Study {
   const DataSet& data_;
   std::vector<StudyRecipe> recipes_;
   std::map<std::string, Row> finished_;
+  std::string ending_;             // of artifacts
   MeasureOptions measuring_;
   Progress progress_;
   std::vector<OpenModel> models_;  // the first is the baseline
@@ -213,6 +217,12 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
                  "folder for report.html, rows.json and artifacts/; an interrupted study in it is continued")
       ->required()
       ->type_name("DIR");
+  std::vector<std::string> names;
+  for (const Format* format : formats()) names.emplace_back(format->name);
+  app.add_option("--format", arguments->format,
+                 "of the artifacts: pack shows what pruning saves on disk, an onnx file stores zeros in full")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
   app.add_option("--seconds", arguments->seconds, "time spent on latency, all models together")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();

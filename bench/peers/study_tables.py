@@ -108,6 +108,7 @@ def header(result):
             f"{result['rounds']} interleaved rounds, during which other processes used at most {foreign:.2f} cores.")
 
 
-def write_page(template, result):
-    page = template.replace("{{header}}", header(result))
+def write_page(template, result, pruning):
+    """`pruning`: the part that study_pruning.py writes, kept from the page as it was."""
+    page = template.replace("{{header}}", header(result)).replace("{{pruning}}", pruning)
     return re.sub(r"\{\{model (\w+)\}\}\n?", lambda found: model_text(found[1], result), page)

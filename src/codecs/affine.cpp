@@ -2,6 +2,8 @@
 // Parts: values, scale (f32), and the zero point (type of the values) where it is not 0 everywhere.
 // Scales: one in all, one per entry of `axis`, or one per `group` elements along `axis` (then of the values' rank).
 // Nearest symmetric encoding: scale = max|v| / most, so |decoded − v| ≤ scale / 2 everywhere.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -23,6 +25,7 @@ int64_t scale_index(const Tensor& tensor, int64_t i) {
 }
 
 Array decode(const Tensor& tensor) {
+  check_tensor(tensor, "a weight");
   const Array wide = tensor.parts[0].aligned().cast(Type::i32);
   const auto q = wide.values<int32_t>();
   const std::vector<float> scale = tensor.parts[1].to_floats();
@@ -35,6 +38,32 @@ Array decode(const Tensor& tensor) {
     out[i] = float(q[i] - zero.at(s)) * scale[s];
   }
   return values;
+}
+
+// The extents of scales: one for each place along the axis, or each group of them.
+Dims scale_extents(const Dims& dims, int64_t axis, int64_t group) {
+  if (group == 0) return {dims[size_t(axis)]};
+  Dims extents = dims;
+  extents[size_t(axis)] = extents[size_t(axis)] / group + (extents[size_t(axis)] % group != 0);
+  return extents;
+}
+
+template <Type type>
+std::string problem(const Tensor& tensor) {
+  if (tensor.parts.size() < 2 || tensor.parts.size() > 3) return fmt::format("it has {} parts, expected values, scales and perhaps zero points", tensor.parts.size());
+  const Array &values = tensor.parts[0], &scale = tensor.parts[1];
+  if (tensor.type != Type::f32 || values.type() != type || scale.type() != Type::f32)
+    return fmt::format("it is {}, values {}, scales {}; expected float32, {}, float32", type_text(tensor.type), type_text(values.type()), type_text(scale.type()), type_text(type));
+  if (values.dims() != tensor.dims) return fmt::format("its values are {}", dims_text(values.dims()));
+  if (scale.count() != 1) {
+    if (tensor.axis < 0 || tensor.axis >= int(tensor.dims.size()) || tensor.group < 0)
+      return fmt::format("its scales run along axis {} in groups of {}", tensor.axis, tensor.group);
+    if (const Dims expected = scale_extents(tensor.dims, tensor.axis, tensor.group); scale.dims() != expected)
+      return fmt::format("its scales are {}, expected {}", dims_text(scale.dims()), dims_text(expected));
+  }
+  if (tensor.parts.size() > 2 && (tensor.parts[2].type() != type || tensor.parts[2].count() != scale.count()))
+    return fmt::format("its zero points are {} {}, expected {} of {}", tensor.parts[2].count(), type_text(tensor.parts[2].type()), scale.count(), type_text(type));
+  return "";
 }
 
 double bits(const Tensor& tensor) {
@@ -65,17 +94,12 @@ TensorPtr fold(const Graph& graph, const Node& node) {
   const Tensor *values = graph.constant(node.input(0)), *scale = graph.constant(node.input(1)), *zero = graph.constant(node.input(2));
   if (values == nullptr || scale == nullptr || (node.input(2) != kNone && zero == nullptr)) return nullptr;
   if (!values->plain() || !scale->plain() || values->type != type || scale->type != Type::f32) return nullptr;
-  if (zero != nullptr && (!zero->plain() || zero->count() != scale->count())) return nullptr;
+  if (zero != nullptr && (!zero->plain() || zero->type != type || zero->count() != scale->count())) return nullptr;
   const int64_t rank = int64_t(values->dims.size()), axis = node.integer("axis", 1), group = node.integer("block_size", 0);
   const int64_t positive = axis < 0 ? axis + rank : axis;
   if (scale->count() > 1) {
     if (positive < 0 || positive >= rank || group < 0) return nullptr;
-    Dims expected{values->dims[size_t(positive)]};
-    if (group > 0) {
-      expected = values->dims;
-      expected[size_t(positive)] = (expected[size_t(positive)] + group - 1) / group;
-    }
-    if (scale->dims != expected) return nullptr;
+    if (scale->dims != scale_extents(values->dims, positive, group)) return nullptr;
   }
   // Bytes stay where they lie, in the file it may be; larger elements are aligned.
   const Array stored = type_bits(type) <= 8 ? values->parts[0] : values->array();
@@ -93,14 +117,7 @@ Tensor encode(const Array& values, int axis, int64_t group) {
   tensor.axis = axis;
   tensor.group = group;
   tensor.codec = type == Type::i8 ? &codec_int8 : type == Type::i4 ? &codec_int4 : &codec_int32;
-  Dims scale_dims;
-  if (axis >= 0 && !tensor.dims.empty()) {
-    scale_dims = {tensor.dims[size_t(axis)]};
-    if (group > 0) {
-      scale_dims = tensor.dims;
-      scale_dims[size_t(axis)] = (scale_dims[size_t(axis)] + group - 1) / group;
-    }
-  }
+  const Dims scale_dims = axis >= 0 && !tensor.dims.empty() ? scale_extents(tensor.dims, axis, group) : Dims{};
   tensor.axis = std::max(axis, 0);
   Array scale(Type::f32, scale_dims);
   tensor.parts = {Array(), scale};
@@ -137,7 +154,8 @@ Tensor affine_tensor(Array values, Array scale, Array zero, int axis, int64_t gr
 
 #define AFFINE(name, type, summary, layout) \
   const Codec codec_##name{#name, summary, layout, "axis: the axis scales run along (-1: one scale); group: elements that share a scale", \
-                           decode, encode<type>, bits, unfold, fold<type>};
+                           decode, encode<type>, bits, unfold, fold<type>}; \
+  std::string problem_##name(const Tensor& tensor) { return problem<type>(tensor); }
 AFFINE(int8, Type::i8, "8-bit integers, scale per channel", "values [int8] x count | scale [float32] x scales | zero [int8] x scales, if any")
 AFFINE(uint8, Type::u8, "unsigned 8-bit integers with a zero point", "values [uint8] x count | scale [float32] x scales | zero [uint8] x scales, if any")
 AFFINE(int4, Type::i4, "4-bit integers, two a byte, the first in the low half", "values [2 x int4] x count/2 | scale [float32] x scales | zero [int4] x scales, if any")

@@ -5,10 +5,19 @@
 namespace pare {
 namespace {
 
-Array decode(const Tensor& tensor) { return tensor.parts.at(0).aligned().cast(Type::f32); }
+Array decode(const Tensor& tensor) {
+  check_tensor(tensor, "a weight");
+  return tensor.parts[0].aligned().cast(Type::f32);
+}
 
 template <Type type>
 Tensor encode(const Array& values, int, int64_t);
+
+template <Type type>
+std::string problem(const Tensor& tensor) {
+  const bool sound = tensor.parts.size() == 1 && tensor.type == Type::f32 && tensor.parts[0].type() == type && tensor.parts[0].dims() == tensor.dims;
+  return sound ? "" : "expected one part, of its extents and " + std::string(type_text(type));
+}
 
 double bits(const Tensor&) { return 16; }
 
@@ -48,5 +57,8 @@ const Codec codec_float16{"float16", "IEEE binary16", "[16 bit: sign, 5 exponent
                           decode, encode<Type::f16>, bits, unfold, fold<Type::f16>};
 const Codec codec_bfloat16{"bfloat16", "the upper half of a float32", "[16 bit: sign, 8 exponent, 7 mantissa] x count", "none",
                            decode, encode<Type::bf16>, bits, unfold, fold<Type::bf16>};
+
+std::string problem_float16(const Tensor& tensor) { return problem<Type::f16>(tensor); }
+std::string problem_bfloat16(const Tensor& tensor) { return problem<Type::bf16>(tensor); }
 
 }  // namespace pare

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/threads.h"
+#include "codecs/codecs.h"
 #include "engine/integer/integer.h"
 #include "engine/plan.h"
 #include "engine/tail.h"
@@ -44,6 +45,7 @@ struct FreeAligned {
 
 Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::vector<std::string>& taps) {
   Graph copy = graph;
+  make_dense(copy);  // layers look for zeros themselves
   infer_shapes(copy, inputs);
   // Until all is rewritten tapped values are outputs, which every rewrite leaves alone.
   const size_t outputs = copy.outputs.size();

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "codecs/codecs.h"
 #include "formats/onnx/onnx.h"
 
 namespace pare {
@@ -93,7 +94,8 @@ const Format& format_to_write(const std::string& path) {
 Graph read_model(const std::string& path) {
   Graph graph = format_of_file(path).read(path);
   try {
-    verify(graph);  // inference relies on it
+    verify(graph);  // inference relies on both
+    check_constants(graph);
     infer_shapes(graph);
     order_values(graph);  // shapes make some values constant and their nodes go
     verify(graph);

@@ -10,6 +10,7 @@ namespace pare {
 struct WriteOptions {
   // ONNX: tensors are moved to `<name>.data` beside the file when the whole would pass this many bytes (protobuf ends at 2 GiB).
   int64_t external_above = int64_t(1900) << 20;
+  bool mapped = false;  // pack: weights uncoded and aligned, so that they can stay in the mapped file
 };
 
 struct Format {

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/threads.h"
+#include "codecs/codecs.h"
 #include "engine/engine.h"
 #include "graph/simplify.h"
 #include "passes/pass.h"
@@ -48,6 +49,8 @@ PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, cons
   const Pass& pass = find_pass(step.name);
   const auto start = std::chrono::steady_clock::now();
   const auto bound = pass.bind(step.options);
+  make_dense(graph);  // pruned weights are zeros to every pass
+  make_dense(reference);
   PassRecord record;
   const std::string options = bound->options();
   record.recipe = pass.name + (options.empty() ? "" : "{" + options + "}");

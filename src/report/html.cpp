@@ -87,7 +87,7 @@ std::string page(const Sheet& sheet, const PageLimits& limits) {
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';style-src 'unsafe-inline';"
       "script-src 'unsafe-inline';img-src data:\"><link rel=\"icon\" href=\"data:,\">";
   html += "<title>" + escaped(title, 300) + " – pare</title><style>" + page_style + "</style></head><body><main>";
-  html += page_head(sheet) + table_section(sheet, limits) + charts_section(sheet) + examples_section(sheet, limits) + layers_section(sheet, limits) +
+  html += page_head(sheet) + table_section(sheet, limits) + charts_section(sheet) + pruning_section(sheet) + examples_section(sheet, limits) + layers_section(sheet, limits) +
           recipes_section(sheet, limits) + about_section(sheet);
   return html + "</main><script>" + page_script + "</script></body></html>\n";
 }

@@ -20,6 +20,7 @@ std::string escaped(const std::string& text, size_t most = 2000);
 // The page's sections, each "" where there is nothing to show.
 std::string table_section(const Sheet& sheet, const PageLimits& limits);
 std::string charts_section(const Sheet& sheet);
+std::string pruning_section(const Sheet& sheet);
 std::string examples_section(const Sheet& sheet, const PageLimits& limits);
 std::string layers_section(const Sheet& sheet, const PageLimits& limits);
 std::string recipes_section(const Sheet& sheet, const PageLimits& limits);

@@ -89,6 +89,12 @@ svg .label.chosen{font-weight:650;fill:var(--blue)}
 .bar{stroke:var(--blue);opacity:.5}
 .dot{fill:var(--blue);stroke:var(--paper);stroke-width:1.5}
 .base .dot{fill:var(--soft)}.base .bar{stroke:var(--soft)}
+.curve{fill:none;stroke:var(--blue);stroke-width:2;stroke-linejoin:round}
+.curve.s1{stroke:var(--orange);stroke-dasharray:7 4}.curve.s2{stroke:var(--good);stroke-dasharray:2 3}.curve.s3{stroke:var(--soft);stroke-dasharray:10 3 2 3}
+.curve.s4{stroke:var(--sky)}.curve.s5{stroke:var(--ink);stroke-dasharray:1 4}
+.ring{fill:none;stroke:var(--ink);stroke-width:1.5}
+.legend{display:flex;flex-wrap:wrap;gap:4px 26px;margin:18px 0 22px;padding:0;list-style:none;font-size:14px}
+.legend svg{display:inline-block;width:34px;height:8px;margin-right:8px;vertical-align:2px}
 .mark{cursor:default}
 .mark:hover .dot,.mark.lit .dot{stroke:var(--ink)}.mark:hover .bar,.mark.lit .bar{opacity:1}
 details{border-bottom:1px solid var(--line)}

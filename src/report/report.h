@@ -15,6 +15,10 @@ std::string html_page(const Table& table);
 // What to use, in plain words. The first line is the decision, each further line a reservation or an alternative.
 std::string recommend(const Table& table);
 
+// Up to where pruning is free, from where on it is faster: a sentence for each recipe measured at three sparsities or
+// more; none where the table has no such recipe.
+std::vector<std::string> pruning_words(const Table& table);
+
 // The columns of both as a Markdown table, for the documentation.
 std::string columns_markdown();
 

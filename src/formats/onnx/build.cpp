@@ -1,5 +1,8 @@
 #include "formats/onnx/build.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "formats/onnx/graph_reader.h"
 #include "formats/onnx/prepare.h"
 
@@ -107,10 +110,31 @@ onnx::TensorProto build_tensor(const std::string& name, const Array& array, bool
   return proto;
 }
 
+namespace {
+
+// Values that are not zero and their places, row major (SparseTensorProto's linear form).
+void build_sparse(onnx::SparseTensorProto& proto, const std::string& name, const Array& dense) {
+  const int64_t width = type_bits(dense.type()) / 8;
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < dense.count(); ++i)
+    if (std::any_of(dense.bytes() + i * width, dense.bytes() + (i + 1) * width, [](std::byte byte) { return byte != std::byte(0); })) places.push_back(i);
+  const auto stored = int64_t(places.size());
+  Array values(dense.type(), {stored});
+  std::byte* out = values.mutable_bytes();
+  for (int64_t i = 0; i < stored; ++i) std::memcpy(out + i * width, dense.bytes() + places[size_t(i)] * width, size_t(width));
+  *proto.mutable_values() = build_tensor(name, values, true);
+  *proto.mutable_indices() = build_tensor("", Array::of<int64_t>({stored}, places), true);
+  proto.mutable_dims()->Add(dense.dims().begin(), dense.dims().end());
+}
+
+bool is_sparse(const Graph& graph, ValueId id) { return !graph.at(id).constant->plain(); }  // what unfold_codecs left
+
+}  // namespace
+
 std::vector<ValueId> initializers_of(const Graph& graph) {
   std::vector<ValueId> ids;
   for (ValueId id = 0; id < ValueId(graph.values.size()); ++id)
-    if (graph.at(id).constant != nullptr && !graph.is_output(id)) ids.push_back(id);
+    if (graph.at(id).constant != nullptr && !graph.is_output(id) && !is_sparse(graph, id)) ids.push_back(id);
   return ids;
 }
 
@@ -123,6 +147,9 @@ onnx::GraphProto build_graph(const Graph& graph, bool with_initializers) {
   for (ValueId id = 0; id < ValueId(graph.values.size()); ++id)
     if (graph.at(id).constant != nullptr && graph.is_output(id)) build_constant_node(*proto.add_node(), graph.at(id));
   for (const Node& node : graph.nodes) build_node(*proto.add_node(), graph, node);
+  for (ValueId id = 0; id < ValueId(graph.values.size()); ++id)
+    if (graph.at(id).constant != nullptr && !graph.is_output(id) && is_sparse(graph, id))
+      build_sparse(*proto.add_sparse_initializer(), graph.at(id).name, graph.at(id).constant->decode());
   if (with_initializers)
     for (ValueId id : initializers_of(graph))
       *proto.add_initializer() = build_tensor(graph.at(id).name, graph.at(id).constant->array(), true);

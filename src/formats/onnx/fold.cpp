@@ -78,7 +78,7 @@ void unfold_codecs(Graph& graph) {
   for (ValueId id = 0; id < ValueId(first_use.size()); ++id) {
     const TensorPtr tensor = graph.at(id).constant;
     const bool used = first_use[id] >= 0 || graph.is_output(id);
-    if (tensor == nullptr || tensor->plain() || !used) continue;
+    if (tensor == nullptr || tensor->plain() || tensor->codec->unfold == nullptr || !used) continue;
     const std::string name = graph.at(id).name;
     graph.at(id).name.clear();  // the decoded value takes the name
     graph.at(id).constant = nullptr;
@@ -126,7 +126,10 @@ void order_values(Graph& graph) {
   for (Node& node : graph.nodes) {
     rename(node.inputs);
     rename(node.outputs);
-    each_subgraph(node, [](std::shared_ptr<Graph>& inner) { order_values(*inner); });
+    each_subgraph(node, [](std::shared_ptr<Graph>& inner) {
+      inner = std::make_shared<Graph>(*inner);  // graphs share subgraphs when they are copied
+      order_values(*inner);
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "codecs/codecs.h"
 #include "graph/op.h"
 
 namespace pare {
@@ -64,11 +65,11 @@ ValueId GraphReader::resolve(const std::string& name, const std::string& by) {
   return id;
 }
 
-void GraphReader::add_constant(const std::string& name, Array array, const std::string& by) {
+void GraphReader::add_constant(const std::string& name, Tensor tensor, const std::string& by) {
   Value& value = graph_.at(define(name, by));
-  value.type = array.type();
-  value.shape = shape_of(array.dims());
-  value.constant = std::make_shared<const Tensor>(std::move(array));
+  value.type = tensor.type;
+  value.shape = shape_of(tensor.dims);
+  value.constant = std::make_shared<const Tensor>(std::move(tensor));
 }
 
 void GraphReader::add_initializers(onnx::GraphProto& proto) {
@@ -83,7 +84,11 @@ void GraphReader::add_initializers(onnx::GraphProto& proto) {
   for (auto& tensor : *proto.mutable_sparse_initializer()) {
     const std::string name = tensor.values().name(), by = "sparse initializer '" + name + "'";
     if (name.empty()) throw Error(where("a sparse initializer"), "its values have no name", kExportAgain);
-    add_constant(name, read_sparse(tensor, source_, where(by)), by);
+    const Array dense = read_sparse(tensor, source_, where(by));
+    // Weights stay sparse, as store-sparse wrote them; anything else is small, and what reads it wants plain elements.
+    constexpr int64_t kWeight = 256;
+    const bool weight = (dense.type() == Type::f32 || dense.type() == Type::i8) && dense.rank() >= 2 && dense.count() >= kWeight;
+    add_constant(name, weight ? sparse_tensor(Tensor(dense)) : Tensor(dense), by);
   }
 }
 

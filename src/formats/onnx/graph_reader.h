@@ -18,7 +18,7 @@ class GraphReader {
   ValueId resolve(const std::string& name, const std::string& by);  // throws where nothing has the name
   const Value* known(const std::string& name);                      // here or in a graph around; null if nowhere
   bool reserve_outputs(const onnx::GraphProto& proto);
-  void add_constant(const std::string& name, Array array, const std::string& by);
+  void add_constant(const std::string& name, Tensor tensor, const std::string& by);
   void add_initializers(onnx::GraphProto& proto);
   void add_inputs(const onnx::GraphProto& proto);
   void declare_results(onnx::GraphProto& proto);

@@ -132,6 +132,7 @@ void shorten_names(Graph& graph) {
 
 Graph prepare_onnx(const Graph& graph) {
   Graph file = graph;
+  order_values(file);   // what is written does not depend on the order in which passes made things
   unfold_codecs(file);  // also makes the subgraphs ours alone
   if (const int64_t need = opset_needed(file); need > file.opset()) raise_opset(file, std::max(need, kLeastOpset));
   file.ir_version = std::max(graph.ir_version, ir_needed(file.opset()));

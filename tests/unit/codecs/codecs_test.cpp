@@ -17,7 +17,8 @@ TEST(Codecs, TheCatalogIsComplete) {
   std::set<std::string> names;
   for (const Codec* codec : codecs()) {
     EXPECT_TRUE(names.insert(codec->name).second) << codec->name;
-    EXPECT_TRUE(codec->decode && codec->encode && codec->bits_per_weight && codec->unfold && codec->fold) << codec->name;
+    EXPECT_TRUE(codec->decode && codec->encode && codec->bits_per_weight && codec->fold) << codec->name;
+    EXPECT_TRUE(codec->unfold != nullptr || codec == &codec_sparse) << codec->name << ": only sparse initializers need no node";
     for (const char* text : {codec->summary, codec->layout, codec->parameters}) EXPECT_NE(std::string(text), "") << codec->name;
     EXPECT_EQ(find_codec(codec->name), codec);
   }
@@ -148,6 +149,97 @@ TEST(Float16, ErrorBoundsOfBothSides) {
     const TensorPtr again = codec.fold(graph, graph.nodes[0]);
     ASSERT_NE(again, nullptr);
     EXPECT_TRUE(again->decode().same_as(decoded));
+  }
+}
+
+// Every `period`th element is kept, the others are zero.
+Array with_zeros(Dims dims, uint64_t seed, int64_t period) {
+  Array array = testing::random_array(std::move(dims), seed);
+  auto values = array.mutable_values<float>();
+  for (size_t i = 0; i < values.size(); ++i)
+    if (int64_t(i) % period != period / 2) values[i] = 0;
+  return array;
+}
+
+TEST(Sparse, GivesBackEveryBit) {
+  for (int64_t period : {1, 2, 10, 254, 255, 256, 257, 511, 3000}) {
+    Array values = with_zeros({30, 100}, 6, period);
+    if (period == 10) values.mutable_values<float>()[7] = -0.f;
+    const Tensor tensor = codec_sparse.encode(values, 0, 0);
+    EXPECT_TRUE(tensor.decode().same_as(values)) << period;
+    EXPECT_EQ(tensor.size_bytes(), 4 * tensor.parts[0].count() + tensor.parts[1].count());
+    EXPECT_TRUE(sparse_tensor(dense_tensor(tensor)).parts[1].same_as(tensor.parts[1]));
+    // From both sides: 5 bytes a value that is kept, and a byte for every 255 zeros.
+    EXPECT_GE(codec_sparse.bits_per_weight(tensor), 40.0 / double(period) - 0.1) << period;
+    EXPECT_LE(codec_sparse.bits_per_weight(tensor), 40.0 / double(period) + 8.0 / 255 + 0.1) << period;
+  }
+}
+
+TEST(Sparse, IntegersErrAsInt8DoesAndZerosStay) {
+  for (const auto& [axis, group] : {std::pair(-1, 0), std::pair(0, 0), std::pair(1, 0), std::pair(1, 4)}) {
+    const Array values = with_zeros({6, 13, 8}, 3, 5);
+    const Tensor dense = codec_int8.encode(values, axis, group), sparse = codec_sparse_int8.encode(values, axis, group);
+    EXPECT_TRUE(sparse.decode().same_as(dense.decode()));
+    EXPECT_TRUE(dense_tensor(sparse).parts[0].same_as(dense.parts[0]));
+    EXPECT_LT(sparse.size_bytes(), dense.size_bytes() - 300);
+    Graph graph;
+    codec_sparse_int8.unfold(graph, sparse, "w");
+    const TensorPtr again = codec_sparse_int8.fold(graph, graph.nodes[0]);
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->codec, &codec_sparse_int8);
+    EXPECT_TRUE(again->decode().same_as(dense.decode()));
+    for (const Codec* other : codecs())
+      EXPECT_TRUE(other == &codec_sparse_int8 || other->fold(graph, graph.nodes[0]) == nullptr) << other->name;
+  }
+}
+
+// What a file may claim about encoded weights; each changes one thing of a sound tensor.
+struct Claim {
+  const char* codec;
+  const char* says;
+  void (*change)(Tensor& tensor);
+};
+const Claim kClaims[] = {
+    {"int8", "parts", [](Tensor& t) { t.parts.pop_back(); }},
+    {"int8", "parts", [](Tensor& t) { t.parts.resize(4); }},
+    {"int8", "values are", [](Tensor& t) { t.dims = {4, 4}; }},
+    {"int8", "expected float32, int8", [](Tensor& t) { t.parts[0] = Array(Type::u8, t.dims); }},
+    {"int8", "expected float32, int8", [](Tensor& t) { t.parts[1] = Array(Type::f64, {4}); }},
+    {"int8", "axis 2", [](Tensor& t) { t.axis = 2; }},
+    {"int8", "axis -1", [](Tensor& t) { t.axis = -1; }},
+    {"int8", "groups of -1", [](Tensor& t) { t.group = -1; }},
+    {"int8", "expected 4x3", [](Tensor& t) { t.group = 2; t.axis = 1; }},
+    {"int8", "expected 6", [](Tensor& t) { t.axis = 1; }},
+    {"int8", "zero points", [](Tensor& t) { t.parts.push_back(Array(Type::i8, {3})); }},
+    {"int8", "zero points", [](Tensor& t) { t.parts.push_back(Array(Type::u8, {4})); }},
+    {"int4", "values are", [](Tensor& t) { t.parts[0] = Array(Type::i4, {4, 7}); }},
+    {"float16", "expected one part", [](Tensor& t) { t.parts[0] = Array(Type::bf16, t.dims); }},
+    {"bfloat16", "expected one part", [](Tensor& t) { t.dims = {24}; }},
+    {"sparse", "parts", [](Tensor& t) { t.parts.pop_back(); }},
+    {"sparse", "place 4 values", [](Tensor& t) { t.parts[0] = Array(Type::f32, {5}); }},
+    {"sparse", "behind its last", [](Tensor& t) { t.parts[1] = Array::of<uint8_t>({4}, {3, 5, 5, 200}); }},
+    {"sparse", "behind its last", [](Tensor& t) { t.parts[1] = Array::of<uint8_t>({5}, {3, 5, 5, 5, 255}); }},
+    {"sparse", "one of uint8", [](Tensor& t) { t.parts[1] = Array(Type::i8, {4}); }},
+    {"sparse", "expected one row of float32", [](Tensor& t) { t.parts[0] = Array(Type::f64, {4}); }},
+    {"sparse", "absurdly", [](Tensor& t) { t.dims = {int64_t(1) << 40}; }},
+    {"sparse-int8", "parts", [](Tensor& t) { t.parts.pop_back(); }},
+    {"sparse-int8", "expected 4", [](Tensor& t) { t.parts[2] = Array(Type::f32, {3}); }},
+};
+
+TEST(Check, RefusesPartsThatDoNotFit) {
+  for (const Claim& claim : kClaims) {
+    Tensor tensor = find_codec(claim.codec)->encode(with_zeros({4, 6}, 2, 6), 0, 0);
+    EXPECT_NO_THROW(check_tensor(tensor, "w"));
+    claim.change(tensor);
+    for (const bool decoding : {false, true}) {
+      try {
+        if (decoding) tensor.decode();
+        else check_tensor(tensor, "w");
+        ADD_FAILURE() << claim.codec << " accepted: " << claim.says;
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find(claim.says), std::string::npos) << error.what();
+      }
+    }
   }
 }
 

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Studies how far every model can be pruned, and writes the pruning part of docs/guide/study.md.
+
+`pare study` prunes to each sparsity, alone and with int8, into .pare files; latency is against the same model without
+pruning, in one run. The rest of the page stays as it is.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+
+import artifacts
+import run
+import study
+import tables
+from study_tables import change_text, quality_text
+
+SPARSITIES = (0.5, 0.7, 0.8, 0.9)
+DENSE_INT8 = "quantize-static"
+BEGIN, END = "<!-- pruning: written by ./dev study --pruning -->", "<!-- end of pruning -->"
+
+
+def parse_arguments():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--models", type=run.words(study.DATA), default=[m for m in study.DATA if m != "carn4"], metavar="NAMES",
+                   help="comma-separated: " + ", ".join(study.DATA))
+    p.add_argument("--prune", default="prune-weights{sparsity=%s}", help="the pass, %%s stands for the sparsity")
+    p.add_argument("--seconds", type=float, default=4, help="for latency, all rows of a model together")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--pare", type=pathlib.Path, default=artifacts.ROOT / "build/release/pare")
+    p.add_argument("--models-dir", type=pathlib.Path, default=artifacts.ROOT.parent / "shared/models")
+    p.add_argument("--out", type=pathlib.Path, default=artifacts.ROOT / "build/study-pruning", help="reports, artifacts, figures")
+    p.add_argument("--page", type=pathlib.Path, default=artifacts.ROOT / "docs/guide/study.md")
+    return p.parse_args()
+
+
+def recipes(a):
+    """[(sparsity, int8, recipe)]"""
+    rows = [(0, True, DENSE_INT8)]
+    for sparsity in SPARSITIES:
+        prune = a.prune % sparsity
+        rows += [(sparsity, False, prune), (sparsity, True, f"{prune}, {DENSE_INT8}")]
+    return rows
+
+
+def onnx_bytes(a, row, folder):
+    """What the same model takes as an ONNX file."""
+    target = folder / "as.onnx"
+    done = subprocess.run([str(a.pare), "compress", row["model"], "-o", str(target), "--quiet"], capture_output=True, text=True)
+    if done.returncode != 0:
+        return None
+    size = target.stat().st_size
+    target.unlink()
+    return size
+
+
+def study_model(a, model):
+    folder = a.out / model.name
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = recipes(a)
+    listed = folder / "recipes.txt"
+    listed.write_text("".join(recipe + "\n" for _, _, recipe in plan))
+    (folder / "rows.json").unlink(missing_ok=True)
+    command = [a.pare, "study", model.source, "--data", artifacts.ROOT / study.DATA[model.name], "--recipes", listed,
+               "--format", "pack", "--out", folder, "--seconds", a.seconds, "--threads", a.threads]
+    error = artifacts.run_quietly([str(word) for word in command])
+    if error:
+        return {"error": error}
+    found = json.loads((folder / "rows.json").read_text())
+    for row, (sparsity, int8, _) in zip(found["rows"], [(0, False, "")] + plan):
+        row["sparsity"], row["int8"] = sparsity, int8
+        if row["error"] is None:
+            row["onnx_bytes"] = row["size_bytes"] if row is found["rows"][0] else onnx_bytes(a, row, folder)
+    found.pop("examples", None)
+    return found
+
+
+def latency_text(row, dense):
+    """Latency as a multiple of the same precision without pruning; the interval where it is the file's own ratio."""
+    mine, theirs = row.get("latency"), dense.get("latency")
+    if not mine or not theirs:
+        return "–"
+    return f"{mine['ratio'] / theirs['ratio']:.2f}"
+
+
+def model_table(name, found):
+    if "error" in found:
+        return f"`{name}`: the study failed: {found['error']}\n"
+    rows, base = found["rows"], found["rows"][0]
+    metric = (base.get("metric") or {}).get("name", "quality")
+    body = []
+    for int8 in (False, True):
+        own = [row for row in rows if row["int8"] == int8]
+        for row in own:
+            title = "int8" if int8 else "float32"
+            title += f", {100 * row['sparsity']:.0f} %" if row["sparsity"] else ", dense"
+            if row["error"]:
+                body.append([title, "failed: " + row["error"].replace("|", "/").replace("\n", " "), *[""] * 6])
+                continue
+            onnx = row.get("onnx_bytes")
+            latency = row.get("latency") or {}
+            body.append([title, quality_text(row.get("metric")), change_text(row), f"{onnx / 1e6:.2f}" if onnx else "–",
+                         "–" if row is base else f"{row['size_bytes'] / 1e6:.2f}",
+                         "–" if row is base else f"{100 * row['size_bytes'] / base['size_bytes']:.1f} %",
+                         tables.milliseconds(latency.get("median_ms")), latency_text(row, own[0])])
+    head = [f"`{found['file']}`", f"{metric} [95 %]", "change [95 %]", "MB .onnx", "MB .pare", "of float32", "ms",
+            "of dense"]
+    return tables.table(head, body)
+
+
+def section(result):
+    text = [f"One shot, without training: `{result['prune'] % 'S'}`, alone and followed by `{DENSE_INT8}`. *of dense* is the latency "
+            f"as a multiple of the same precision without pruning, {result['threads']} thread(s), measured in one run; below 1 "
+            f"pruning pays. {result['date']}, {result['machine']['cpu']}.\n"]
+    text += [model_table(name, found) for name, found in result["models"].items()]
+    return "\n".join(text)
+
+
+def replace_section(page, text):
+    """The page with its pruning part exchanged, or added at its end."""
+    part = f"{BEGIN}\n{text.strip()}\n{END}"
+    if BEGIN in page and END in page:
+        return page[:page.index(BEGIN)] + part + page[page.index(END) + len(END):]
+    return page.rstrip("\n") + "\n\n## Pruning\n\n" + part + "\n"
+
+
+def kept_section(page):
+    """The pruning part of a page written earlier, markers included, or what says that there is none."""
+    if BEGIN in page and END in page:
+        return page[page.index(BEGIN):page.index(END) + len(END)]
+    return f"{BEGIN}\nNot measured yet: `./dev study --pruning`.\n{END}"
+
+
+def main():
+    a = parse_arguments()
+    result = {"machine": run.describe_machine(), "date": study.datetime.date.today().isoformat(), "prune": a.prune,
+              "threads": a.threads, "models": {}}
+    a.out.mkdir(parents=True, exist_ok=True)
+    for name in a.models:
+        model = artifacts.prepare_model(name, a.models_dir, artifacts.ROOT / "build/peers")
+        if not model:
+            continue
+        print(f"pruning {name}", flush=True)
+        result["models"][name] = {"file": model.source.name, **study_model(a, model)}
+        (a.out / "pruning.json").write_text(json.dumps(result, indent=1) + "\n")
+    a.page.write_text(replace_section(a.page.read_text(), section(result)))
+    print(f"{a.page}\n{a.out / 'pruning.json'}")
+
+
+if __name__ == "__main__":
+    main()
