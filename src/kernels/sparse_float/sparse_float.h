@@ -1,0 +1,81 @@
+#pragma once
+// Float layers that leave out products with zeros. Vectors of 16 places (pixels or tokens) of a channel are summed over a
+// stream of {offset, weight}: each product reads its vector from the source at a fixed distance from the vector's own place.
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace pare {
+
+constexpr int64_t kSparseLanes = 16;  // floats in a vector of places, on every instruction set
+
+// The nonzero weights of output channels that are summed `height` (1 or 4) at a time: these share the places they read.
+struct SparseFloatWeights {
+  int height = 1;
+  int64_t blocks = 1;                // parts of the inputs, summed one after the other: what a part reads stays in the cache
+  std::vector<int32_t> channels;     // the first output channel of each group; groups in order of their counts
+  std::vector<int64_t> first;        // [blocks][groups] + 1: entries of a group in a block begin here
+  std::vector<int32_t> offsets;      // of each entry, in floats
+  std::vector<float> weights;        // of each entry, `height` floats
+  std::vector<float> bias;           // [groups][height]
+  int64_t groups() const { return int64_t(channels.size()); }
+  // Groups [first, last) of one thread: all have about as much to do.
+  std::pair<int64_t, int64_t> share(int thread, int threads) const;
+};
+
+// `weight` is [outputs][inputs] row major; input k lies offsets[k] floats from a vector's place. Inputs are cut into parts
+// of `block`. Channels channels[i] … channels[i] + height − 1 form a group.
+SparseFloatWeights pack_sparse_float(const float* weight, const float* bias, int64_t inputs, std::span<const int32_t> offsets, int64_t block, int height,
+                                     std::span<const int32_t> channels);
+// How well four neighbouring output channels share a pattern: nonzeros over four times the places where any of them is one.
+double shared_fill(const float* weight, int64_t inputs, int64_t channel);
+
+// A layer at work. Distances are in floats.
+struct SparseFloatJob {
+  const SparseFloatWeights* weights = nullptr;
+  int64_t rows = 1, columns = 1;     // vectors of the result
+  int64_t x_row = 0;                 // from one row of vectors to the next in the source
+  int x_step = 1;                    // 1 or 2: every vector of a source row is read, or every second one
+  int64_t y_row = 0, y_channel = 0;
+  int64_t tail = kSparseLanes;       // places of a row's last vector that exist; the others are not written
+  int tile_rows = 1, tile_columns = 8;  // vectors summed at once; what the kernel cannot hold it cuts
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();  // results are clipped to these
+  const float* x = nullptr;          // the place of the first vector; up to 15 floats behind what a vector needs are read
+  const float* residual = nullptr;   // lies like y; added in front of clipping
+  float* y = nullptr;
+};
+
+// Maps as 4x4 sub-tiles, one a lane, with a ring of one vector around: a vector holds the same place of all sub-tiles, so
+// that neighbours, also across sub-tiles, are whole aligned vectors.
+//   [channel][y = −1 … sub_height][x = −1 … sub_width][lane = 4·(row of sub-tiles) + column]
+// holds pixel (row·sub_height + y, column·sub_width + x); zero outside the map.
+struct SparseLanes {
+  int64_t height = 1, width = 1;
+  int64_t sub_height() const { return (height + 3) / 4; }
+  int64_t sub_width() const { return (width + 3) / 4; }
+  int64_t row() const { return (sub_width() + 2) * kSparseLanes; }
+  int64_t channel() const { return (sub_height() + 2) * row(); }     // floats of one channel
+  int64_t origin() const { return row() + kSparseLanes; }            // the first vector that is no ring
+};
+
+struct SparseFloatKernel {
+  const char* name;
+  const char* isa;
+  bool (*supported)();
+  int vectors, vectors4;  // the most vectors a tile may have, by height 1 and 4
+  // Groups [first, last) of the weights, all places.
+  void (*run)(const SparseFloatJob& job, int64_t first, int64_t last);
+  // Clears lanes outside the map and fills the ring of one channel.
+  void (*close)(const SparseLanes& map, float* channel);
+  // One channel of a map with pixels `row` and `column` floats apart, to lanes; with the ring.
+  void (*enter)(const SparseLanes& map, const float* pixels, int64_t row, int64_t column, float* channel);
+  // [rows][columns] with `pitch` floats a row → [columns][rows], `out_pitch` floats a row.
+  void (*transpose)(const float* x, int64_t rows, int64_t columns, int64_t pitch, float* y, int64_t out_pitch);
+};
+
+// Every kernel compiled in, best first; only those with supported() may be run.
+std::span<const SparseFloatKernel> sparse_float_kernels();
+const SparseFloatKernel& best_sparse_float_kernel();
+
+}  // namespace pare

@@ -1,0 +1,13 @@
+#include "kernels/sparse_float/loops.h"
+
+namespace pare {
+namespace {
+
+bool supported() { return true; }
+
+}  // namespace
+
+extern const SparseFloatKernel sparse_float_base;
+const SparseFloatKernel sparse_float_base{"sparse_float_scalar", "scalar", supported, kVectors, kVectors4, run_layer, close_ring, enter_lanes, transpose_floats};
+
+}  // namespace pare
