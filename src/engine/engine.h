@@ -13,12 +13,16 @@ namespace pare {
 // Returns the graph's outputs, then the values named in `taps`. Throws Error naming a node whose operator is unknown.
 std::vector<Array> run_reference(const Graph& graph, const std::vector<Array>& inputs, const std::vector<std::string>& taps = {});
 
+// Whether layers whose weights hold many zeros leave them out. For tests and benches other than `measured`.
+enum class SparseLayers { measured, always, never };
+
 struct SessionOptions {
   int threads = 0;                  // 0: as set by set_threads()
   std::vector<std::string> taps;    // values to return beside the outputs; taps keep layers apart that would be fused
   bool tune = true;                 // measure the candidates of each layer; false: take each one's first
   bool use_cache = true;            // remember what was measured, per CPU
   std::string kernels;              // take only integer kernels of this instruction set ("base", "avx2", …); empty: the best
+  SparseLayers sparse = SparseLayers::measured;
 };
 
 // What one step of the plan does and why it does it so.

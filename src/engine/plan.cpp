@@ -4,6 +4,7 @@
 
 #include "engine/integer/integer.h"
 #include "graph/op.h"
+#include "kernels/sparse_float/sparse_float.h"
 
 namespace pare {
 
@@ -13,6 +14,7 @@ int64_t channel_block() {
 }
 
 size_t Storage::bytes() const {
+  if (layout == Layout::lanes && dims.size() == 4) return size_t(dims[0] * dims[1] * SparseLanes{dims[2], dims[3]}.channel()) * sizeof(float);
   int64_t count = 1;
   for (size_t i = 0; i < dims.size(); ++i)
     count *= layout == Layout::blocked && i == 1 ? (dims[i] + channel_block() - 1) / channel_block() * channel_block() : dims[i];
@@ -38,7 +40,7 @@ std::span<const Lowering> lowerings() {
 }
 
 Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count, Layout layout)
-    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout), cache(session_options.use_cache) {
+    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout == Layout::lanes ? Layout::blocked : layout), lanes(layout == Layout::lanes), cache(session_options.use_cache) {
   producer = graph.producers();
   consumers = graph.consumers();
   done.assign(graph.nodes.size(), 0);
@@ -92,7 +94,10 @@ SlotId Planner::slot(ValueId id, Layout layout, Type type) {
     emit_dequantize(*this, node);
     if (auto it = forms_.find({id, layout, type}); it != forms_.end()) return it->second;
   }
-  const SlotId source = *existing(id);
+  SlotId source = *existing(id);
+  // Lanes are made from floats and left as floats.
+  const bool lanes_change = (layout == Layout::lanes) != (this->storage(source).layout == Layout::lanes);
+  if (lanes_change && (this->storage(source).type != Type::f32 || type != Type::f32)) source = slot(id, Layout::plain, Type::f32);
   Storage storage{type, dims(id), layout};
   const SlotId target = scratch(storage);
   forms_[{id, layout, type}] = target;
@@ -185,7 +190,8 @@ void Planner::emit(std::unique_ptr<Step> step) {
 
 Storage Planner::form(ValueId id) const {
   const auto slot = existing(id);
-  return slot ? storage(*slot) : Storage{graph.at(id).type, dims(id), Layout::plain};
+  // Lanes have a ring around their maps: only layers made for them work on them.
+  return slot && storage(*slot).layout != Layout::lanes ? storage(*slot) : Storage{graph.at(id).type, dims(id), Layout::plain};
 }
 
 bool Planner::is_input(SlotId id) const { return std::find(input_slots.begin(), input_slots.end(), id) != input_slots.end(); }

@@ -20,6 +20,7 @@ enum class Layout {
   plain,          // row major, as in ONNX
   channels_last,  // NHWC: integer layers
   blocked,        // channels in blocks of a vector's width, as oneDNN's float layers want them
+  lanes,          // sub-tiles of maps in lanes, f32 only: sparse layers (kernels/sparse_float)
 };
 
 struct Storage {
@@ -86,12 +87,14 @@ int write_as_convolutions(Graph& graph);
 
 class Planner {
  public:
+  // Layout::lanes: as blocked, and with sparse layers.
   Planner(Graph graph, const SessionOptions& options, int threads, Layout image_layout);
 
   Graph graph;                    // private copy, all shapes known
   const SessionOptions& options;
   int threads;
-  Layout image_layout;            // of float images: blocked or channels_last, one for the whole plan
+  Layout image_layout;            // of dense float images: blocked or channels_last, one for the whole plan
+  bool lanes;                     // sparse layers of float images take part; they keep them as lanes
   TuningCache cache;
   std::vector<int> producer;                   // value → node
   std::vector<std::vector<int>> consumers;     // value → nodes
@@ -169,6 +172,8 @@ struct Lowering {
   bool (*lower)(Planner& planner, int node);
 };
 std::span<const Lowering> lowerings();   // in order of preference
+// One of both is lanes, both are f32.
+std::unique_ptr<Step> make_lanes_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target);
 std::unique_ptr<Step> make_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target);
 
 }  // namespace pare

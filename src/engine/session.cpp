@@ -10,6 +10,7 @@
 #include "codecs/codecs.h"
 #include "engine/integer/integer.h"
 #include "engine/plan.h"
+#include "engine/sparse/sparse.h"
 #include "engine/tail.h"
 #include "graph/op.h"
 #include "graph/simplify.h"
@@ -175,8 +176,9 @@ std::vector<Array> Session::State::all_results() {
 
 namespace {
 
-// What decides which layout is fastest, as a key of the tuning cache: operators, shapes, storage of weights.
-std::string layout_key(const Graph& graph, int threads) {
+// What decides which layout is fastest, as a key of the tuning cache: operators, shapes, storage of weights and, where
+// zeros may be left out, how many there are.
+std::string layout_key(const Graph& graph, int threads, bool sparse) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   auto add = [&](std::string_view text) {
     for (const char c : text) hash = (hash ^ uint8_t(c)) * 1099511628211u;
@@ -188,17 +190,24 @@ std::string layout_key(const Graph& graph, int threads) {
       const Value& value = graph.at(id);
       add(value.constant && !value.constant->plain() ? value.constant->codec->name : "plain");
       if (value.shape) add(shape_text(*value.shape));
+      if (sparse && value.constant && node.is("Conv")) add(std::to_string(int(100 * zero_share(*value.constant) + 0.5)));
     }
   }
   // The number counts the engine's changes that may turn the choice around.
-  return "image_layout 3 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return std::string(sparse ? "sparse " : "") + "image_layout 3 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {
   return std::any_of(planner.steps.begin(), planner.steps.end(), [](const auto& step) { return step->report.op.starts_with("Conv") && step->report.precision != "int8"; });
 }
 
-constexpr Layout kImageLayouts[] = {Layout::blocked, Layout::channels_last};
+// Without measuring the first is taken.
+std::vector<Layout> image_layouts(const SessionOptions& options, bool sparse) {
+  if (sparse && options.sparse == SparseLayers::always) return {Layout::lanes};
+  std::vector<Layout> layouts{Layout::blocked, Layout::channels_last};
+  if (sparse) layouts.push_back(Layout::lanes);
+  return layouts;
+}
 
 }  // namespace
 
@@ -220,22 +229,27 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   std::optional<Tail> tail = split_tail(ready, options.taps);
   SessionOptions planned = options;
   if (tail) planned.taps.clear();  // they are outputs of one of the two parts
+  const bool sparse = options.sparse != SparseLayers::never && worth_lanes(ready);
+  const std::vector<Layout> layouts = image_layouts(options, sparse);
   TuningCache cache(options.use_cache);
-  const std::string key = layout_key(ready, count);
-  const auto known = options.tune ? cache.find(key) : std::optional(0);
-  state_ = State::open(ready, planned, count, kImageLayouts[known && *known == 1 ? 1 : 0]);
+  const std::string key = layout_key(ready, count, sparse);
+  auto known = options.tune && layouts.size() > 1 ? cache.find(key) : std::optional(0);
+  if (known && (*known < 0 || size_t(*known) >= layouts.size())) known.reset();
+  state_ = State::open(ready, planned, count, layouts[size_t(known.value_or(0))]);
   if (known || !has_float_images(*state_->planner)) {
     state_->tail = std::move(tail);
     return;
   }
-  // Which layout is faster depends on the whole: both are built and timed once.
-  std::unique_ptr<State> plans[] = {std::move(state_), State::open(ready, planned, count, kImageLayouts[1])};
+  // Which layout is fastest depends on the whole: all are built and timed once.
+  std::vector<std::unique_ptr<State>> plans;
+  plans.push_back(std::move(state_));
+  for (size_t i = 1; i < layouts.size(); ++i) plans.push_back(State::open(ready, planned, count, layouts[i]));
   const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
   for (auto& plan : plans) plan->set_inputs(arrays);
-  const int choice = fastest_of(2, [&](int i) { plans[i]->execute(); });
-  state_ = std::move(plans[choice]);
+  const int choice = fastest_of(int(plans.size()), [&](int i) { plans[size_t(i)]->execute(); });
+  state_ = std::move(plans[size_t(choice)]);
   state_->tail = std::move(tail);
-  plans[1 - choice].reset();  // their caches are written when they go
+  plans.clear();  // their caches are written when they go
   TuningCache fresh(options.use_cache);
   fresh.store(key, choice);
 }

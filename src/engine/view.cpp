@@ -23,6 +23,7 @@ std::optional<View> view_of(const Storage& storage) {
     }
     return view;
   }
+  if (storage.layout == Layout::lanes) return std::nullopt;
   const int64_t n = dims[0], c = dims[1], h = dims[2], w = dims[3], block = channel_block();
   if (storage.layout == Layout::channels_last) {
     view.axes = {{{{n, h * w * c}}}, {{{c, 1}}}, {{{h, w * c}}}, {{{w, c}}}};

@@ -34,7 +34,7 @@ dnnl::memory::desc memory_desc(const Storage& storage) {
   static const Tag plain[] = {Tag::a, Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde};
   dnnl::memory::dims dims(storage.dims.begin(), storage.dims.end());
   if (dims.empty()) dims = {1};
-  PARE_CHECK(dims.size() <= 5);
+  PARE_CHECK(dims.size() <= 5 && storage.layout != Layout::lanes);
   Tag tag = plain[dims.size()];
   if (storage.layout == Layout::channels_last) tag = Tag::acdb;
   if (storage.layout == Layout::blocked) tag = channel_block() == 16 ? Tag::aBcd16b : Tag::aBcd8b;
@@ -65,6 +65,7 @@ dnnl::memory constant_memory(const dnnl::memory::desc& desc, const Array& values
 }
 
 std::unique_ptr<Step> make_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target) {
+  if (from.layout == Layout::lanes || to.layout == Layout::lanes) return make_lanes_conversion(from, to, source, target);
   if (data_type(from.type) == dnnl::memory::data_type::undef || data_type(to.type) == dnnl::memory::data_type::undef || from.dims.size() > 5)
     throw std::logic_error("no conversion from " + std::string(type_text(from.type)) + " to " + std::string(type_text(to.type)));
   auto step = std::make_unique<PrimitiveStep>();

@@ -1,0 +1,111 @@
+// The layout of maps as sub-tiles in lanes: to and from the other layouts, and the mean of whole maps.
+#include <algorithm>
+#include <cstring>
+
+#include "engine/sparse/sparse.h"
+#include "graph/ops/ops.h"
+#include "kernels/float_rows/float_rows.h"
+
+namespace pare {
+namespace {
+
+// Where the pixels of a channel lie in the other layouts, in floats.
+struct Pixels {
+  int64_t row, column;
+  int64_t channel(int64_t image, int64_t c) const { return image * image_pitch + c / block * block_pitch + c % block * channel_pitch; }
+  int64_t image_pitch, block, block_pitch, channel_pitch;
+};
+
+Pixels pixels_of(const Storage& storage) {
+  const int64_t c = storage.dims[1], h = storage.dims[2], w = storage.dims[3], block = channel_block();
+  if (storage.layout == Layout::channels_last) return {w * c, c, h * w * c, c, 0, 1};
+  if (storage.layout == Layout::blocked) return {w * block, block, (c + block - 1) / block * block * h * w, block, h * w * block, 1};
+  return {w, 1, c * h * w, 1, h * w, 0};
+}
+
+// Channels are shared among the team.
+class LanesStep : public Step {
+ public:
+  LanesStep(const Storage& other, bool enter) : dims(other.dims), pixels(pixels_of(other)), lanes{other.dims[2], other.dims[3]}, enters(enter), fills(other.layout == Layout::blocked) {}
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* from = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* to = reinterpret_cast<float*>(slots[writes]);
+    const int64_t channels = fills && !enters ? (dims[1] + channel_block() - 1) / channel_block() * channel_block() : dims[1];
+    for (int64_t image = 0; image < dims[0]; ++image)
+      for (int64_t c = channels * thread / threads; c < channels * (thread + 1) / threads; ++c) {
+        const int64_t place = pixels.channel(image, c), vector = (image * dims[1] + c) * lanes.channel();
+        if (enters) best_sparse_float_kernel().enter(lanes, from + place, pixels.row, pixels.column, to + vector);
+        else leave(c < dims[1] ? from + vector : nullptr, to + place);
+      }
+  }
+
+ private:
+  // Behind the last channel a block holds zeros.
+  void leave(const float* channel, float* to) const {
+    for (int64_t y = 0; y < lanes.height; ++y)
+      for (int64_t column = 0; column < 4; ++column) {
+        const int64_t begin = column * lanes.sub_width(), end = std::min(begin + lanes.sub_width(), lanes.width);
+        const float* vector = channel == nullptr ? nullptr : channel + lanes.origin() + y % lanes.sub_height() * lanes.row() + y / lanes.sub_height() * 4 + column;
+        float* pixel = to + y * pixels.row + begin * pixels.column;
+        for (int64_t x = begin; x < end; ++x, pixel += pixels.column) *pixel = vector == nullptr ? 0.0f : vector[(x - begin) * kSparseLanes];
+      }
+  }
+
+  Dims dims;
+  Pixels pixels;
+  SparseLanes lanes;
+  bool enters, fills;
+};
+
+// The mean of whole maps. Lanes outside them hold zeros.
+class LanesMeanStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* y = reinterpret_cast<float*>(slots[writes]);
+    for (int64_t c = channels * thread / threads; c < channels * (thread + 1) / threads; ++c) {
+      float sum = 0;
+      for (int64_t row = 0; row < lanes.sub_height(); ++row)
+        sum += best_float_rows_kernel().sum(x + c * lanes.channel() + lanes.origin() + row * lanes.row(), lanes.sub_width() * kSparseLanes);
+      y[c] = sum / float(lanes.height * lanes.width);
+    }
+  }
+  SparseLanes lanes;
+  int64_t channels = 0;  // of all images
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_lanes_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target) {
+  PARE_CHECK(from.type == Type::f32 && to.type == Type::f32);
+  const bool enter = to.layout == Layout::lanes;
+  auto step = std::make_unique<LanesStep>(enter ? from : to, enter);
+  step->reads = {source};
+  step->writes = target;
+  step->report = {"", "Reorder", "", enter ? "to lanes" : "from lanes", "f32", "", 0, 0, 0};
+  return step;
+}
+
+bool lower_lanes_mean(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (!(node.is("GlobalAveragePool") || node.is("AveragePool"))) return false;
+  const auto slot = planner.existing(node.inputs[0]);
+  if (!slot || planner.storage(*slot).layout != Layout::lanes) return false;
+  const Dims x = planner.dims(node.inputs[0]);
+  if (node.is("AveragePool")) {
+    const Window window = window_of(node, {x[2], x[3]});
+    if (window.kernel != Dims{x[2], x[3]} || window.out != Dims{1, 1} || window.dilation != Dims{1, 1} || window.pad_begin != Dims{0, 0}) return false;
+  }
+  auto step = std::make_unique<LanesMeanStep>();
+  step->lanes = {x[2], x[3]};
+  step->channels = x[0] * x[1];
+  step->reads = {*slot};
+  step->writes = planner.define(node.outputs[0], {Type::f32, planner.dims(node.outputs[0]), Layout::plain});
+  step->report = {node.name, node.op_type, planner.graph.at(node.outputs[0]).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+}  // namespace pare

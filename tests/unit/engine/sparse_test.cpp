@@ -1,0 +1,106 @@
+// Layers whose weights hold zeros against the reference engine.
+#include <gtest/gtest.h>
+
+#include "../../support/networks.h"
+#include "engine/engine.h"
+
+namespace pare {
+namespace {
+
+using testing::relative_error;
+
+SessionOptions always(int threads) {
+  SessionOptions options;
+  options.threads = threads;
+  options.use_cache = false;
+  options.sparse = SparseLayers::always;
+  return options;
+}
+
+// Sets the share `zeros` of every matrix and kernel to zero; of four neighbouring outputs together where `fours`.
+void prune(Graph& graph, double zeros, bool fours = false) {
+  for (Value& value : graph.values) {
+    if (!value.constant || value.constant->dims.size() < 2) continue;
+    Array array = value.constant->decode();
+    const int64_t inner = array.count() / array.dim(0);
+    auto values = array.mutable_values<float>();
+    for (int64_t o = 0; o < array.dim(0); ++o) {
+      Random row(uint64_t(fours ? o / 4 : o) + 11);
+      for (int64_t k = 0; k < inner; ++k)
+        if (row.uniform() < zeros) values[size_t(o * inner + k)] = 0;
+    }
+    value.constant = std::make_shared<Tensor>(array);
+  }
+}
+
+Graph pruned_network(const Dims& dims, double zeros, bool fours = false) {
+  Graph graph = testing::residual_network(dims[0]);
+  for (Value& value : graph.values)
+    if (!value.constant) value.shape.reset();
+  graph.at(graph.inputs[0]).shape = shape_of(dims);
+  infer_shapes(graph);
+  prune(graph, zeros, fours);
+  return graph;
+}
+
+int count_sparse(const Session& session) {
+  int count = 0;
+  for (const LayerReport& layer : session.layers()) count += layer.implementation.starts_with("sparse");
+  return count;
+}
+
+void expect_like_reference(const Graph& graph, const std::vector<Dims>& dims, const SessionOptions& options, int least) {
+  const std::vector<Array> inputs = random_inputs(graph, dims, 3), exact = run_reference(graph, inputs, options.taps);
+  Session session(graph, dims, options);
+  EXPECT_GE(count_sparse(session), least);
+  for (int repeat = 0; repeat < 2; ++repeat) {  // the second run meets memory that the first has used
+    const std::vector<Array> fast = session.run(inputs);
+    ASSERT_EQ(fast.size(), exact.size());
+    for (size_t i = 0; i < fast.size(); ++i) EXPECT_LT(relative_error(fast[i], exact[i]), 1e-5) << "output " << i;
+  }
+}
+
+TEST(Sparse, ResidualNetworkAgreesWithTheReference) {
+  for (const int threads : {1, 2})
+    for (const bool fours : {false, true})
+      for (const Dims& dims : {Dims{1, 3, 32, 32}, Dims{3, 3, 16, 24}, Dims{1, 3, 17, 19}}) {
+        SessionOptions options = always(threads);
+        options.tune = threads == 1 && dims[0] == 1;
+        expect_like_reference(pruned_network(dims, 0.8, fours), {dims}, options, 1);
+      }
+}
+
+TEST(Sparse, MeasuredChoicesAgreeWithTheReference) {
+  const Graph graph = pruned_network({1, 3, 32, 32}, 0.95);
+  SessionOptions options = always(2);
+  options.sparse = SparseLayers::measured;
+  expect_like_reference(graph, {{1, 3, 32, 32}}, options, 0);
+}
+
+TEST(Sparse, TapsAreValuesOfLayersThatWouldBeFused) {
+  const Graph graph = pruned_network({1, 3, 32, 32}, 0.8);
+  SessionOptions options = always(1);
+  for (const Node& node : graph.nodes)
+    if (node.outputs[0] != graph.outputs[0]) options.taps.push_back(graph.at(node.outputs[0]).name);
+  expect_like_reference(graph, {{1, 3, 32, 32}}, options, 1);
+}
+
+TEST(Sparse, LayersBetweenSparseOnesReadTheirMaps) {
+  testing::Network n;
+  const ValueId x = n.input("x", {2, 16, 16, 16});
+  const ValueId a = n.node("Sigmoid", {n.conv(x, 16, 16, 3, 1)}), b = n.conv(a, 16, 16, 1, 1);
+  const ValueId c = n.node("Add", {n.node("Mul", {a, b}), n.conv(x, 16, 16, 5, 1)});
+  const ValueId d = n.node("MaxPool", {c}, {{"kernel_shape", std::vector<int64_t>{2, 2}}, {"strides", std::vector<int64_t>{2, 2}}});
+  const ValueId e = n.node("Concat", {n.conv(d, 16, 16, 3, 1), n.node("Transpose", {n.conv(d, 16, 16, 3, 1)}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}})}, {{"axis", int64_t(1)}});
+  Graph graph = n.finish(n.clip(n.conv(e, 32, 8, 3, 2), -0.25f, 0.5f));
+  prune(graph, 0.8);
+  expect_like_reference(graph, {{2, 16, 16, 16}}, always(1), 4);
+}
+
+TEST(Sparse, DenseWeightsStayDense) {
+  Session session(pruned_network({1, 3, 32, 32}, 0), {{1, 3, 32, 32}}, always(1));
+  EXPECT_EQ(count_sparse(session), 0);
+}
+
+}  // namespace
+}  // namespace pare
