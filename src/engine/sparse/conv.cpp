@@ -195,10 +195,11 @@ bool lower_sparse_conv(Planner& planner, int n) {
   });
   std::string note;
   if (planner.options.tune && planner.options.sparse == SparseLayers::measured) {
+    const std::string form = key + " " + tiling_text(step->layer);
     const double dense_us = time_dense_conv(planner, node, key + " dense ns");
-    const auto known = planner.cache.find(key + " sparse ns");
+    const auto known = planner.cache.find(form + " sparse ns");
     const double sparse_us = known ? *known / 1e3 : time_sparse(planner, *step, step->layer, from.get(), to.get());
-    planner.cache.store(key + " sparse ns", int(sparse_us * 1e3));
+    planner.cache.store(form + " sparse ns", int(sparse_us * 1e3));
     note = "dense " + milliseconds(dense_us) + ", sparse " + milliseconds(sparse_us);
     // Time goes with the products left: at this share of zeros both would take as long.
     const double even = 1 - (1 - zeros) * dense_us / std::max(sparse_us, 1e-3);

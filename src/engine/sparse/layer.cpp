@@ -80,14 +80,16 @@ void run_sparse_layer(const SparseLayer& layer, const float* x, const float* res
 SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, const SparseFloatJob& job, const std::string& key, const std::function<void(const SparseLayer&)>& run) {
   std::vector<SparseTiling> tilings = tilings_of(source, job);
   if (!planner.options.tune) return pack_sparse_layer(source, job, tilings[0]);
+  // Layers of one shape with as many groups that share a pattern are taken to run alike.
+  const std::string shared = key + " b" + std::to_string(channels_in_fours(source).size());
   // First the tile, then how many channels are summed at a time.
   const auto choose = [&](const std::string& step) {
     std::vector<SparseLayer> layers;
-    const auto known = planner.cache.find(key + step);
+    const auto known = planner.cache.find(shared + step);
     if (known && *known >= 0 && size_t(*known) < tilings.size()) return tilings[size_t(*known)];
     for (const SparseTiling& tiling : tilings) layers.push_back(pack_sparse_layer(source, job, tiling));
     const int choice = fastest_of(int(layers.size()), [&](int i) { run(layers[size_t(i)]); });
-    planner.cache.store(key + step, choice);
+    planner.cache.store(shared + step, choice);
     return tilings[size_t(choice)];
   };
   const SparseTiling tile = choose(" tile");
