@@ -6,6 +6,7 @@
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_products/float_products.h"
 #include "kernels/float_rows/float_rows.h"
+#include "kernels/low_bit/low_bit.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/sparse_int8/sparse_int8.h"
 
@@ -39,6 +40,7 @@ CatalogPage page() {
   add(float_attention_kernels(), "attention of a block of rows of one head");
   add(float_linear_kernels(), "linear layers and 1x1 convolutions in floats, with what follows them");
   add(float_products_kernels(), "products of matrices, for solvers");
+  add(low_bit_kernels(), "linear layers with weights of 2 to 8 bits in groups");
   add(sparse_float_kernels(), "float layers without the products with zeros");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
