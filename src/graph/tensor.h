@@ -32,6 +32,7 @@ using TensorPtr = std::shared_ptr<const Tensor>;
 // How weights are stored. The record is declared here because tensors point to one; instances live in codecs/.
 struct Node;
 struct Graph;
+struct BlockFormat;
 struct Codec {
   const char* name;         // "int8", "float16"
   const char* summary;      // one line for people
@@ -46,6 +47,7 @@ struct Codec {
   int (*unfold)(Graph& graph, const Tensor& tensor, const std::string& name);
   // The reverse: the tensor that `node` (its inputs constant in `graph`) computes, or null if it is not this codec's form.
   TensorPtr (*fold)(const Graph& graph, const Node& node);
+  const BlockFormat* blocks = nullptr;  // of codecs that store blocks as GGUF files hold them (codecs/blocks.h)
 };
 
 }  // namespace pare

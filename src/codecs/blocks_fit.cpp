@@ -1,0 +1,263 @@
+// Choosing scales, offsets and levels of a block. The search: scales around the obvious one, each followed by nearest
+// levels and the least-squares scale (and offset) for these; with small scales beneath a common one, the neighbours of the
+// rounded scale are tried too. Everything is judged by Σ weight·(value − decoded)².
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/float16.h"
+#include "codecs/blocks.h"
+
+namespace pare {
+namespace {
+
+constexpr int kMost = Block::kMostElements;
+
+// One part: `count` values that share a step.
+struct Part {
+  const float* values;
+  const float* weights;
+  int count;
+};
+
+// value ≈ step·level − shift
+struct Line {
+  double step = 0, shift = 0;
+  double error = std::numeric_limits<double>::infinity();
+};
+
+int nearest_level(const BlockFormat& format, float level) {
+  if (format.table == nullptr) return int(std::lrint(std::clamp(level, float(format.least), float(format.most))));
+  const int8_t* above = std::lower_bound(format.table, format.table + 16, level, [](int8_t entry, float x) { return float(entry) < x; });
+  if (above == format.table + 16) return format.table[15];
+  if (above == format.table) return format.table[0];
+  return level - float(above[-1]) <= float(*above) - level ? above[-1] : *above;
+}
+
+void round_part(const BlockFormat& format, const float* values, int count, float step, float shift, int8_t* level) {
+  const float inverse = step == 0 ? 0 : 1 / step;
+  for (int i = 0; i < count; ++i) level[i] = int8_t(nearest_level(format, (values[i] + shift) * inverse));
+}
+
+double part_error(const Part& part, const int8_t* level, double step, double shift) {
+  double error = 0;
+  for (int i = 0; i < part.count; ++i) {
+    const double miss = part.values[i] - (step * level[i] - shift);
+    error += part.weights[i] * miss * miss;
+  }
+  return error;
+}
+
+// The best line for given levels. `offsets`: whether the type has them; where they may not be negative, 0 is the next best.
+Line best_line(const Part& part, const int8_t* level, bool offsets, bool signed_shift) {
+  double w = 0, l = 0, ll = 0, x = 0, lx = 0;
+  for (int i = 0; i < part.count; ++i) {
+    const double weight = part.weights[i], level_i = level[i];
+    w += weight;
+    l += weight * level_i;
+    ll += weight * level_i * level_i;
+    x += weight * part.values[i];
+    lx += weight * level_i * part.values[i];
+  }
+  Line line;
+  if (offsets) {
+    const double determinant = w * ll - l * l;
+    if (determinant > 1e-12 * w * ll) {
+      line.step = (w * lx - l * x) / determinant;
+      line.shift = (l * lx - ll * x) / determinant;
+      if (line.step > 0 && (signed_shift || line.shift >= 0)) {
+        line.error = part_error(part, level, line.step, line.shift);
+        return line;
+      }
+    }
+  }
+  line.shift = 0;
+  line.step = ll > 0 ? lx / ll : 0;
+  line.error = part_error(part, level, line.step, 0);
+  return line;
+}
+
+void keep_better(Line& best, const Line& other) {
+  if (other.error < best.error) best = other;
+}
+
+// Symmetric types: the largest value lies on the outermost level, or a little inside or outside of it.
+Line search_scale(const BlockFormat& format, const Part& part) {
+  float largest = 0;
+  for (int i = 0; i < part.count; ++i)
+    if (std::abs(part.values[i]) > std::abs(largest)) largest = part.values[i];
+  if (largest == 0) return {0, 0, 0};
+  Line best;
+  int8_t level[kMost];
+  const int steps = format.most > 64 && format.table == nullptr ? 1 : 9;
+  for (const int edge : {format.least, format.most})
+    for (int k = -steps; k <= steps; ++k) {
+      // A tenth of a level apart; table levels are about an eighth of the table's range apart.
+      const double reach = edge + (edge < 0 ? -1 : 1) * 0.1 * k * (format.table ? 8 : 1);
+      if (reach == 0) continue;
+      round_part(format, part.values, part.count, float(largest / reach), 0, level);
+      keep_better(best, best_line(part, level, false, false));
+    }
+  return best;
+}
+
+Line search_line(const BlockFormat& format, const Part& part, bool signed_shift) {
+  auto [low, high] = std::minmax_element(part.values, part.values + part.count);
+  double least = *low, most = *high;
+  if (!signed_shift) least = std::min(least, 0.0);
+  if (most <= least) return {0, -least, 0};
+  Line best;
+  int8_t level[kMost];
+  for (int k = -8; k <= 12; ++k) {
+    double step = (most - least) / (format.most + 0.1 * k), shift = -least;
+    for (int again = 0; again < 2; ++again) {
+      round_part(format, part.values, part.count, float(step), float(shift), level);
+      const Line line = best_line(part, level, true, signed_shift);
+      keep_better(best, line);
+      if (line.step <= 0) break;
+      step = line.step;
+      shift = line.shift;
+    }
+  }
+  return best;
+}
+
+// The common factor d of `wanted` ≈ d·number with whole numbers up to `most`, and these.
+double common_factor(const double* wanted, const double* importance, int count, int least, int most, int* numbers) {
+  int largest = 0;
+  for (int p = 1; p < count; ++p)
+    if (std::abs(wanted[p]) > std::abs(wanted[largest])) largest = p;
+  std::fill(numbers, numbers + count, 0);
+  if (wanted[largest] == 0) return 0;
+  double best = std::numeric_limits<double>::infinity(), factor = 0;
+  int trial[Block::kMostParts];
+  const bool both = least < 0;
+  for (int k = -4; k <= 4; ++k) {
+    const double edge = (both ? least : most) + (both ? -0.2 : 0.2) * k;
+    double d = wanted[largest] / edge, up = 0, down = 0, error = 0;
+    for (int p = 0; p < count; ++p) {
+      trial[p] = int(std::lrint(std::clamp(wanted[p] / d, double(least), double(most))));
+      up += importance[p] * trial[p] * wanted[p];
+      down += importance[p] * trial[p] * trial[p];
+    }
+    if (down == 0) continue;
+    d = up / down;
+    for (int p = 0; p < count; ++p) error += importance[p] * (wanted[p] - d * trial[p]) * (wanted[p] - d * trial[p]);
+    if (error >= best) continue;
+    best = error;
+    factor = d;
+    std::copy_n(trial, count, numbers);
+  }
+  return factor;
+}
+
+float half_of(double value) { return to_float(to_half(float(value))); }
+
+// Scale and offset numbers of a part next to the rounded ones: whichever decodes best.
+void settle_part(const BlockFormat& format, const Part& part, Block& block, int p) {
+  double best = std::numeric_limits<double>::infinity();
+  const int scale = block.scale[p], offset = block.offset[p], reach = format.scale_most > 1 ? 1 : 0;
+  const int offset_reach = format.offset_most > 1 ? 1 : 0;
+  int8_t level[kMost], *kept = block.level + p * format.part;
+  for (int s = std::max(scale - reach, format.scale_least); s <= std::min(scale + reach, format.scale_most); ++s)
+    for (int o = std::max(offset - offset_reach, 0); o <= std::min(offset + offset_reach, std::max(format.offset_most, offset)); ++o) {
+      const float step = block.d * float(s), shift = block.shift * float(o);
+      round_part(format, part.values, part.count, step, shift, level);
+      const double error = part_error(part, level, step, shift);
+      if (error >= best) continue;
+      best = error;
+      block.scale[p] = s;
+      block.offset[p] = o;
+      std::copy_n(level, part.count, kept);
+    }
+}
+
+// d and shift that suit all parts' levels and numbers best, in turn.
+void refine_factors(const BlockFormat& format, const float* values, const float* weights, Block& block) {
+  double up = 0, down = 0, shift_up = 0, shift_down = 0;
+  for (int i = 0; i < format.elements; ++i) {
+    const int p = i / format.part;
+    const double unit = double(block.scale[p]) * block.level[i], base = double(block.shift) * block.offset[p];
+    up += weights[i] * unit * (values[i] + base);
+    down += weights[i] * unit * unit;
+  }
+  if (down > 0) block.d = half_of(up / down);
+  if (format.offset_most == 0) return;
+  for (int i = 0; i < format.elements; ++i) {
+    const int p = i / format.part;
+    const double rest = double(block.d) * block.scale[p] * block.level[i] - values[i];
+    shift_up += weights[i] * block.offset[p] * rest;
+    shift_down += weights[i] * double(block.offset[p]) * block.offset[p];
+  }
+  if (shift_down > 0 && (format.offset_most == 1 || shift_up > 0)) block.shift = half_of(shift_up / shift_down);
+}
+
+double block_error(const BlockFormat& format, const float* values, const float* weights, const Block& block) {
+  double error = 0;
+  for (int p = 0; p < format.parts(); ++p)
+    error += part_error({values + p * format.part, weights + p * format.part, format.part}, block.level + p * format.part, block.d * float(block.scale[p]),
+                        block.shift * float(block.offset[p]));
+  return error;
+}
+
+void set_factors(const BlockFormat& format, const Line* lines, const double* importance, Block& block) {
+  if (format.scale_most == 1) {
+    block.d = half_of(lines[0].step);
+    block.scale[0] = block.offset[0] = 1;
+    block.shift = half_of(lines[0].shift);
+    return;
+  }
+  double steps[Block::kMostParts], shifts[Block::kMostParts];
+  for (int p = 0; p < format.parts(); ++p) {
+    steps[p] = lines[p].step;
+    shifts[p] = lines[p].shift;
+  }
+  block.d = half_of(common_factor(steps, importance, format.parts(), format.scale_least, format.scale_most, block.scale));
+  if (format.offset_most > 0) block.shift = half_of(common_factor(shifts, importance, format.parts(), 0, format.offset_most, block.offset));
+}
+
+}  // namespace
+
+void block_values(const BlockFormat& format, const Block& block, float* values) {
+  for (int i = 0; i < format.elements; ++i) {
+    const int p = i / format.part;
+    const float step = block.d * float(block.scale[p]);
+    values[i] = format.offset_most == 0 ? step * float(block.level[i]) : step * float(block.level[i]) - block.shift * float(block.offset[p]);
+  }
+}
+
+void round_block(const BlockFormat& format, const float* values, Block& block) {
+  for (int p = 0; p < format.parts(); ++p)
+    round_part(format, values + p * format.part, format.part, block.d * float(block.scale[p]), block.shift * float(block.offset[p]), block.level + p * format.part);
+}
+
+Block fit_block(const BlockFormat& format, const float* values, const float* weights) {
+  float alike[kMost];
+  if (weights == nullptr) {
+    std::fill(alike, alike + format.elements, 1.f);
+    weights = alike;
+  }
+  Line lines[Block::kMostParts];
+  double importance[Block::kMostParts];
+  for (int p = 0; p < format.parts(); ++p) {
+    const Part part{values + p * format.part, weights + p * format.part, format.part};
+    lines[p] = format.offset_most > 0 ? search_line(format, part, format.offset_most == 1) : search_scale(format, part);
+    importance[p] = 0;
+    for (int i = 0; i < part.count; ++i) importance[p] += part.weights[i];
+    if (lines[p].error == std::numeric_limits<double>::infinity()) lines[p] = {0, 0, 0};
+  }
+  Block block, best;
+  set_factors(format, lines, importance, block);
+  double least = std::numeric_limits<double>::infinity();
+  for (int round = 0; round < 3; ++round) {
+    for (int p = 0; p < format.parts(); ++p) settle_part(format, {values + p * format.part, weights + p * format.part, format.part}, block, p);
+    const double error = block_error(format, values, weights, block);
+    if (error >= least) break;
+    least = error;
+    best = block;
+    refine_factors(format, values, weights, block);
+  }
+  return best;
+}
+
+}  // namespace pare
