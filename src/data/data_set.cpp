@@ -21,7 +21,7 @@ struct Task {
   TruthKind truth = TruthKind::label;
 };
 constexpr Task tasks[] = {
-    {"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes}, {"restore", true, TruthKind::picture}};
+    {"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes}, {"language", false}, {"restore", true, TruthKind::picture}};
 
 constexpr int64_t calibration_limit = 300;
 

@@ -15,12 +15,19 @@ std::vector<Array> run_reference(const Graph& graph, const std::vector<Array>& i
 
 // Whether layers whose weights hold many zeros leave them out. For tests and benches other than `measured`.
 enum class SparseLayers { measured, always, never };
+// Keys and values that attention layers keep from run to run, for sessions of one decoder that go on where others stopped.
+struct DecoderCache {
+  int64_t capacity = 0;             // tokens
+  int64_t past = 0;                 // tokens before those of the next run; the caller counts
+  std::map<std::string, std::pair<Array, Array>> layers;  // by the name of what the layer computes
+};
 
 struct SessionOptions {
   int threads = 0;                  // 0: as set by set_threads()
   std::vector<std::string> taps;    // values to return beside the outputs; taps keep layers apart that would be fused
   bool tune = true;                 // measure the candidates of each layer; false: take each one's first
   bool use_cache = true;            // remember what was measured, per CPU
+  std::shared_ptr<DecoderCache> cache;  // of causal attention; null: each run stands alone
   std::string kernels;              // take only integer kernels of this instruction set ("base", "avx2", …); empty: the best
   SparseLayers sparse = SparseLayers::measured;
 };

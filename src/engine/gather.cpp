@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/float16.h"
+#include "codecs/blocks.h"
 #include "engine/plan.h"
 
 namespace pare {
@@ -14,6 +15,7 @@ struct Table {
   Array values;
   std::vector<float> scales, zeros;   // one for all, or one a row; no scales: elements are copied as they are
   int64_t rows = 0, length = 0;
+  const BlockFormat* blocks = nullptr;  // of GGUF: decoded row by row
 
   // The file's bytes need not be aligned.
   template <class Stored>
@@ -29,7 +31,9 @@ struct Table {
     const size_t bytes = size_t(length) * size_t(type_bits(values.type())) / 8;
     const std::byte* from = values.bytes() + size_t(index) * bytes;
     auto* y = reinterpret_cast<float*>(to);
-    if (scales.empty()) {
+    if (blocks != nullptr) {
+      copy_blocks(index, y);
+    } else if (scales.empty()) {
       std::memcpy(to, from, bytes);
     } else if (values.type() == Type::bf16) {
       expand_16<BFloat16>(from, y);
@@ -42,6 +46,16 @@ struct Table {
       };
       if (values.type() == Type::i8) expand(reinterpret_cast<const int8_t*>(from));
       else expand(reinterpret_cast<const uint8_t*>(from));
+    }
+  }
+
+  void copy_blocks(int64_t index, float* y) const {
+    const int64_t count = length / blocks->elements;
+    const auto* from = reinterpret_cast<const uint8_t*>(values.bytes()) + index * count * blocks->bytes;
+    Block block;
+    for (int64_t b = 0; b < count; ++b) {
+      blocks->unpack(from + b * blocks->bytes, block);
+      block_values(*blocks, block, y + b * blocks->elements);
     }
   }
 };
@@ -84,6 +98,8 @@ std::optional<Table> table_of(const Tensor& tensor) {
   table.length = tensor.count() / table.rows;
   table.values = tensor.parts[0];
   if (tensor.plain()) return type_bits(tensor.type) % 8 == 0 && tensor.type != Type::string ? std::optional(table) : std::nullopt;
+  table.blocks = tensor.codec->blocks;
+  if (table.blocks != nullptr) return tensor.dims.size() == 2 ? std::optional(table) : std::nullopt;
   const Type type = table.values.type();
   if (type == Type::bf16 || type == Type::f16) {
     table.scales = {1};

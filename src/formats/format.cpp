@@ -23,7 +23,6 @@ struct Lookalike {
   const char* fix;
 };
 using namespace std::string_view_literals;
-const char* const kToOnnx = "export it to ONNX first";
 const Lookalike kLookalikes[] = {
     {0, "PK\x03\x04"sv, "a zip archive, as PyTorch's .pt and .pth, Keras's .keras and NumPy's .npz are",
      "a PyTorch model is exported with torch.onnx.export, a Keras model with tf2onnx"},
@@ -34,8 +33,6 @@ const Lookalike kLookalikes[] = {
     {0, "\x80\x05"sv, "a Python pickle", "export the model with torch.onnx.export"},
     {4, "TFL3"sv, "a TensorFlow Lite model", "export the original model with tf2onnx"},
     {4, "ORTM"sv, "ONNX Runtime's own .ort format", "use the .onnx file it was made from"},
-    {0, "GGUF"sv, "a GGUF model", "GGUF is for language models; this version of pare reads the ONNX export"},
-    {8, "{\""sv, "a safetensors file: weights without a graph", kToOnnx},
     {0, "\x89HDF"sv, "an HDF5 file, as Keras's .h5 is", "export the model with tf2onnx"},
     {0, "\x93NUMPY"sv, "a NumPy array", "this is data, name a model"},
     {0, "\x1f\x8b"sv, "a gzip archive", "unpack it first"},
@@ -73,9 +70,19 @@ std::string bytes_text(std::span<const std::byte> head) {
   throw Error(path, "is in no format pare knows; it starts with " + bytes_text(head), known);
 }
 
+// A folder stands for the checkpoint in it.
+std::string model_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json"})
+    if (const auto inside = std::filesystem::path(path) / name; std::filesystem::exists(inside, ignored)) return inside.string();
+  throw Error(path, "is a folder without model.safetensors or model.safetensors.index.json", "name the model's file");
+}
+
 }  // namespace
 
-const Format& format_of_file(const std::string& path) {
+const Format& format_of_file(const std::string& given) {
+  const std::string path = model_file(given);
   const auto file = MappedFile::open(path);
   const auto head = file->bytes().first(std::min(kHead, file->bytes().size()));
   for (const Format* format : formats())
@@ -91,7 +98,8 @@ const Format& format_to_write(const std::string& path) {
               "pare writes " + known_formats());
 }
 
-Graph read_model(const std::string& path) {
+Graph read_model(const std::string& given) {
+  const std::string path = model_file(given);
   Graph graph = format_of_file(path).read(path);
   try {
     verify(graph);  // inference relies on both
@@ -109,7 +117,8 @@ void write_model(const Graph& graph, const std::string& path, const WriteOptions
   format_to_write(path).write(graph, path, options);
 }
 
-int64_t artifact_bytes(const std::string& path) {
+int64_t artifact_bytes(const std::string& given) {
+  const std::string path = model_file(given);
   const Format& format = format_of_file(path);
   int64_t size = file_size(path);
   if (format.side_files != nullptr)

@@ -214,8 +214,8 @@ std::optional<PairedTest> compare_by_bootstrap(const Quality& model, const Quali
   if (draws > 0) test.p_value = std::min(1.0, 2 * double(std::min(above, below) + 1) / double(draws + 1));
   for (int64_t i = 0; i < count; ++i) {
     const double ours = model.over_samples({&i, 1}), theirs = baseline.over_samples({&i, 1});
-    test.better += ours > theirs;
-    test.worse += ours < theirs;
+    test.better += model.metric.higher_is_better ? ours > theirs : ours < theirs;
+    test.worse += model.metric.higher_is_better ? ours < theirs : ours > theirs;
   }
   return test;
 }

@@ -18,7 +18,7 @@ constexpr MetricStyle metric_styles[] = {
     {"psnr_y", "PSNR (Y)", "dB", "dB", "images", 1, 2, 0.1, false},
     {"ssim", "SSIM", "", "", "images", 1, 4, 0.005, false},
     // 1 % of perplexity is what good 6-bit weights cost (llama.cpp, Llama-3-8B: q6_K 6.253 against 6.233).
-    {"perplexity", "perplexity", "", "", "tokens", 1, 2, 0.01, true},
+    {"perplexity", "perplexity", "", "", "texts", 1, 2, 0.01, true},
 };
 constexpr MetricStyle unknown_metric = {"", "", "", "", "samples", 1, 4, 0.005, true};
 

@@ -83,7 +83,6 @@ BAD = {
     "option mistyped": (["measure", "{dir}/model.onnx", "--bacth", "2"], 2, "did you mean --batch"),
     "option value out of range": (["measure", "{dir}/model.onnx", "--batch", "0"], 2, "--batch"),
     "command mistyped": (["compres", "{dir}/model.onnx"], 2, "did you mean `pare compress"),
-    "no recipe": (["compress", "{dir}/model.onnx", "-o", "{dir}/out.onnx"], 2, "--recipe"),
     "pass mistyped": (COMPRESS + ["fold-batchnrom"], 2, "fold-batchnorm"),
     "pass option mistyped": (COMPRESS + ["cast-weights{typ=f16}"], 2, "'type'"),
     "pass option's value": (COMPRESS + ["cast-weights{type=f17}"], 2, "f16"),

@@ -17,6 +17,30 @@ DataSet read(const TempFolder& folder, const std::string& lines, const std::stri
   return read_data_set(folder.write("d.toml", head + more));
 }
 
+std::string as_words(const std::vector<uint16_t>& ids) { return {reinterpret_cast<const char*>(ids.data()), ids.size() * 2}; }
+
+TEST(Tokens, AreCutIntoWholeWindows) {
+  const TempFolder folder;
+  folder.write("ids.u16", as_words({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  const auto read = [&](const std::string& more) {
+    return read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"tokens\"\nfiles = \"ids.u16\"\n" + more + "[text]\nlength = 4\ninputs = { input_ids = \"ids\" }\n"));
+  };
+  const DataSet all = read("");
+  ASSERT_EQ(all.test->size(), 2);   // the last three tokens fill none
+  EXPECT_EQ(ints(all.test->get(1).inputs[0]), (std::vector<int64_t>{5, 6, 7, 8}));
+  const DataSet later = read("first = 3\nwindows = 1\n");
+  ASSERT_EQ(later.test->size(), 1);
+  EXPECT_EQ(ints(later.test->get(0).inputs[0]), (std::vector<int64_t>{4, 5, 6, 7}));
+  expect_contains(error_of([&] { read("first = 9\n"); }), "lower first");
+  expect_contains(error_of([&] { read("type = \"u32\"\n"); }), "22 bytes");
+}
+
+TEST(Corpus, NeedsATokenizer) {
+  const TempFolder folder;
+  folder.write("t.txt", "Once upon a time");
+  expect_contains(error_of([&] { read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"corpus\"\nfiles = \"t.txt\"\n")); }), "tokenizer");
+}
+
 TEST(Jsonl, GivesIdsMaskAndLabels) {
   const TempFolder folder;
   const DataSet set =

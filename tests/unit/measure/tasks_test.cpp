@@ -107,5 +107,31 @@ TEST(Tasks, UnknownTaskNamesTheKnown) {
   }
 }
 
+// Two windows of three tokens over two words: probabilities 0.8 and 0.5, then 0.2 and 0.5; what fills the second up is not
+// judged.
+TEST(Language, PerplexityIsTheGeometricMeanOfWhatWasExpected) {
+  struct Windows : Samples {
+    int64_t size() const override { return 2; }
+    int64_t length(int64_t index) const override { return index == 0 ? 3 : 2; }
+    Sample get(int64_t) const override { return {}; }
+  };
+  DataSet data;
+  data.test = std::make_shared<Windows>();
+  const auto judge = find_task("language").start(data, 1);
+  const float likely = std::log(4.f);  // 0.8 against 0.2
+  const std::vector<Array> inputs = {Array::of<int64_t>({2, 3}, {0, 0, 1, 1, 1, 0})};
+  const std::vector<Array> outputs = {Array::of<float>({2, 3, 2}, {likely, 0, 7, 7, 9, 9, likely, 0, -3, -3, 9, 9})};
+  JudgedBatch batch = batch_of({}, outputs);
+  const std::vector<int64_t> samples = {0, 1};
+  batch.inputs = inputs;
+  batch.samples = samples;
+  judge->see(batch);
+  const Quality quality = judge->finish();
+  EXPECT_EQ(quality.metric.name, "perplexity");
+  EXPECT_FALSE(quality.metric.higher_is_better);
+  EXPECT_NEAR(quality.metric.value, std::pow(0.8 * 0.5 * 0.2, -1.0 / 3), 1e-5);
+  EXPECT_NEAR(quality.over_samples(std::vector<int64_t>{1, 1}), 1 / 0.2, 1e-4);
+}
+
 }  // namespace
 }  // namespace pare

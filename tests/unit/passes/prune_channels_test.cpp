@@ -61,7 +61,7 @@ Tried check(const Graph& graph, double share, uint64_t seed, const std::vector<A
     Graph concrete = small;
     infer_shapes(concrete, dims);
     EXPECT_EQ(count_macs(concrete), plan.macs());  // what was foreseen
-    if (tried.cut > 0) EXPECT_LT(plan.macs(), macs);
+    EXPECT_TRUE(tried.cut == 0 || plan.macs() < macs);
   });
   return tried;
 }
@@ -71,7 +71,7 @@ void check_all(const Graph& graph, size_t groups) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     const Tried tried = check(graph, 0.15 * double(seed), seed);
     EXPECT_EQ(tried.groups, groups);
-    if (seed == 4 && groups > 1) EXPECT_GT(tried.cut, 0u);
+    EXPECT_TRUE(seed < 4 || groups < 2 || tried.cut > 0);
   }
 }
 
@@ -295,7 +295,7 @@ TEST(PruneChannels, KeepsMultiplesAndExclusions) {
   for (const Node& node : graph.nodes)
     if (node.is("Conv")) {
       EXPECT_EQ(graph.constant(node.inputs[1])->dims[0] % 8, 0) << node.name;
-      if (node.name == "Conv2") EXPECT_EQ(graph.constant(node.inputs[1])->dims[0], 16);
+      EXPECT_TRUE(node.name != "Conv2" || graph.constant(node.inputs[1])->dims[0] == 16);
     }
   for (const char* score : {"taylor", "reconstruction"}) EXPECT_THROW(run_recipe(graph, std::string("prune-channels{score=") + score + "}", {}), Error);
 }

@@ -1,0 +1,101 @@
+// A decoder's graph seen as a checkpoint: its shape and its tensors.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "base/files.h"
+#include "formats/language/checkpoint.h"
+
+namespace pare {
+namespace {
+
+using nlohmann::json;
+
+const Node* first(const Graph& graph, std::string_view type) {
+  const auto found = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.is(type); });
+  return found == graph.nodes.end() ? nullptr : &*found;
+}
+
+// Layer in the graph → layer without gaps.
+std::map<int64_t, int64_t> layer_numbers(const Graph& graph) {
+  std::map<int64_t, int64_t> numbers;
+  for (const Value& value : graph.values)
+    if (value.constant)
+      if (const auto place = place_of(value.name, Naming::hf); place && place->layer >= 0) numbers[place->layer] = 0;
+  int64_t next = 0;
+  for (auto& [layer, number] : numbers) number = next++;
+  return numbers;
+}
+
+// Row r of each head of `size` rows comes from row source(r): neighbours ← halves, or the reverse.
+int64_t source_row(int64_t row, int64_t size, bool to_neighbours) {
+  const int64_t head = row / size * size, r = row % size, half = size / 2;
+  return head + (to_neighbours ? r % 2 * half + r / 2 : r < half ? 2 * r : 2 * (r - half) + 1);
+}
+
+// The rows of every part of a tensor that has one entry, or one run of bytes, for each row.
+TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neighbours, const std::string& where) {
+  Tensor turned = tensor;
+  const int64_t rows = tensor.dims.at(0);
+  for (Array& part : turned.parts) {
+    if (part.size_bytes() % size_t(rows) != 0 || rows % head_size != 0) throw Error(where, "cannot be written with its rows in another order", "write the format it was read from");
+    const size_t size = part.size_bytes() / size_t(rows);
+    Array moved(part.type(), part.dims());
+    std::byte* to = moved.mutable_bytes();
+    for (int64_t row = 0; row < rows; ++row) std::memcpy(to + size_t(row) * size, part.bytes() + size_t(source_row(row, head_size, to_neighbours)) * size, size);
+    part = moved;
+  }
+  return std::make_shared<const Tensor>(std::move(turned));
+}
+
+bool is_turned(std::string_view role) { return role.starts_with("query") || role.starts_with("key"); }
+
+}  // namespace
+
+DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
+  const auto config = graph.metadata.find(kConfigKey), gguf = graph.metadata.find(kGgufKey);
+  DecoderShape shape;
+  try {
+    if (gguf != graph.metadata.end()) {
+      GgufFile file;
+      for (const auto& entry : json::parse(gguf->second)) file.metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
+      shape = shape_from_gguf(file, where);
+    } else if (config != graph.metadata.end()) {
+      shape = shape_from_config(json::parse(config->second), where);
+    } else {
+      throw Error(where, "the model is no language model that was read from a checkpoint", "write .onnx");
+    }
+  } catch (const json::exception& error) {
+    throw Error(where, std::string("the model's configuration is damaged: ") + error.what());
+  }
+  shape.layers = int64_t(layer_numbers(graph).size());
+  const Node *rotation = first(graph, "RotaryEmbedding"), *attention = first(graph, "Attention");
+  const ValueId table = graph.find(tensor_name("embedding", -1, Naming::hf)), inner = graph.find(tensor_name("up", 0, Naming::hf));
+  if (rotation == nullptr || attention == nullptr || table == kNone || graph.constant(table) == nullptr || shape.layers == 0)
+    throw Error(where, "the graph is no decoder of the Llama family any more", "write .onnx");
+  shape.interleaved = rotation->integer("interleaved", 0) != 0;
+  shape.heads = attention->integer("q_num_heads", shape.heads);
+  shape.key_heads = attention->integer("kv_num_heads", shape.key_heads);
+  shape.vocabulary = graph.constant(table)->dims.at(0);
+  shape.width = graph.constant(table)->dims.at(1);
+  if (const Tensor* up = graph.constant(inner)) shape.inner = up->dims.at(0);
+  return shape;
+}
+
+std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool interleaved, const std::string& where) {
+  const DecoderShape shape = shape_of_graph(graph, where);
+  const auto numbers = layer_numbers(graph);
+  std::vector<NamedTensor> tensors;
+  for (const Value& value : graph.values) {
+    if (!value.constant) continue;
+    const auto place = place_of(value.name, Naming::hf);
+    if (!place) continue;
+    TensorPtr tensor = value.constant;
+    const std::string role = place->row->role;
+    if (interleaved != shape.interleaved && is_turned(role)) tensor = with_turned_rows(*tensor, shape.head_size, interleaved, where + ": " + value.name);
+    tensors.push_back({tensor_name(role, place->layer < 0 ? -1 : numbers.at(place->layer), naming), role, tensor});
+  }
+  return tensors;
+}
+
+}  // namespace pare
