@@ -108,6 +108,22 @@ SampleSource calibration_source(const Graph& graph, const DataSet* data) {
           }};
 }
 
+TrainingSource training_source(const Graph& graph, const DataSet* data) {
+  if (data == nullptr || data->training == nullptr) return {};
+  const auto original = std::make_shared<Graph>(graph);
+  TrainingSource source;
+  source.count = data->training->size();
+  // Texts differ in length: those of one batch should not.
+  if (data->training->length(0) > 0)
+    source.length = [data](int64_t i) { return data->training->length(i); };
+  source.batch = [original, data](std::span<const int64_t> samples) {
+    TrainingBatch batch;
+    batch.inputs = gather_samples(*original, *data, *data->training, samples, int64_t(samples.size()), &batch.labels);
+    return batch;
+  };
+  return source;
+}
+
 void check_output(const std::string& model, const std::string& output) {
   std::error_code ignored;
   if (std::filesystem::equivalent(model, output, ignored))
@@ -130,12 +146,19 @@ PipelineResult compress_model(const Compression& compression) {
   inputs.calibration = calibration_source(graph, compression.data);
   inputs.seed = compression.seed;
   inputs.progress = compression.progress;
+  inputs.training = training_source(graph, compression.data);
+  inputs.checkpoint = compression.output + ".training";
+  inputs.load = [](const std::string& path) { return read_model(path); };
   PipelineResult result = run_recipe(graph, compression.recipe, inputs);
   std::string& recipe = graph.metadata["pare.recipe"];
   if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;
   WriteOptions options;
   options.mapped = compression.mapped;
   write_model(graph, compression.output, options);
+  // What was stopped can be continued; what is complete has no use for its checkpoints.
+  std::error_code ignored;
+  for (size_t i = 0; i < result.passes.size() && !result.stopped; ++i)
+    std::filesystem::remove(inputs.checkpoint + "." + std::to_string(i + 1), ignored);
   return result;
 }
 

@@ -19,6 +19,8 @@ struct Compression {
 PipelineResult compress_model(const Compression& compression);
 // The data's calibration split as the model's inputs; empty where there is none.
 SampleSource calibration_source(const Graph& graph, const DataSet* data);
+// Its training split as labelled batches; empty where there is none.
+TrainingSource training_source(const Graph& graph, const DataSet* data);
 // Throws UsageError where writing `output` would destroy `model`, or its ending names no format.
 void check_output(const std::string& model, const std::string& output);
 

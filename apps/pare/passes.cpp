@@ -17,7 +17,7 @@ CatalogPage page() {
                              {"changes results", pass->keeps_function ? "no, up to rounding" : "yes"}},
                             pass->fields,
                             pass->rules,
-                            ""});
+                            pass->needs_training && !has_training() ? "not installed: " + training_advice() : ""});
   return page;
 }
 

@@ -127,6 +127,8 @@ class Study {
     const std::string path = model.row.model;
     const PipelineResult result =
         compress_model({arguments_.model, recipe.recipe, path, &data_, shared_.seed, progress});
+    // What training had when it was stopped is no row of a study: the next run continues it.
+    if (result.stopped) throw Error(path, "interrupted while it was trained");
     double seconds = 0;
     std::vector<std::string> notes;
     for (const PassRecord& record : result.passes) {

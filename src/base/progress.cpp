@@ -4,10 +4,11 @@
 
 namespace pare {
 namespace {
-std::atomic<bool> stop{false};
+std::atomic<int> stops{0};
 }
 
-bool interrupted() { return stop.load(std::memory_order_relaxed); }
-void set_interrupted() { stop.store(true, std::memory_order_relaxed); }
+bool interrupted() { return interruptions() > 0; }
+int interruptions() { return stops.load(std::memory_order_relaxed); }
+void set_interrupted() { stops.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace pare

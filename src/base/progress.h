@@ -10,6 +10,7 @@ using Progress = std::function<void(const std::string& what, double done, double
 
 // Set by a signal handler; long loops ask it between units of work and stop with what they have.
 bool interrupted();
+int interruptions();     // how often; work that can end early and still give a result lets what follows it go on
 void set_interrupted();
 
 }  // namespace pare

@@ -219,7 +219,7 @@ Truth Samples::truth(int64_t) const {
 DataSet read_data_set(const std::string& path) {
   const Section whole = Section::read(path);
   const Task& task = tasks[whole.choice("task", names_of(tasks))];
-  std::vector<std::string> known = {"task", "test",    "calibration",  "preprocess",
+  std::vector<std::string> known = {"task", "test",    "calibration",  "training", "preprocess",
                                     "text", "classes", "latency_shape"};
   if (task.truth != TruthKind::label) known.emplace_back(task.name);
   whole.allow(known);
@@ -243,9 +243,18 @@ DataSet read_data_set(const std::string& path) {
   bool images = test.images, texts = test.texts;
   if (const auto section = whole.section("calibration")) {
     Split split = read_split(*section, treatment, set.classes, {"", false});
+    set.training = split.samples;  // the limit says how many samples calibration needs, not how many there are
     set.calibration = split.samples = limit_samples(split.samples, *section, true);
     check_same_inputs(*section, test, first, split, set.calibration->get(0));
     set.summary += ", " + split_text(split, "calibration");
+    images = images || split.images;
+    texts = texts || split.texts;
+  }
+  if (const auto section = whole.section("training")) {
+    Split split = read_split(*section, treatment, set.classes, {"", false});
+    set.training = split.samples = limit_samples(split.samples, *section, false);
+    check_same_inputs(*section, test, first, split, set.training->get(0));
+    set.summary += ", " + split_text(split, "training");
     images = images || split.images;
     texts = texts || split.texts;
   }

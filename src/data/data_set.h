@@ -58,6 +58,7 @@ struct DataSet {
   std::vector<std::string> classes, input_names;     // empty where the description names none
   std::vector<int64_t> class_ids;                    // the data's own numbers of the classes; empty: 0, 1, …
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
+  std::shared_ptr<const Samples> training;           // [training], else all of [calibration]'s files; null where there is neither
   Padding padding;
   bool fixed_size = true;                            // every picture has the first one's extents
   Preprocess preprocess;                             // what was done to pictures

@@ -9,6 +9,7 @@
 #include "base/fields.h"
 #include "base/progress.h"
 #include "graph/graph.h"
+#include "train/train.h"
 
 namespace pare {
 
@@ -35,6 +36,12 @@ struct PassRun {
   std::vector<std::string> notes;        // for people: exclusions with reasons, choices made
   SampleSource samples = {};             // the calibration data, for passes that try what they choose; count 0: none
   Progress progress = {};
+  const Graph* original = nullptr;       // the model as it came; null: the reference
+  const Graph* floats = nullptr;         // the graph before its weights were encoded; null: they are as they came
+  const TrainingSource* training = nullptr;  // labelled samples; null: none
+  std::string checkpoint = {};           // a file of this pass's own, to continue a killed run; empty: none
+  std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
+  bool stopped = false;                  // it ended early on request and gives the best it had
 };
 
 // A pass with its options.
@@ -50,6 +57,7 @@ struct Pass {
   std::string name, summary, source;     // source: paper and section
   bool keeps_function = false;           // the graph computes the same afterwards
   std::string data;                      // which calibration data it needs, and when; empty: none
+  bool needs_training = false;           // the training library must lie beside the program
   std::vector<Field> fields;
   std::function<std::unique_ptr<BoundPass>(const OptionTexts&)> bind;
   std::string rules;                     // the policy it follows, as text for people; empty: none
@@ -70,7 +78,7 @@ Pass declare_pass(std::string name, std::string summary, std::string source, boo
     void run(Graph& graph, PassRun& pass_run) const override { run_function(graph, options_struct, pass_run); }
     std::string options() const override { return print_fields(fields, &options_struct); }
   };
-  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr ? "yes: a calibration split" : "", S::fields(), {}, ""};
+  Pass pass{name, std::move(summary), std::move(source), keeps_function, request != nullptr ? "yes: a calibration split" : "", false, S::fields(), {}, ""};
   pass.bind = [name, run, request](const OptionTexts& texts) {
     auto bound = std::make_unique<Bound>();
     bound->fields = S::fields();
@@ -107,9 +115,13 @@ struct PipelineInputs {
   SampleSource calibration;              // count 0: none
   uint64_t seed = 1;
   Progress progress;
+  TrainingSource training = {};          // count 0: none
+  std::string checkpoint = {};           // where training passes put their checkpoints; each adds its number. Empty: nowhere
+  std::function<Graph(const std::string&)> load = {};  // as in PassRun
 };
 struct PipelineResult {
   std::string recipe;                    // canonical
+  bool stopped = false;                  // a pass ended early on request
   std::vector<PassRecord> passes;
 };
 // Runs the passes on `graph`. Throws UsageError (recipe), Error (a pass needs data, the graph is unfit).

@@ -1,6 +1,7 @@
 // The driver of passes, written once: what a pass needs measured is measured here, and around every pass stands the
 // same frame of clock, verification and record.
 #include <chrono>
+#include <optional>
 
 #include "base/threads.h"
 #include "codecs/codecs.h"
@@ -34,8 +35,9 @@ void observe(const Graph& graph, const Observations& observations, const Pipelin
   }
   Sessions sessions(graph, options, 1);  // pictures and texts have sizes of their own
   const size_t outputs = graph.outputs.size();
+  const int before = interruptions();  // training that was stopped early does not stop what follows it
   for (int64_t i = 0; i < inputs.calibration.count; ++i) {
-    if (interrupted()) throw Error(pass, "interrupted while measuring the calibration data");
+    if (interruptions() > before) throw Error(pass, "interrupted while measuring the calibration data");
     if (inputs.progress) inputs.progress(pass + ": calibration", double(i), double(inputs.calibration.count));
     const std::vector<Array> sample = inputs.calibration.get(i), results = sessions.of(sample).run(sample);
     parallel_for(int64_t(observers.size()), [&](int64_t first, int64_t last) {
@@ -45,30 +47,57 @@ void observe(const Graph& graph, const Observations& observations, const Pipelin
   set_threads(all_threads);
 }
 
-PassRecord run_pass(Graph& graph, Graph& reference, const RecipeStep& step, const PipelineInputs& inputs) {
+// What the passes of one recipe share.
+struct Stages {
+  Graph original;                 // as it came
+  Graph reference;                // as it last computed the original function
+  std::optional<Graph> floats;    // before weights were first encoded
+  bool stopped = false;
+};
+
+int encoded_weights(const Graph& graph) {
+  int count = 0;
+  for (const Value& value : graph.values) count += value.constant && !value.constant->plain();
+  return count;
+}
+
+PassRecord run_pass(Graph& graph, Stages& stages, const RecipeStep& step, const PipelineInputs& inputs, size_t number) {
   const Pass& pass = find_pass(step.name);
   const auto start = std::chrono::steady_clock::now();
   const auto bound = pass.bind(step.options);
   make_dense(graph);  // pruned weights are zeros to every pass
-  make_dense(reference);
+  make_dense(stages.reference);
   PassRecord record;
   const std::string options = bound->options();
   record.recipe = pass.name + (options.empty() ? "" : "{" + options + "}");
   record.bytes_before = constant_bytes(graph);
   Observations observations;
-  bound->request(reference, observations);
-  observe(reference, observations, inputs, pass.name);
-  PassRun run{observations, reference, inputs.seed, 0, {}, inputs.calibration, inputs.progress};
+  bound->request(stages.reference, observations);
+  observe(stages.reference, observations, inputs, pass.name);
+  PassRun run{.observed = observations, .reference = stages.reference, .seed = inputs.seed, .samples = inputs.calibration, .progress = inputs.progress,
+              .original = &stages.original, .floats = stages.floats ? &*stages.floats : nullptr, .training = &inputs.training, .load = inputs.load};
+  if (!inputs.checkpoint.empty()) run.checkpoint = inputs.checkpoint + "." + std::to_string(number);
+  const Graph before = graph;
   bound->run(graph, run);
   graph.remove_unused();
   verify(graph);
   infer_shapes(graph);
-  if (pass.keeps_function) reference = graph;
+  if (pass.keeps_function) stages.reference = graph;
+  if (!stages.floats && encoded_weights(graph) > encoded_weights(before)) stages.floats = before;
+  stages.stopped |= run.stopped;
   record.bytes_after = constant_bytes(graph);
   record.changed = run.changed;
   record.notes = std::move(run.notes);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return record;
+}
+
+// All passes that need it are named at once, before any work.
+void check_training(const std::vector<RecipeStep>& steps) {
+  std::string missing;
+  for (const RecipeStep& step : steps)
+    if (find_pass(step.name).needs_training && missing.find("'" + step.name + "'") == std::string::npos) missing += (missing.empty() ? "'" : ", '") + step.name + "'";
+  if (!missing.empty() && !has_training()) throw UsageError("recipe", missing + " need" + (missing.find(',') == std::string::npos ? "s" : "") + " the training library, which is not installed", training_advice());
 }
 
 }  // namespace
@@ -80,12 +109,15 @@ void need_samples(const SampleSource& samples, const std::string& who) {
 PipelineResult run_recipe(Graph& graph, const std::string& recipe, const PipelineInputs& inputs) {
   PipelineResult result;
   result.recipe = canonical_recipe(recipe);  // all mistakes in the recipe come to light before any work
+  const std::vector<RecipeStep> steps = parse_recipe(recipe);
+  check_training(steps);
   remove_no_ops(graph);  // an export's Identity and empty Pad would only stand between layers and their fusions
-  Graph reference = graph;
-  for (const RecipeStep& step : parse_recipe(recipe)) {
-    if (inputs.progress) inputs.progress(step.name, 0, 0);
-    result.passes.push_back(run_pass(graph, reference, step, inputs));
+  Stages stages{graph, graph, std::nullopt};
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (inputs.progress) inputs.progress(steps[i].name, 0, 0);
+    result.passes.push_back(run_pass(graph, stages, steps[i], inputs, i + 1));
   }
+  result.stopped = stages.stopped;
   return result;
 }
 

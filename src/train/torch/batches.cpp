@@ -1,0 +1,87 @@
+#include "train/torch/batches.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace pare {
+namespace {
+
+template <class T>
+void shuffle(std::vector<T>& items, Random& random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[size_t(random.below(i))]);
+}
+
+// dst = src moved by (dy, dx), mirrored or not; what comes in from outside repeats the border.
+void move_plane(const float* src, float* dst, int64_t h, int64_t w, int64_t dy, int64_t dx, bool mirrored) {
+  for (int64_t y = 0; y < h; ++y) {
+    const float* row = src + std::clamp<int64_t>(y + dy, 0, h - 1) * w;
+    for (int64_t x = 0; x < w; ++x) {
+      const int64_t from = std::clamp<int64_t>(x + dx, 0, w - 1);
+      dst[y * w + x] = row[mirrored ? w - 1 - from : from];
+    }
+  }
+}
+
+}  // namespace
+
+SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t seed) {
+  SampleSplit split;
+  split.train.resize(size_t(data.count));
+  std::iota(split.train.begin(), split.train.end(), int64_t(0));
+  Random random(seed ^ 0x5eed);
+  shuffle(split.train, random);
+  const auto count = int64_t(std::llround(held_out * double(data.count)));
+  split.held_out.assign(split.train.begin(), split.train.begin() + count);
+  split.train.erase(split.train.begin(), split.train.begin() + count);
+  return split;
+}
+
+std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch) {
+  Random random(seed * 1000003 + uint64_t(epoch));
+  std::vector<int64_t> order = samples;
+  shuffle(order, random);
+  constexpr int64_t kPool = 50;  // batches whose samples are sorted by length together: enough to waste little, few enough to stay random
+  if (data.length)
+    for (size_t first = 0; first < order.size(); first += size_t(batch * kPool)) {
+      const auto last = order.begin() + int64_t(std::min(order.size(), first + size_t(batch * kPool)));
+      std::stable_sort(order.begin() + int64_t(first), last, [&](int64_t a, int64_t b) { return data.length(a) < data.length(b); });
+    }
+  std::vector<std::vector<int64_t>> batches;
+  for (size_t first = 0; first < order.size(); first += size_t(batch))
+    batches.emplace_back(order.begin() + int64_t(first), order.begin() + int64_t(std::min(order.size(), first + size_t(batch))));
+  if (data.length) shuffle(batches, random);
+  // A last batch of a few samples would shake batch statistics.
+  if (batches.size() > 1 && batches.back().size() < 2) batches.pop_back();
+  return batches;
+}
+
+void augment(TrainingBatch& batch, const std::string& how, Random& random) {
+  if (how == "none" || batch.inputs.empty() || batch.inputs[0].rank() != 4 || batch.inputs[0].type() != Type::f32) return;
+  const Array pictures = batch.inputs[0];
+  Array moved(Type::f32, pictures.dims());
+  const int64_t n = pictures.dim(0), c = pictures.dim(1), h = pictures.dim(2), w = pictures.dim(3), reach = h / 8;
+  const float* src = pictures.values<float>().data();
+  float* dst = moved.mutable_values<float>().data();
+  for (int64_t i = 0; i < n; ++i) {
+    const bool shifts = how == "shift" || how == "flip-shift", mirrored = how != "shift" && random.below(2) == 1;
+    const int64_t dy = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0, dx = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0;
+    for (int64_t k = 0; k < c; ++k) move_plane(src + (i * c + k) * h * w, dst + (i * c + k) * h * w, h, w, dy, dx, mirrored);
+  }
+  batch.inputs[0] = std::move(moved);
+}
+
+void BatchReader::start() {
+  if (at_ >= batches_.size()) return;
+  coming_ = std::async(std::launch::async, [this, at = at_] { return data_.batch(batches_[at]); });
+  ++at_;
+}
+
+TrainingBatch BatchReader::next() {
+  TrainingBatch batch = coming_.get();
+  start();
+  return batch;
+}
+
+}  // namespace pare

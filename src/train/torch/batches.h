@@ -1,0 +1,39 @@
+#pragma once
+// The order of training samples, and what is done to pictures on their way.
+#include <future>
+#include <vector>
+
+#include "base/random.h"
+#include "train/train.h"
+
+namespace pare {
+
+// Which samples are trained on and which are held out to choose the best state by.
+struct SampleSplit {
+  std::vector<int64_t> train, held_out;
+};
+SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t seed);
+
+// The batches of one epoch, a function of seed and epoch alone. Samples of different lengths are put beside their like.
+std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch);
+
+// "flip", "shift", "flip-shift" or "none", on the first input where it is a float NCHW picture: mirrored in half of all
+// cases, moved by up to an eighth of its height, its border repeated.
+void augment(TrainingBatch& batch, const std::string& how, Random& random);
+
+// Reads one batch ahead in a thread of its own.
+class BatchReader {
+ public:
+  BatchReader(const TrainingSource& data, std::vector<std::vector<int64_t>> batches) : data_(data), batches_(std::move(batches)) { start(); }
+  size_t count() const { return batches_.size(); }
+  TrainingBatch next();
+
+ private:
+  void start();
+  const TrainingSource& data_;
+  std::vector<std::vector<int64_t>> batches_;
+  size_t at_ = 0;
+  std::future<TrainingBatch> coming_;
+};
+
+}  // namespace pare

@@ -1,0 +1,39 @@
+#pragma once
+// A graph computed by libtorch, node by node, with gradients.
+#include <ATen/ATen.h>
+
+#include <map>
+#include <vector>
+
+#include "train/torch/mapping.h"
+
+namespace pare {
+
+class Interpreter {
+ public:
+  // Keeps a copy of the graph (its constants are shared). `real`: the type of all floats.
+  explicit Interpreter(Graph graph, at::ScalarType real = at::kFloat);
+
+  const Graph& graph() const { return graph_; }
+  at::ScalarType real() const { return real_; }
+  // A constant's elements as libtorch holds them; a parameter stands here for as long as it is set.
+  const at::Tensor& constant(ValueId id) const { return constants_.at(size_t(id)); }
+  void set(ValueId id, at::Tensor value) { constants_.at(size_t(id)) = std::move(value); }
+
+  // Inputs by position; the values `wanted` (also inputs or constants). `training`: batch normalizations use the batch's
+  // statistics and update the stored ones. Throws Error naming the node.
+  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted, bool training = false) const;
+  std::vector<at::Tensor> inputs_of(const std::vector<Array>& arrays) const;
+
+ private:
+  void compute(const Node& node, Mapping mapping, std::vector<at::Tensor>& values, bool training) const;
+  std::vector<at::Tensor> by_reference(const Node& node, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& values) const;
+
+  Graph graph_;
+  at::ScalarType real_;
+  std::vector<at::Tensor> constants_;          // by value
+  std::vector<Mapping> mappings_;              // by node
+  std::vector<std::vector<ValueId>> last_;     // by node: values that nobody reads after it
+};
+
+}  // namespace pare

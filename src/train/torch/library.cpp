@@ -1,0 +1,69 @@
+// The door of the training library: what the program finds in it.
+#include <ATen/Parallel.h>
+
+#include <cstring>
+
+#include "train/torch/arrays.h"
+#include "train/torch/trainer.h"
+
+namespace pare {
+namespace {
+
+class TorchLibrary : public TrainingLibrary {
+ public:
+  TrainingReport train(Graph& graph, const TrainingJob& job) const override {
+    at::set_num_threads(job.threads);
+    Trainer trainer(graph, job);
+    TrainingReport report = trainer.run();
+    report.changed = trainer.write(graph);
+    return report;
+  }
+
+  std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job, int64_t samples) const override {
+    at::set_num_threads(job.threads);
+    Interpreter interpreter(graph);
+    Parameters parameters(interpreter, job);
+    const Loss loss(graph, job);
+    std::vector<int64_t> chosen = split_samples(*job.data, 0, job.seed).train;
+    chosen.resize(size_t(std::min<int64_t>(samples, int64_t(chosen.size()))));
+    BatchReader reader(*job.data, epoch_batches(*job.data, chosen, std::max<int64_t>(int64_t(job.options.batch), 1), job.seed, 0));
+    std::map<std::string, std::pair<at::Tensor, at::Tensor>> sums;
+    for (size_t i = 0; i < reader.count(); ++i) {
+      if (job.stopped()) throw Error(job.name, "interrupted while gradients were computed");
+      if (job.progress) job.progress(job.name + ": gradients", double(i), double(reader.count()));
+      const TrainingBatch batch = reader.next();
+      parameters.place(interpreter);
+      const std::vector<at::Tensor> inputs = interpreter.inputs_of(batch.inputs);
+      loss.of(interpreter.run(inputs, loss.wanted()), inputs, batch.labels).loss.backward();
+      for (Parameter& p : parameters.all) {
+        if (!p.value.grad().defined()) continue;
+        auto& [sum, squares] = sums[p.name];
+        const at::Tensor gradient = p.value.grad();
+        sum = sum.defined() ? sum + gradient : gradient.clone();
+        squares = squares.defined() ? squares + gradient.square() : gradient.square();
+        p.value.mutable_grad() = at::Tensor();
+      }
+    }
+    std::map<std::string, LossGradient> result;
+    const double count = double(std::max<size_t>(reader.count(), 1));
+    for (const auto& [name, pair] : sums) result[name] = {array_of(pair.first / count), array_of(pair.second / count)};
+    return result;
+  }
+
+  std::vector<Array> forward(const Graph& graph, const std::vector<Array>& inputs) const override {
+    const at::NoGradGuard guard;
+    const Interpreter interpreter(graph);
+    std::vector<Array> results;
+    for (const at::Tensor& tensor : interpreter.run(interpreter.inputs_of(inputs), graph.outputs)) results.push_back(array_of(tensor));
+    return results;
+  }
+};
+
+}  // namespace
+}  // namespace pare
+
+// `abi`: the caller's stamp; another one means types laid out differently.
+extern "C" __attribute__((visibility("default"))) const pare::TrainingLibrary* pare_training_library(const char* abi) {
+  static const pare::TorchLibrary library;
+  return std::strcmp(abi, PARE_TRAIN_ABI) == 0 ? &library : nullptr;
+}

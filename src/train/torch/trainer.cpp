@@ -1,0 +1,189 @@
+#include "train/torch/trainer.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+namespace pare {
+
+double schedule_factor(const TrainingOptions& options, double t) {
+  if (t < options.warmup) return (t + 1e-9) / options.warmup;
+  const double rest = options.warmup < 1 ? (t - options.warmup) / (1 - options.warmup) : 1;
+  if (options.schedule == "cosine") return 0.5 * (1 + std::cos(std::numbers::pi * rest));
+  if (options.schedule == "linear") return 1 - rest;
+  if (options.schedule == "step") return rest < 0.5 ? 1 : rest < 0.75 ? 0.1 : 0.01;
+  return 1;
+}
+
+namespace {
+
+constexpr int64_t kJudgedAtOnce = 250;
+
+// FNV-1a over what makes two runs the same.
+int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  const auto take = [&](const void* bytes, size_t count) {
+    for (size_t i = 0; i < count; ++i) hash = (hash ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3u;
+  };
+  const TrainingOptions& o = job.options;
+  const std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup, o.optimizer, o.decay, o.batch,
+                                       o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed, job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints);
+  take(text.data(), text.size());
+  for (const at::Tensor& tensor : state) take(tensor.data_ptr(), size_t(tensor.nbytes()));
+  return int64_t(hash);
+}
+
+}  // namespace
+
+Trainer::Trainer(const Graph& graph, const TrainingJob& job) : job_(job), interpreter_(graph), parameters_(interpreter_, job), loss_(graph, job) {
+  if (parameters_.all.empty()) throw Error(job.name, "finds nothing to train", "the model has no float or quantized layers that freeze leaves free");
+  if (job.data == nullptr || job.data->count < 2) throw Error(job.name, "needs training data, none was given", "add --data FILE with a [training] or [calibration] part (docs/guide/data.md)");
+  split_ = split_samples(*job.data, job.options.held_out, job.seed);
+  if (split_.held_out.empty()) split_.held_out = split_.train;
+  if (split_.train.empty()) throw Error(job.name, "has no samples left to train on", "lower held-out");
+  make_optimizers();
+}
+
+void Trainer::make_optimizers() {
+  using torch::optim::OptimizerParamGroup;
+  const TrainingOptions& o = job_.options;
+  std::vector<at::Tensor> decayed, plain;
+  for (const Parameter& p : parameters_.all)
+    if (p.role != Role::step) (p.role == Role::weight ? decayed : plain).push_back(p.value);
+  const auto groups = [&](auto options) {
+    std::vector<OptimizerParamGroup> list;
+    auto without = options;
+    without.weight_decay(0);
+    if (!decayed.empty()) list.emplace_back(decayed, std::make_unique<decltype(options)>(options.weight_decay(o.decay)));
+    if (!plain.empty()) list.emplace_back(plain, std::make_unique<decltype(options)>(without));
+    return list;
+  };
+  if (o.optimizer == "sgd") {
+    const torch::optim::SGDOptions options = torch::optim::SGDOptions(o.rate).momentum(0.9).nesterov(true);
+    weights_ = std::make_unique<torch::optim::SGD>(groups(options), options);
+  } else {
+    const torch::optim::AdamWOptions options(o.rate);
+    weights_ = std::make_unique<torch::optim::AdamW>(groups(options), options);
+  }
+  if (const auto steps = parameters_.steps(); !steps.empty()) {
+    const torch::optim::AdamWOptions options = torch::optim::AdamWOptions(o.step_rate).weight_decay(0);
+    steps_ = std::make_unique<torch::optim::AdamW>(steps, options);
+  }
+}
+
+std::vector<torch::optim::Optimizer*> Trainer::optimizers() const {
+  std::vector<torch::optim::Optimizer*> list{weights_.get()};
+  if (steps_ != nullptr) list.push_back(steps_.get());
+  return list;
+}
+
+double Trainer::step(TrainingBatch batch, double rate_factor) {
+  for (torch::optim::Optimizer* optimizer : optimizers()) {
+    const double rate = (optimizer == weights_.get() ? job_.options.rate : job_.options.step_rate) * rate_factor;
+    for (auto& group : optimizer->param_groups()) group.options().set_lr(rate);
+    optimizer->zero_grad();
+  }
+  parameters_.place(interpreter_);
+  const std::vector<at::Tensor> inputs = interpreter_.inputs_of(batch.inputs);
+  const LossTerms terms = loss_.of(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train"), inputs, batch.labels);
+  const double loss = terms.loss.item<double>();
+  if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
+  terms.loss.backward();
+  for (torch::optim::Optimizer* optimizer : optimizers()) optimizer->step();
+  parameters_.keep_zeros();
+  return loss;
+}
+
+Trainer::Score Trainer::judge() {
+  const at::NoGradGuard guard;
+  parameters_.place(interpreter_);
+  std::vector<int64_t> order = split_.held_out;
+  if (job_.data->length) std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return job_.data->length(a) < job_.data->length(b); });
+  std::vector<std::vector<int64_t>> batches;
+  const int64_t batch = std::min<int64_t>(kJudgedAtOnce, std::max<int64_t>(int64_t(job_.options.batch), 1));
+  for (size_t i = 0; i < order.size(); i += size_t(batch)) batches.emplace_back(order.begin() + int64_t(i), order.begin() + int64_t(std::min(order.size(), i + size_t(batch))));
+  BatchReader reader(*job_.data, std::move(batches));
+  Score score;
+  for (size_t i = 0; i < reader.count(); ++i) {
+    const TrainingBatch read = reader.next();
+    const std::vector<at::Tensor> inputs = interpreter_.inputs_of(read.inputs);
+    const LossTerms terms = loss_.of(interpreter_.run(inputs, loss_.wanted()), inputs, read.labels);
+    score.loss += terms.loss.item<double>() * double(read.labels.size());
+    score.metric += terms.correct.item<double>();
+  }
+  return {score.metric / double(order.size()), score.loss / double(order.size())};
+}
+
+void Trainer::tell(int64_t epoch, size_t done, size_t count) {
+  if (!job_.progress) return;
+  const double all = job_.options.epochs, part = double(epoch) + double(done) / double(count), spent = seconds();
+  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1, int64_t(all), last_loss_, 100 * now_.best_metric);
+  if (part > 0.02) text += fmt::format(", {:.0f} min left", std::ceil(spent / part * (all - part) / 60));
+  job_.progress(text, part, all);
+}
+
+bool Trainer::train_epoch(int64_t epoch) {
+  const auto batch = int64_t(job_.options.batch);
+  BatchReader reader(*job_.data, epoch_batches(*job_.data, split_.train, batch, job_.seed, epoch));
+  Random random(job_.seed * 7919 + uint64_t(epoch));
+  for (size_t i = 0; i < reader.count(); ++i) {
+    if (job_.stopped()) return false;
+    TrainingBatch read = reader.next();
+    augment(read, job_.options.augment, random);
+    const double t = (double(epoch) + double(i) / double(reader.count())) / job_.options.epochs;
+    const double loss = step(std::move(read), schedule_factor(job_.options, t));
+    last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
+    tell(epoch, i + 1, reader.count());
+  }
+  return true;
+}
+
+TrainingReport Trainer::run() {
+  now_.state = parameters_.state(interpreter_);
+  now_.best = now_.state;
+  now_.fingerprint = fingerprint(job_, now_.state);
+  const bool resumed = load_checkpoint(job_.checkpoint, now_, optimizers());
+  before_ = now_.seconds;
+  if (resumed) {
+    parameters_.restore(now_.state, interpreter_);
+  } else {
+    const Score first = judge();
+    now_.first_metric = now_.best_metric = first.metric;
+    now_.best_loss = first.loss;
+  }
+  TrainingReport report;
+  if (resumed) report.notes.push_back(fmt::format("continued after epoch {}", now_.epoch));
+  for (int64_t epoch = now_.epoch; epoch < int64_t(job_.options.epochs); ++epoch) {
+    if (!train_epoch(epoch)) {
+      report.finished = false;
+      break;
+    }
+    const Score score = judge();
+    now_.state = parameters_.state(interpreter_);
+    now_.epoch = epoch + 1;
+    if (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss)) {
+      now_.best = now_.state;
+      now_.best_epoch = epoch + 1;
+      now_.best_metric = score.metric;
+      now_.best_loss = score.loss;
+    }
+    now_.seconds = seconds();
+    if (!job_.checkpoint.empty()) save_checkpoint(job_.checkpoint, now_, optimizers());
+  }
+  parameters_.restore(now_.best, interpreter_);
+  note(report);
+  return report;
+}
+
+void Trainer::note(TrainingReport& report) const {
+  const auto epochs = int64_t(job_.options.epochs);
+  report.notes.push_back(fmt::format("{:.2f} % → {:.2f} % on {} held-out training samples; trained on {}, best after epoch {} of {}", 100 * now_.first_metric, 100 * now_.best_metric,
+                                     split_.held_out.size(), split_.train.size(), now_.best_epoch, epochs));
+  if (!report.finished) report.notes.push_back(fmt::format("stopped in epoch {} of {}: the best state so far is kept, the same command continues", now_.epoch + 1, epochs));
+  if (const int64_t masked = parameters_.masked()) report.notes.push_back(fmt::format("{} zeros of earlier pruning stayed zero", masked));
+  if (const size_t steps = parameters_.steps().size()) report.notes.push_back(fmt::format("trained through {} quantizers, their steps learned", steps));
+}
+
+}  // namespace pare

@@ -1,0 +1,48 @@
+#pragma once
+// The loop: batches, steps, held-out part, best state, checkpoint.
+#include <torch/optim.h>
+
+#include <chrono>
+
+#include "train/torch/batches.h"
+#include "train/torch/checkpoint.h"
+#include "train/torch/loss.h"
+#include "train/torch/parameters.h"
+
+namespace pare {
+
+// Share of the full rate after the part `t` (0 … 1) of all steps.
+double schedule_factor(const TrainingOptions& options, double t);
+
+class Trainer {
+ public:
+  Trainer(const Graph& graph, const TrainingJob& job);
+  TrainingReport run();          // the best state stands in the interpreter afterwards
+  int write(Graph& graph) const { return parameters_.write(interpreter_, graph); }
+  // One step on a batch; returns the loss.
+  double step(TrainingBatch batch, double rate_factor);
+
+ private:
+  struct Score {
+    double metric = 0, loss = 0;
+  };
+  Score judge();
+  bool train_epoch(int64_t epoch);            // false: stopped inside
+  void tell(int64_t epoch, size_t done, size_t count);
+  void make_optimizers();
+  std::vector<torch::optim::Optimizer*> optimizers() const;
+  void note(TrainingReport& report) const;
+  double seconds() const { return before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+  const TrainingJob& job_;
+  Interpreter interpreter_;
+  Parameters parameters_;
+  Loss loss_;
+  SampleSplit split_;
+  std::unique_ptr<torch::optim::Optimizer> weights_, steps_;
+  Checkpoint now_;
+  double last_loss_ = 0, before_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace pare
