@@ -20,24 +20,44 @@ namespace {
 
 double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Threads of one team meet here between steps. They spin: a step takes microseconds, waking a thread takes longer.
-class SpinBarrier {
+// Threads of one team go through steps together. Each takes its own share of a step first, so that it finds in its cache what
+// it wrote before, then shares that nobody has begun: a thread that waits for a core is not waited for. Waiting spins: a step
+// takes microseconds, waking a thread takes longer.
+class Team {
  public:
-  void wait(int threads) {
-    const unsigned round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
-      arrived_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
-      return;
+  static constexpr int kMost = 48;  // threads: a bit each
+
+  void start(size_t step) { state_.store(packed(step), std::memory_order_release); }
+
+  // Returns when all shares of `step` are done; by every thread, for one step after the other.
+  template <class Share>
+  void run(size_t step, int thread, int threads, const Share& share) {
+    for (int k = 0; k < threads; ++k) {
+      const int part = (thread + k) % threads;
+      if (!claim(step, part)) continue;
+      share(part);
+      if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 != threads) continue;
+      finished_.store(0, std::memory_order_relaxed);
+      start(step + 1);
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-      if (spins > 2000) sched_yield();  // the other core is taken by someone else
+    for (int spins = 0; state_.load(std::memory_order_acquire) >> kMost == packed(step) >> kMost; ++spins)
+      if (spins > 2000) sched_yield();  // another core is taken by someone else
       else __builtin_ia32_pause();
   }
 
  private:
-  std::atomic<int> arrived_{0};
-  std::atomic<unsigned> round_{0};
+  static uint64_t packed(size_t step) { return uint64_t(step) << kMost; }
+
+  bool claim(size_t step, int part) {
+    const uint64_t bit = uint64_t(1) << part;
+    uint64_t state = state_.load(std::memory_order_acquire);
+    while (state >> kMost == packed(step) >> kMost && (state & bit) == 0)
+      if (state_.compare_exchange_weak(state, state | bit, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
+    return false;
+  }
+
+  alignas(64) std::atomic<uint64_t> state_{0};  // the step and which of its shares are taken
+  alignas(64) std::atomic<int> finished_{0};    // shares of the step
 };
 
 struct FreeAligned {
@@ -78,7 +98,7 @@ struct Session::State {
   std::unique_ptr<std::byte, FreeAligned> arena;
   std::vector<Dims> input_dims;
   std::vector<Array> inputs;   // keeps the caller's bytes alive while they are read
-  SpinBarrier barrier;
+  Team team;
   std::optional<Tail> tail;
   std::vector<Array> tail_results;
 
@@ -124,13 +144,11 @@ void Session::State::execute_team(size_t first, size_t last) {
     for (size_t s = first; s < last; ++s) steps[s]->run(slots.data(), 0, 1);
     return;
   }
-#pragma omp parallel num_threads(threads)
+  team.start(first);
+#pragma omp parallel num_threads(std::min(threads, Team::kMost))
   {
     const int thread = omp_get_thread_num(), count = omp_get_num_threads();
-    for (size_t s = first; s < last; ++s) {
-      steps[s]->run(slots.data(), thread, count);
-      if (s + 1 < last) barrier.wait(count);
-    }
+    for (size_t s = first; s < last; ++s) team.run(s, thread, count, [&](int part) { steps[s]->run(slots.data(), part, count); });
   }
 }
 
