@@ -70,6 +70,18 @@ inline void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix a, Mat
   }
 }
 
+// Element l of the result is element which[l] of a and b side by side. Clang, which builds the fuzz targets, shuffles by
+// constants only.
+inline Floats shuffled(Floats a, Floats b, Ints which) {
+#if defined(__clang__)
+  Floats result;
+  for (int l = 0; l < kVector; ++l) result[l] = which[l] < kVector ? a[which[l]] : b[which[l] - kVector];
+  return result;
+#else
+  return __builtin_shuffle(a, b, which);
+#endif
+}
+
 // Rows become columns: in stage s, rows i and i + s exchange the elements whose index differs in bit s.
 inline void transpose_square(Floats (&rows)[kVector]) {
   for (int stage = 1; stage < kVector; stage *= 2) {
@@ -81,8 +93,8 @@ inline void transpose_square(Floats (&rows)[kVector]) {
     for (int i = 0; i < kVector; ++i) {
       if ((i & stage) != 0) continue;
       const Floats a = rows[i], b = rows[i + stage];
-      rows[i] = __builtin_shuffle(a, b, first);
-      rows[i + stage] = __builtin_shuffle(a, b, second);
+      rows[i] = shuffled(a, b, first);
+      rows[i + stage] = shuffled(a, b, second);
     }
   }
 }
