@@ -1,9 +1,10 @@
 """Every kind of artifact loads in the standard runtimes and computes there what pare computes."""
 import numpy as np
 import onnx
-import onnxruntime
 import openvino
 import pytest
+
+from conftest import onnxruntime_session
 
 NETWORKS = ["resnet20", "resnet32", "fashion"]
 BEST_STATIC = "equalize-layers, quantize-static{calibration=mse}, correct-bias"
@@ -27,10 +28,7 @@ def sqnr(want, got):
 
 
 def in_onnxruntime(path, images):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(path)
     return session.run(None, {session.get_inputs()[0].name: images})[0]
 
 

@@ -3,10 +3,9 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
-from conftest import MODELS
+from conftest import MODELS, onnxruntime_session
 from test_artifacts import sqnr
 
 NAMES = sorted(str(path.relative_to(MODELS)) for path in MODELS.rglob("*.onnx")) if MODELS.exists() else []
@@ -39,9 +38,7 @@ def test_runtimes_agree(pare, models, tmp_path, name, recipe):
     assert weights_of(small) < 0.95 * weights_of(models / name)
     onnx.checker.check_model(onnx.load(small), full_check=True)
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(small), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(small)
     inputs = random_inputs(session)
     want = session.run(None, inputs)
     arguments = []

@@ -3,11 +3,10 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime
 import openvino
 import pytest
 
-from conftest import MODELS, ROOT
+from conftest import MODELS, ROOT, onnxruntime_session
 from test_artifacts import sqnr
 
 # name -> model, data description, white in its pictures, least SQNR in dB between two runtimes. Runtimes round sums in other
@@ -48,7 +47,7 @@ def compressed(pare, models, tmp_path_factory):
 def inputs_of(path, white=1):
     """A sentence of the test set, or smooth pictures of the model's shapes; open extents are small."""
     random, feeds = np.random.default_rng(3), {}
-    for value in onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs():
+    for value in onnxruntime_session(path).get_inputs():
         shape = [d if isinstance(d, int) else 1 if i == 0 else 24 for i, d in enumerate(value.shape)]
         if "int64" in value.type:
             line = next(open(MODELS / "text_classification/banking77_test_tokens.jsonl"))
@@ -63,7 +62,7 @@ def inputs_of(path, white=1):
 
 
 def three_results(pare, path, feeds, folder):
-    reference = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, feeds)
+    reference = onnxruntime_session(path).run(None, feeds)
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     elsewhere = compiled(feeds)
@@ -95,6 +94,6 @@ def test_assigned_bits_load_everywhere(pare, network, tmp_path):
     assert done.code == 0, done.err
     assert " in bf16: alone it leaves the output" in done.out + done.err
     assert (tmp_path / "s.onnx").stat().st_size <= 0.46 * net.path.stat().st_size  # with names and nodes
-    ours, reference, elsewhere = three_results(pare, tmp_path / "s.onnx", {onnxruntime.InferenceSession(
-        str(net.path), providers=["CPUExecutionProvider"]).get_inputs()[0].name: net.images[:64]}, tmp_path)
+    ours, reference, elsewhere = three_results(pare, tmp_path / "s.onnx", {
+        onnxruntime_session(net.path).get_inputs()[0].name: net.images[:64]}, tmp_path)
     assert sqnr(reference, ours) >= 30 and sqnr(reference, elsewhere) >= 25

@@ -1,8 +1,9 @@
 """Pruned models as files: sparse initializers in the standard runtimes, and pack files back to ONNX."""
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+
+from conftest import onnxruntime_session
 
 RECIPES = {
     "prune-weights{sparsity=0.9}": ("onnx.FLOAT", 0.15),
@@ -53,7 +54,7 @@ def test_onnxruntime_reads_sparse_initializers(pare, network, tmp_path, recipe):
     images = np.random.RandomState(1).randn(4, 3, 32, 32).astype(np.float32)
     results = []
     for path in (dense, sparse):
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime_session(path)
         results.append(session.run(None, {session.get_inputs()[0].name: images})[0])
     assert np.array_equal(*results)
     again = compress(pare, sparse, tmp_path / "again.onnx")
