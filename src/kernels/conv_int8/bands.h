@@ -1,7 +1,6 @@
 #pragma once
-// Input rows under bands of output rows, where integer convolutions find them: in the input itself, or copied with their
-// padding. Only for *_<isa>.cpp files: `Isa` must be a type of an unnamed namespace. Isa provides
-//   kElement                       bytes of scratch an input byte takes
+// Input rows under bands of output rows, where integer convolutions find them: in the input itself, or copied with
+// their padding. Only for *_<isa>.cpp files: `Isa` must be a type of an unnamed namespace. Isa provides
 //   copy(to, from, bytes, flip), fill(to, count, value): into scratch
 // `Packed` has the fields shape, direct, input_signed and input_zero of PackedConvInt8.
 
@@ -28,7 +27,7 @@ class ConvInt8Bands {
         shape_(packed.shape),
         args_(args),
         in_c_(shape_.in_c / shape_.groups),
-        pixel_bytes_(packed.direct ? shape_.in_c : in_c_ * Isa::kElement),
+        pixel_bytes_(packed.direct ? shape_.in_c : in_c_),
         padded_w_(shape_.in_w + shape_.pad_left + shape_.pad_right),
         row_bytes_(pixel_bytes_ * padded_w_) {}
 
@@ -85,11 +84,11 @@ class ConvInt8Bands {
         continue;
       }
       const std::uint8_t* from = input + row * in_row;
-      std::uint8_t* at = to + left * Isa::kElement;
+      std::uint8_t* at = to + left;
       Isa::fill(to, left, packed_.input_zero);
       if (shape_.groups == 1) {
         Isa::copy(at, from, in_row, flip);
-        at += in_row * Isa::kElement;
+        at += in_row;
       } else {
         // Values of their own: stores of bytes might change members, as far as the compiler knows.
         const int channels = in_c_, apart = shape_.in_c, width = shape_.in_w;

@@ -15,6 +15,8 @@
 
 namespace pare {
 
+constexpr int kConvInt8Step = 4;  // input bytes multiplied by one instruction
+
 struct ConvInt8Shape {
   int batch = 1;
   int in_h = 1, in_w = 1, in_c = 1;
@@ -39,6 +41,18 @@ struct ConvInt8Tiling {
   bool operator==(const ConvInt8Tiling&) const = default;
 };
 
+// Where a block's steps begin in PackedConvInt8::{narrow,wide}; the next one's beginning is their end.
+struct ConvInt8Steps {
+  std::size_t step = 0, byte = 0;
+};
+
+// Steps of all blocks, each with the input it multiplies.
+struct ConvInt8StepList {
+  std::vector<ConvInt8Steps> begins;    // [group][block], one more at the end
+  std::vector<std::ptrdiff_t> offsets;  // bytes from a pixel's first input byte
+  std::vector<Int8Line> weights;
+};
+
 // Weights laid out for one kernel and one tiling.
 struct PackedConvInt8 {
   ConvInt8Shape shape;  // a plain 1x1 convolution has its pixels folded into in_h
@@ -46,10 +60,13 @@ struct PackedConvInt8 {
   bool input_signed = false;
   int input_zero = 0;  // as the kernel sees it: s8 inputs are shifted by 128 while they are read
   int run_bytes = 0;   // bytes of one contiguous run of input under the kernel (a kernel row, or one tap)
-  int steps = 0;       // run_bytes in groups of ConvInt8Kernel::group, rounded up
+  int steps = 0;       // run_bytes in steps of kConvInt8Step, rounded up
   std::vector<std::ptrdiff_t> run_offsets;  // per run: bytes from the first, in scratch or (direct) in the input
   std::vector<Int8Line> weights;            // [group][vector][run][step] as described in conv_int8/pack.cpp
-  std::vector<Int8Line> bias;     // int32 [group][channel], bias - input_zero * sum(weights), padded to whole vectors
+  std::vector<Int8Line> bias;  // int32 [group][channel], bias - input_zero * sum(weights), padded to whole vectors
+  // Instead of `weights`, for kernels that add the products of a pair in 16 bits (ConvInt8Kernel::pairs):
+  ConvInt8StepList narrow;        // steps whose pairs fit 16 bits, as in `weights`
+  ConvInt8StepList wide;          // the others, [vector][lane][even 2] then [vector][lane][odd 2], s16
   bool direct = false;            // reads the input where it is: no padding, no shift, no row ends to guard
   std::size_t scratch_bytes = 0;  // per thread
 };
@@ -66,7 +83,7 @@ struct ConvInt8Kernel {
   const char* isa;      // "scalar", "avx2", "avx512vnni"
   bool (*supported)();  // by the CPU this runs on
   int lanes;            // output channels of one vector
-  int group;            // input bytes multiplied by one instruction: 4 (s8 weights), 2 (weights widened to s16)
+  bool pairs;           // adds the products of a pair in 16 bits
   int max_vectors;
   int (*max_pixels)(int vectors);
   void (*run)(const PackedConvInt8& packed, const ConvInt8Args& args, int thread, int threads);

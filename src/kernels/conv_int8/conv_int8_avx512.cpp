@@ -140,8 +140,6 @@ Tile tile_of(int count, int vectors, std::integer_sequence<int, V...>) {
 
 struct Avx512 {
   static constexpr int kLanes = pare::kLanes;
-  static constexpr int kGroup = 4;
-  static constexpr int kElement = 1;
   static constexpr int kMaxVectors = pare::kMaxVectors;
 
   static int max_pixels(int vectors) { return kMaxPixels[vectors]; }
@@ -151,7 +149,8 @@ struct Avx512 {
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {
     if (bytes <= 64) {  // the channels of one group
       const __mmask64 mask = bytes == 64 ? ~0ull : (1ull << bytes) - 1;
-      _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), _mm512_set1_epi8(static_cast<char>(flip))));
+      _mm512_mask_storeu_epi8(
+          to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), _mm512_set1_epi8(static_cast<char>(flip))));
       return;
     }
     if (flip == 0) {
@@ -191,7 +190,7 @@ bool supported() {
 
 extern const ConvInt8Kernel conv_int8_avx512vnni;
 const ConvInt8Kernel conv_int8_avx512vnni = {
-    "conv_int8_avx512vnni",     "avx512vnni", supported, kLanes, 4, kMaxVectors, Avx512::max_pixels,
+    "conv_int8_avx512vnni",     "avx512vnni", supported, kLanes, false, kMaxVectors, Avx512::max_pixels,
     ConvInt8Driver<Avx512>::run};
 
 }  // namespace pare

@@ -8,8 +8,6 @@ namespace {
 
 struct Base {
   static constexpr int kLanes = 16;
-  static constexpr int kGroup = 4;
-  static constexpr int kElement = 1;
   static constexpr int kMaxVectors = 1;
   static constexpr int kPixels = 4;
 
@@ -23,11 +21,11 @@ struct Base {
     for (auto& pixel : sums) std::memcpy(pixel, job.bias, sizeof(pixel));
     const std::int8_t* weights = reinterpret_cast<const std::int8_t*>(job.weights);
     for (int run = 0; run < job.runs; ++run) {
-      for (int step = 0; step < job.steps; ++step, weights += kLanes * kGroup) {
+      for (int step = 0; step < job.steps; ++step, weights += kLanes * kConvInt8Step) {
         for (int pixel = 0; pixel < Pixels; ++pixel) {
-          const std::uint8_t* x = job.pixels[pixel] + job.run_offsets[run] + step * kGroup;
+          const std::uint8_t* x = job.pixels[pixel] + job.run_offsets[run] + step * kConvInt8Step;
           for (int lane = 0; lane < kLanes; ++lane) {
-            const std::int8_t* w = weights + lane * kGroup;
+            const std::int8_t* w = weights + lane * kConvInt8Step;
             sums[pixel][lane] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
           }
         }
@@ -66,7 +64,7 @@ bool always() {
 
 extern const ConvInt8Kernel conv_int8_base;
 const ConvInt8Kernel conv_int8_base = {
-    "conv_int8_base", "scalar",          always,           Base::kLanes,
-    Base::kGroup,     Base::kMaxVectors, Base::max_pixels, ConvInt8Driver<Base>::run};
+    "conv_int8_base",         "scalar", always, Base::kLanes, false, Base::kMaxVectors, Base::max_pixels,
+    ConvInt8Driver<Base>::run};
 
 }  // namespace pare

@@ -1,10 +1,10 @@
 #pragma once
 // The loops around a tile, the same for every instruction set. Only for the conv_int8_*.cpp files: `Isa` must be a type
 // of an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
-//   kLanes, kGroup     as in ConvInt8Kernel
+//   kLanes             as in ConvInt8Kernel
 //   kMaxVectors, max_pixels(vectors), max_quads(vectors)
 //   max_row_quads(vectors)  quads of a row tile, 0 if there are none
-//   kElement, copy, fill: see conv_int8/bands.h
+//   copy, fill: see conv_int8/bands.h
 //   Tiles: a type whose run() computes and writes a tile
 
 #include <algorithm>
@@ -20,6 +20,13 @@ namespace pare {
 
 constexpr int kMaxTilePixels = 32;
 
+// Part of a ConvInt8StepList.
+struct ConvStepsJob {
+  const std::ptrdiff_t* offsets;  // bytes from a pixel's first input byte
+  int steps;
+  const std::uint8_t* weights;
+};
+
 // sums[pixel][vector][lane] = bias + sum over runs, steps and group of input x weight.
 struct ConvTileJob {
   const std::uint8_t* pixels[kMaxTilePixels];  // first input byte of each pixel, or of each quad of pixels
@@ -28,6 +35,7 @@ struct ConvTileJob {
   int runs;
   int steps;
   const std::uint8_t* weights;
+  ConvStepsJob narrow, wide;  // instead of runs and weights, for kernels of pairs
   const std::int32_t* bias;
   std::int32_t* sums;  // room for a tile
 };
@@ -98,7 +106,12 @@ class ConvInt8Driver {
     job.runs = static_cast<int>(packed_.run_offsets.size());
     job.steps = packed_.steps;
     const std::size_t vector = std::size_t(group) * blocks_.vectors + first;
-    job.weights = packed_.weights.front().bytes + blocks_.vector_bytes * vector;
+    if (packed_.weights.empty()) {
+      job.narrow = steps_of(packed_.narrow, group, block);
+      job.wide = steps_of(packed_.wide, group, block);
+    } else {
+      job.weights = packed_.weights.front().bytes + blocks_.vector_bytes * vector;
+    }
     job.bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + vector * Isa::kLanes;
     job.sums = sums;
     const int pitch = args_.epilogue.pitch > 0 ? args_.epilogue.pitch : shape_.out_c;
@@ -106,12 +119,18 @@ class ConvInt8Driver {
     run_tiles(band, job, out);
   }
 
+  ConvStepsJob steps_of(const ConvInt8StepList& list, int group, int block) const {
+    const ConvInt8Steps* begin = &list.begins[std::size_t(group) * blocks_.count + block];
+    return {list.offsets.data() + begin->step, static_cast<int>(begin[1].step - begin->step),
+            list.weights.front().bytes + begin->byte};
+  }
+
   // Pixels of a band in tiles: rows or quads of neighbours where the shape allows, single pixels else.
   void run_tiles(const ConvInt8Band& band, ConvTileJob& job, ConvTileOutput& out) {
     const int out_w = shape_.out_w();
     const bool quads = out_w == 1 || out_w % 4 == 0;
     const bool taps_overlap =
-        shape_.kernel_w == 3 && shape_.stride_w == 1 && packed_.run_bytes == 3 * in_c_ && in_c_ % Isa::kGroup == 0;
+        shape_.kernel_w == 3 && shape_.stride_w == 1 && packed_.run_bytes == 3 * in_c_ && in_c_ % kConvInt8Step == 0;
     job.quad_step = out_w == 1 ? band.row_step : band.col_step;
     int done = 0;
     if (const int most = Isa::max_row_quads(out.vectors); most > 0 && out_w % 4 == 0 && taps_overlap) {

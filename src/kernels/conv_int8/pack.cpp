@@ -1,9 +1,10 @@
 // Weights in the order a tile reads them. Under one output pixel the kernel covers runs of contiguous input bytes:
 // a whole kernel row (kernel_w * in_c bytes) where taps touch, else one tap (in_c / groups bytes). A run is cut into
-// steps of `group` bytes, the last one filled up with zero weights. Layout, each step being lanes x 4 bytes:
-//   [conv group][block][run][step][vector of the block][lane][group]   s8 (group 4) or s16 (group 2)
+// steps of 4 bytes, the last one filled up with zero weights. Layout, each step being lanes x 4 bytes:
+//   [conv group][block][run][step][vector of the block][lane][4]   s8
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "kernels/conv_int8/blocks.h"
@@ -24,15 +25,15 @@ WeightPlace place(const ConvInt8Shape& shape, bool whole_rows, int channel, int 
   return {row * shape.kernel_w + col, channel};
 }
 
-void cut_runs(PackedConvInt8& packed, const ConvInt8Kernel& kernel, bool whole_rows) {
+void cut_runs(PackedConvInt8& packed, bool whole_rows) {
   const ConvInt8Shape& shape = packed.shape;
   const int in_c = shape.in_c / shape.groups;
   packed.run_bytes = whole_rows ? shape.kernel_w * in_c : in_c;
-  packed.steps = (packed.run_bytes + kernel.group - 1) / kernel.group;
+  packed.steps = (packed.run_bytes + kConvInt8Step - 1) / kConvInt8Step;
   const bool padded = shape.pad_top || shape.pad_left || shape.pad_bottom || shape.pad_right;
   const bool together = shape.groups == 1 || !whole_rows;  // in the input no other group's channels lie in between
-  packed.direct = kernel.group == 4 && !padded && !packed.input_signed && packed.run_bytes % kernel.group == 0 && together;
-  const std::ptrdiff_t col_bytes = packed.direct ? shape.in_c : in_c * (4 / kernel.group);
+  packed.direct = !padded && !packed.input_signed && packed.run_bytes % kConvInt8Step == 0 && together;
+  const std::ptrdiff_t col_bytes = packed.direct ? shape.in_c : in_c;
   const std::ptrdiff_t row_bytes = col_bytes * (shape.in_w + shape.pad_left + shape.pad_right);
   for (int row = 0; row < shape.kernel_h; ++row) {
     for (int col = 0; col < (whole_rows ? 1 : shape.kernel_w); ++col) {
@@ -72,14 +73,9 @@ void pack_weights(PackedConvInt8& packed, const ConvInt8Kernel& kernel, const Co
         for (int col = 0; col < shape.kernel_w; ++col) {
           const std::int8_t weight = *from++;
           const WeightPlace at = place(shape, whole_rows, ic, row, col);
-          const std::size_t step = std::size_t(at.run) * packed.steps + at.byte / kernel.group;
+          const std::size_t step = std::size_t(at.run) * packed.steps + at.byte / kConvInt8Step;
           std::uint8_t* to = base + (step * width * kernel.lanes + lane) * 4;
-          const int byte = at.byte % kernel.group;
-          const std::int16_t wide = weight;
-          if (kernel.group == 4)
-            to[byte] = static_cast<std::uint8_t>(weight);
-          else
-            std::memcpy(to + 2 * byte, &wide, 2);
+          to[at.byte % kConvInt8Step] = static_cast<std::uint8_t>(weight);
           sum += weight;
         }
       }
@@ -87,6 +83,60 @@ void pack_weights(PackedConvInt8& packed, const ConvInt8Kernel& kernel, const Co
     bias[(group * blocks.vectors + vector) * kernel.lanes + lane] =
         static_cast<std::int32_t>((source.bias ? source.bias[oc] : 0) - packed.input_zero * sum);
   }
+}
+
+// Whether the products of all pairs of a step fit 16 bits: inputs are at most 255, and 255 x 128 < 2^15.
+bool pairs_fit(const std::int8_t* weights, std::size_t count) {
+  constexpr int kMost = 128;
+  for (std::size_t i = 0; i < count; i += 2) {
+    if (std::abs(weights[i] + weights[i + 1]) > kMost) return false;  // a pair of two signs always fits
+  }
+  return true;
+}
+
+void append_narrow(std::vector<std::int8_t>& to, const std::int8_t* weights, std::size_t count) {
+  to.insert(to.end(), weights, weights + count);
+}
+
+// Inputs 0 and 2 of every four, then 1 and 3: a kernel gets at these by a mask and by a shift.
+void append_wide(std::vector<std::int8_t>& to, const std::int8_t* weights, std::size_t count) {
+  for (int odd = 0; odd < 2; ++odd) {
+    for (std::size_t i = odd; i < count; i += 2) {
+      to.push_back(weights[i]);
+      to.push_back(weights[i] < 0 ? -1 : 0);  // the high byte of an s16
+    }
+  }
+}
+
+void close_list(ConvInt8StepList& list, const std::vector<std::int8_t>& bytes) {
+  list.begins.push_back({list.offsets.size(), bytes.size()});
+  list.weights.assign(bytes.size() / sizeof(Int8Line) + 1, Int8Line{});
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::int8_t*>(list.weights.front().bytes));
+}
+
+// For kernels that add the products of a pair in 16 bits, where sums could saturate (vpmaddubsw): the steps in two
+// lists.
+void split_steps(PackedConvInt8& packed, int lanes) {
+  const ConvInt8Blocks blocks = conv_int8_blocks(packed, lanes);
+  std::vector<std::int8_t> narrow, wide;
+  for (int i = 0; i < packed.shape.groups * blocks.count; ++i) {
+    packed.narrow.begins.push_back({packed.narrow.offsets.size(), narrow.size()});
+    packed.wide.begins.push_back({packed.wide.offsets.size(), wide.size()});
+    const int block = i % blocks.count, first = blocks.begin(block);
+    const std::size_t count = std::size_t(blocks.begin(block + 1) - first) * lanes * kConvInt8Step;
+    const auto* weights = reinterpret_cast<const std::int8_t*>(packed.weights.front().bytes) +
+                          blocks.vector_bytes * (std::size_t(i / blocks.count) * blocks.vectors + first);
+    for (const std::ptrdiff_t run : packed.run_offsets) {
+      for (int step = 0; step < packed.steps; ++step, weights += count) {
+        const bool fits = pairs_fit(weights, count);
+        (fits ? packed.narrow : packed.wide).offsets.push_back(run + step * kConvInt8Step);
+        (fits ? append_narrow : append_wide)(fits ? narrow : wide, weights, count);
+      }
+    }
+  }
+  close_list(packed.narrow, narrow);
+  close_list(packed.wide, wide);
+  packed.weights.clear();
 }
 
 }  // namespace
@@ -102,11 +152,12 @@ PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape&
   packed.tiling.band_rows = std::clamp(tiling.band_rows, 1, shape.out_h());
   packed.input_signed = weights.input_signed;
   packed.input_zero = weights.input_zero + (weights.input_signed ? 128 : 0);
-  // Rows of taps are contiguous if the taps touch: in the input, and with several groups in the copy of one group's channels.
+  // Rows of taps are contiguous if the taps touch: in the input, and with several groups in the copy of one group's
+  // channels.
   const bool whole_rows = shape.dilation_w == 1 && (shape.kernel_w > 1 || shape.groups == 1);
-  cut_runs(packed, kernel, whole_rows);
+  cut_runs(packed, whole_rows);
   pack_weights(packed, kernel, weights, whole_rows);
-
+  if (kernel.pairs) split_steps(packed, kernel.lanes);
   return packed;
 }
 

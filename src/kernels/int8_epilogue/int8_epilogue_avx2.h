@@ -44,18 +44,14 @@ struct Int8Epilogue256 {
     }
     __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
     v = after(e.first, v);
-    if (e.has_mid) {
-      v = limited(v, static_cast<float>(e.mid_lo - e.mid_zero), static_cast<float>(e.mid_hi - e.mid_zero));
-      v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtps_epi32(v)), _mm256_set1_ps(e.mid_scale));
-    }
+    if (e.has_mid) v = after_mid(v);
     if (e.residual) v = _mm256_add_ps(v, residual_term(index));
     v = after(e.last, v);
     if (e.type == Int8Output::f32) {
       _mm256_storeu_ps(static_cast<float*>(output) + index, limited(v, e.float_lo, e.float_hi));
       return;
     }
-    v = limited(v, static_cast<float>(e.out_lo - e.out_zero), static_cast<float>(e.out_hi - e.out_zero));
-    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(e.out_zero));
+    const __m256i q = _mm256_add_epi32(rounded(v), _mm256_set1_epi32(e.out_zero));
     // The low bytes: values are within the type, so u8 and s8 are the same.
     const __m256i low = _mm256_shuffle_epi8(q, _mm256_set1_epi32(0x0c080400));
     const std::uint32_t halves[] = {static_cast<std::uint32_t>(_mm256_extract_epi32(low, 0)),
@@ -65,13 +61,15 @@ struct Int8Epilogue256 {
     for (int c = 0; c < 8 && e.table; ++c) to[c] = e.table[to[c]];
   }
 
- private:
-  static __m256 after(const Int8Activation& a, __m256 v) {
-    return a.kind == Int8Activation::none ? v : _mm256_mul_ps(activated<Float8>(a, v), _mm256_set1_ps(a.scale));
+  __m256 after_mid(__m256 v) const {
+    v = limited(v, static_cast<float>(e.mid_lo - e.mid_zero), static_cast<float>(e.mid_hi - e.mid_zero));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtps_epi32(v)), _mm256_set1_ps(e.mid_scale));
   }
 
-  static __m256 limited(__m256 v, float lo, float hi) {
-    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
+  // The output without its zero point.
+  __m256i rounded(__m256 v) const {
+    return _mm256_cvtps_epi32(
+        limited(v, static_cast<float>(e.out_lo - e.out_zero), static_cast<float>(e.out_hi - e.out_zero)));
   }
 
   __m256 residual_term(std::size_t index) const {
@@ -80,6 +78,15 @@ struct Int8Epilogue256 {
     const __m256i r = e.residual_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
     return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(r, _mm256_set1_epi32(e.residual_zero))),
                          _mm256_set1_ps(e.residual_scale));
+  }
+
+ private:
+  static __m256 after(const Int8Activation& a, __m256 v) {
+    return a.kind == Int8Activation::none ? v : _mm256_mul_ps(activated<Float8>(a, v), _mm256_set1_ps(a.scale));
+  }
+
+  static __m256 limited(__m256 v, float lo, float hi) {
+    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
   }
 };
 
