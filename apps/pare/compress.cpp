@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <span>
 
 #include "command.h"
 #include "formats/format.h"
@@ -103,8 +104,11 @@ SampleSource calibration_source(const Graph& graph, const DataSet* data) {
   std::iota(order.begin(), order.end(), int64_t(0));
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return data->calibration->length(a) < data->calibration->length(b); });
-  return {data->calibration->size(), [original, data, order](int64_t i) {
-            return model_inputs(*original, *data, data->calibration->get(order[size_t(i)]));
+  // Models exported for a fixed batch see as many samples at a time.
+  const int64_t batch = std::max<int64_t>(declared_batch(graph), 1);
+  return {(int64_t(order.size()) + batch - 1) / batch, [original, data, order, batch](int64_t i) {
+            const auto all = std::span(order).subspan(size_t(i * batch));
+            return gather_samples(*original, *data, *data->calibration, all.first(std::min(all.size(), size_t(batch))), batch);
           }};
 }
 
