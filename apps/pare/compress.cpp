@@ -15,6 +15,7 @@
 #include "measure/measure.h"
 #include "output.h"
 #include "report/figures.h"
+#include "shapes.h"
 
 namespace pare {
 namespace {
@@ -46,11 +47,13 @@ std::string records_text(const PipelineResult& result) {
 struct Arguments {
   Compression compression;
   std::string data;
+  std::vector<std::string> shapes;
 };
 
 int run(const Arguments& arguments, const Shared& shared) {
   Compression compression = arguments.compression;
   compression.seed = shared.seed;
+  compression.shapes = parse_shapes(arguments.shapes);
   compression.progress = terminal_progress(shared);
   check_output(compression.model, compression.output);
   if (compression.mapped && std::string(format_to_write(compression.output).extension) != ".pare")
@@ -85,6 +88,12 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   app.add_option("--data", arguments->data,
                  "data description (TOML); its calibration split is used where a pass needs data")
       ->type_name("FILE");
+  app.add_option(
+         "--shape", arguments->shapes,
+         "extents to prune channels and layers at where the model leaves them open and there is no --data: NAME=1x3x48x320, or "
+         "1x3x48x320 for the first input")
+      ->type_name("SHAPE")
+      ->allow_extra_args(false);
   app.add_option("-o,--output", arguments->compression.output, "the artifact to write; the ending decides the format")
       ->required()
       ->type_name("FILE");
@@ -128,6 +137,19 @@ TrainingSource training_source(const Graph& graph, const DataSet* data) {
   return source;
 }
 
+// By name of the input.
+static std::map<std::string, Dims> input_shapes(const Graph& graph, const std::map<std::string, Dims>& given) {
+  std::map<std::string, Dims> shapes;
+  for (const auto& [name, dims] : given) {
+    const std::string wanted = name.empty() && !graph.inputs.empty() ? graph.at(graph.inputs[0]).name : name;
+    const ValueId id = graph.find(wanted);
+    if (std::find(graph.inputs.begin(), graph.inputs.end(), id) == graph.inputs.end())
+      throw UsageError("--shape", "the model has no input '" + wanted + "'", "`pare inspect` shows the inputs");
+    shapes[wanted] = dims;
+  }
+  return shapes;
+}
+
 void check_output(const std::string& model, const std::string& output) {
   std::error_code ignored;
   if (std::filesystem::equivalent(model, output, ignored))
@@ -153,6 +175,7 @@ PipelineResult compress_model(const Compression& compression) {
   inputs.training = training_source(graph, compression.data);
   inputs.checkpoint = compression.output + ".training";
   inputs.load = [](const std::string& path) { return read_model(path); };
+  inputs.shapes = input_shapes(graph, compression.shapes);
   PipelineResult result = run_recipe(graph, compression.recipe, inputs);
   std::string& recipe = graph.metadata["pare.recipe"];
   if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;

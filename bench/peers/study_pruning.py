@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Studies how far every model can be pruned, and writes the pruning part of docs/guide/study.md.
 
-`pare study` prunes to each sparsity, alone and with int8, into .pare files; latency is against the same model without
-pruning, in one run. The rest of the page stays as it is.
+`pare study` prunes to each sparsity, alone and with int8, into .pare files. Then all files of a model are timed in turns, each
+in a process of its own; latency is a multiple of the same precision without pruning, taken within a round. The rest of
+the page stays as it is.
 """
 import argparse
 import json
 import pathlib
 import subprocess
 
+import numpy as np
+
 import artifacts
+import interleave
 import run
 import study
 import tables
@@ -17,6 +21,7 @@ from study_tables import change_text, quality_text
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
 DENSE_INT8 = "quantize-static"
+REPORT_SECONDS = 1  # for the latencies in the report of `pare study`, all rows together
 BEGIN, END = "<!-- pruning: written by ./dev study --pruning -->", "<!-- end of pruning -->"
 
 
@@ -24,14 +29,18 @@ def parse_arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--models", type=run.words(study.DATA), default=[m for m in study.DATA if m != "carn4"], metavar="NAMES",
                    help="comma-separated: " + ", ".join(study.DATA))
-    p.add_argument("--prune", default="prune-weights{sparsity=%s}", help="the pass, %%s stands for the sparsity")
-    p.add_argument("--seconds", type=float, default=4, help="for latency, all rows of a model together")
+    p.add_argument("--prune", default="prune-weights{sparsity=%s,score=obs}", help="the pass, %%s stands for the sparsity")
+    p.add_argument("--rounds", type=int, default=8, help="of all files of a model in turns, for latency")
+    p.add_argument("--latency-only", action="store_true", help="times the files of an earlier run again")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--pare", type=pathlib.Path, default=artifacts.ROOT / "build/release/pare")
+    p.add_argument("--serve", type=pathlib.Path, help="bench_serve; default: beside pare, or bench/ below it")
     p.add_argument("--models-dir", type=pathlib.Path, default=artifacts.ROOT.parent / "shared/models")
     p.add_argument("--out", type=pathlib.Path, default=artifacts.ROOT / "build/study-pruning", help="reports, artifacts, figures")
     p.add_argument("--page", type=pathlib.Path, default=artifacts.ROOT / "docs/guide/study.md")
-    return p.parse_args()
+    a = p.parse_args()
+    a.serve = a.serve or run.find_serve(a.pare)
+    return a
 
 
 def recipes(a):
@@ -62,7 +71,7 @@ def study_model(a, model):
     listed.write_text("".join(recipe + "\n" for _, _, recipe in plan))
     (folder / "rows.json").unlink(missing_ok=True)
     command = [a.pare, "study", model.source, "--data", artifacts.ROOT / study.DATA[model.name], "--recipes", listed,
-               "--format", "pack", "--out", folder, "--seconds", a.seconds, "--threads", a.threads]
+               "--format", "pack", "--out", folder, "--seconds", REPORT_SECONDS, "--threads", a.threads]
     error = artifacts.run_quietly([str(word) for word in command])
     if error:
         return {"error": error}
@@ -75,12 +84,25 @@ def study_model(a, model):
     return found
 
 
-def latency_text(row, dense):
-    """Latency as a multiple of the same precision without pruning; the interval where it is the file's own ratio."""
-    mine, theirs = row.get("latency"), dense.get("latency")
-    if not mine or not theirs:
-        return "–"
-    return f"{mine['ratio'] / theirs['ratio']:.2f}"
+def time_rows(a, model, found):
+    """Adds to every row what it takes, and that as a multiple of the row without pruning in the same precision."""
+    rows = {str(i): row for i, row in enumerate(found.get("rows", [])) if row["error"] is None}
+    inputs = ["--input", *map(str, model.files("input"))]
+    commands = {i: [str(a.serve), row["model"], "--threads", str(a.threads), *inputs] for i, row in rows.items()}
+    cell = interleave.time_cell(commands, a.threads, a.rounds, model.burst, subject="0")
+    for error in cell["errors"].values():
+        print(f"  {error}")
+    rounds = {i: np.array(engine["rounds_ms"]) for i, engine in cell["engines"].items()}
+    for i, times in rounds.items():
+        dense = next((d for d in rounds if rows[d]["sparsity"] == 0 and rows[d]["int8"] == rows[i]["int8"]), i)
+        rows[i] |= {"ms": float(np.median(times)), "of_dense": float(np.median(times / rounds[dense]))}
+    found["foreign_cores"] = cell["foreign_cores"]
+    if cell["foreign_cores"] > run.BUSY:
+        print(f"  warning: other processes used {cell['foreign_cores']:.2f} cores meanwhile")
+
+
+def latency_text(row):
+    return f"{row['of_dense']:.2f}" if "of_dense" in row else "–"
 
 
 def model_table(name, found):
@@ -98,11 +120,10 @@ def model_table(name, found):
                 body.append([title, "failed: " + row["error"].replace("|", "/").replace("\n", " "), *[""] * 6])
                 continue
             onnx = row.get("onnx_bytes")
-            latency = row.get("latency") or {}
             body.append([title, quality_text(row.get("metric")), change_text(row), f"{onnx / 1e6:.2f}" if onnx else "–",
                          "–" if row is base else f"{row['size_bytes'] / 1e6:.2f}",
                          "–" if row is base else f"{100 * row['size_bytes'] / base['size_bytes']:.1f} %",
-                         tables.milliseconds(latency.get("median_ms")), latency_text(row, own[0])])
+                         tables.milliseconds(row.get("ms")), latency_text(row)])
     head = [f"`{found['file']}`", f"{metric} [95 %]", "change [95 %]", "MB .onnx", "MB .pare", "of float32", "ms",
             "of dense"]
     return tables.table(head, body)
@@ -136,15 +157,21 @@ def main():
     result = {"machine": run.describe_machine(), "date": study.datetime.date.today().isoformat(), "prune": a.prune,
               "threads": a.threads, "models": {}}
     a.out.mkdir(parents=True, exist_ok=True)
+    kept = a.out / "pruning.json"
+    if a.latency_only:
+        result |= {key: value for key, value in json.loads(kept.read_text()).items() if key in ("prune", "models")}
     for name in a.models:
         model = artifacts.prepare_model(name, a.models_dir, artifacts.ROOT / "build/peers")
         if not model:
             continue
         print(f"pruning {name}", flush=True)
-        result["models"][name] = {"file": model.source.name, **study_model(a, model)}
-        (a.out / "pruning.json").write_text(json.dumps(result, indent=1) + "\n")
+        if not a.latency_only:
+            result["models"][name] = {"file": model.source.name, **study_model(a, model)}
+        if name in result["models"]:
+            time_rows(a, model, result["models"][name])
+        kept.write_text(json.dumps(result, indent=1) + "\n")
     a.page.write_text(replace_section(a.page.read_text(), section(result)))
-    print(f"{a.page}\n{a.out / 'pruning.json'}")
+    print(f"{a.page}\n{kept}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,60 @@
 #include <algorithm>
 
 namespace pare {
+namespace {
+
+// MatMul has no bias of its own: exporters add it behind.
+void take_bias(const Planner& planner, Linear& linear) {
+  const int next = planner.only_consumer(linear.result);
+  if (next < 0 || !planner.graph.nodes[size_t(next)].is("Add")) return;
+  const Node& add = planner.graph.nodes[size_t(next)];
+  const Tensor* bias = planner.graph.constant(add.inputs[add.inputs[0] == linear.result ? 1 : 0]);
+  if (bias == nullptr || bias->count() != linear.columns || bias->dims.empty() || bias->dims.back() != linear.columns) return;
+  linear.bias = bias->decode().cast(Type::f32);
+  linear.add = next;
+  linear.result = add.outputs[0];
+}
+
+}  // namespace
+
+std::optional<Linear> linear_of(Planner& planner, const Node& node) {
+  if (!(node.is("Gemm") || node.is("MatMul")) || planner.graph.constant(node.input(1)) == nullptr || planner.graph.constant(node.input(0)) != nullptr) return std::nullopt;
+  const Array w = planner.constant(node.inputs[1]).cast(Type::f32);
+  const Dims x = planner.dims(node.inputs[0]);
+  if (w.rank() != 2 || x.size() < 2) return std::nullopt;
+  Linear linear;
+  bool transposed = false;
+  if (node.is("Gemm")) {
+    if (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1) return std::nullopt;
+    transposed = node.integer("transB", 0) != 0;
+    if (node.input(2) != kNone) {
+      const Tensor* c = planner.graph.constant(node.inputs[2]);
+      if (c == nullptr || (c->count() != w.dim(transposed ? 0 : 1))) return std::nullopt;
+      linear.bias = c->decode().cast(Type::f32);
+    }
+  }
+  linear.inner = w.dim(transposed ? 1 : 0);
+  linear.columns = w.dim(transposed ? 0 : 1);
+  linear.rows = count_of(x) / std::max<int64_t>(x.back(), 1);
+  if (x.back() != linear.inner) return std::nullopt;
+  linear.weight = w;
+  linear.transposed = transposed;
+  linear.result = node.outputs[0];
+  if (linear.bias.empty()) take_bias(planner, linear);
+  if (linear.bias.empty()) linear.bias = Array(Type::f32, {linear.columns});
+  linear.bias = linear.bias.reshaped({linear.columns});
+  return linear;
+}
+
+Array Linear::turned() const {
+  if (transposed) return weight;
+  Array result(Type::f32, {columns, inner});
+  auto to = result.mutable_values<float>();
+  const auto from = weight.values<float>();
+  for (int64_t i = 0; i < inner; ++i)
+    for (int64_t j = 0; j < columns; ++j) to[size_t(j * inner + i)] = from[size_t(i * columns + j)];
+  return result;
+}
 
 void FloatLinearStep::run(std::byte* const* slots, int thread, int threads) {
   FloatLinear mine = job;

@@ -1,11 +1,23 @@
 #pragma once
-// Linear layers and 1x1 convolutions by our own float kernels.
+// Linear layers, and 1x1 convolutions by our own float kernels.
 #include <optional>
 
 #include "engine/plan.h"
 #include "kernels/float_linear/float_linear.h"
 
 namespace pare {
+
+// A Gemm or MatMul with a constant matrix and the bias behind it:
+// y[rows, columns] = x[rows, inner] · w + b. w is [inner, columns], or `transposed`.
+struct Linear {
+  ValueId result = kNone;  // behind the Add of a bias
+  int add = -1;
+  int64_t rows = 1, inner = 1, columns = 1;
+  Array weight, bias;
+  bool transposed = false;
+  Array turned() const;  // the weight as [columns, inner]
+};
+std::optional<Linear> linear_of(Planner& planner, const Node& node);
 
 class FloatLinearStep : public Step {
  public:

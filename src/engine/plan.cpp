@@ -13,8 +13,12 @@ int64_t channel_block() {
   return block;
 }
 
+// An odd number of cache lines, as between the channels of maps.
+int64_t lanes_pitch(int64_t places) { return ((places + kSparseLanes - 1) / kSparseLanes | 1) * kSparseLanes; }
+
 size_t Storage::bytes() const {
-  if (layout == Layout::lanes && dims.size() == 4) return size_t(dims[0] * dims[1] * SparseLanes{dims[2], dims[3]}.channel()) * sizeof(float);
+  if (layout == Layout::lanes && dims.size() == 4) return size_t(dims[0] * bands * dims[1] * SparseLanes{dims[2], dims[3], ring, bands}.channel()) * sizeof(float);
+  if (layout == Layout::lanes && !dims.empty()) return size_t(dims.back() * lanes_pitch(count_of(dims) / std::max<int64_t>(dims.back(), 1))) * sizeof(float);
   int64_t count = 1;
   for (size_t i = 0; i < dims.size(); ++i)
     count *= layout == Layout::blocked && i == 1 ? (dims[i] + channel_block() - 1) / channel_block() * channel_block() : dims[i];
@@ -39,8 +43,8 @@ std::span<const Lowering> lowerings() {
   return all;
 }
 
-Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count, Layout layout)
-    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout == Layout::lanes ? Layout::blocked : layout), lanes(layout == Layout::lanes), cache(session_options.use_cache) {
+Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count, Layout layout, int band_count)
+    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout == Layout::lanes ? Layout::blocked : layout), lanes(layout == Layout::lanes), bands(band_count), cache(session_options.use_cache) {
   producer = graph.producers();
   consumers = graph.consumers();
   done.assign(graph.nodes.size(), 0);
@@ -84,7 +88,7 @@ std::optional<SlotId> Planner::existing(ValueId id) const {
 }
 
 SlotId Planner::slot(ValueId id, Layout layout, Type type) {
-  if (dims(id).size() != 4) layout = Layout::plain;
+  if (dims(id).size() != 4 && layout != Layout::lanes) layout = Layout::plain;
   if (auto it = forms_.find({id, layout, type}); it != forms_.end()) return it->second;
   if (graph.constant(id) != nullptr && !existing(id)) throw std::logic_error("constant '" + graph.at(id).name + "' has no slot");
   if (!existing(id)) {
@@ -98,7 +102,7 @@ SlotId Planner::slot(ValueId id, Layout layout, Type type) {
   // Lanes are made from floats and left as floats.
   const bool lanes_change = (layout == Layout::lanes) != (this->storage(source).layout == Layout::lanes);
   if (lanes_change && (this->storage(source).type != Type::f32 || type != Type::f32)) source = slot(id, Layout::plain, Type::f32);
-  Storage storage{type, dims(id), layout};
+  const Storage storage = layout == Layout::lanes ? lanes_storage(*this, id) : Storage{type, dims(id), layout};
   const SlotId target = scratch(storage);
   forms_[{id, layout, type}] = target;
   auto step = make_conversion(this->storage(source), storage, source, target);
@@ -114,7 +118,7 @@ SlotId Planner::scratch(Storage storage) {
 }
 
 SlotId Planner::define(ValueId id, Storage storage) {
-  if (storage.dims.size() != 4) storage.layout = Layout::plain;
+  if (storage.dims.size() != 4 && storage.layout != Layout::lanes) storage.layout = Layout::plain;
   const auto key = std::tuple(id, storage.layout, storage.type);
   const SlotId slot = scratch(std::move(storage));
   forms_[key] = slot;

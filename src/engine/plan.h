@@ -15,21 +15,26 @@
 
 namespace pare {
 
-// How the elements of a value lie in memory. Only 4-D values (batch, channels, height, width) have more than one form.
+// How the elements of a value lie in memory. Other than 4-D values (batch, channels, height, width) are plain or in lanes.
 enum class Layout {
   plain,          // row major, as in ONNX
   channels_last,  // NHWC: integer layers
   blocked,        // channels in blocks of a vector's width, as oneDNN's float layers want them
-  lanes,          // sub-tiles of maps in lanes, f32 only: sparse layers (kernels/sparse_float)
+  // f32 only, of sparse layers (kernels/sparse_float): sub-tiles of maps in lanes. Values that are no maps lie transposed,
+  // [last dimension][the others].
+  lanes,
 };
 
 struct Storage {
   Type type = Type::none;
   Dims dims;
   Layout layout = Layout::plain;
+  int64_t ring = 0, bands = 1;  // of maps in lanes (SparseLanes)
   size_t bytes() const;  // with channels rounded up to whole blocks
   bool operator==(const Storage&) const = default;
 };
+// Floats from one row to the next of a value of so many places that is no map, in lanes.
+int64_t lanes_pitch(int64_t places);
 int64_t channel_block();  // floats in a vector here: 16 with AVX-512, else 8
 
 using SlotId = int;
@@ -88,13 +93,14 @@ int write_as_convolutions(Graph& graph);
 class Planner {
  public:
   // Layout::lanes: as blocked, and with sparse layers.
-  Planner(Graph graph, const SessionOptions& options, int threads, Layout image_layout);
+  Planner(Graph graph, const SessionOptions& options, int threads, Layout image_layout, int bands = 1);
 
   Graph graph;                    // private copy, all shapes known
   const SessionOptions& options;
   int threads;
   Layout image_layout;            // of dense float images: blocked or channels_last, one for the whole plan
   bool lanes;                     // sparse layers of float images take part; they keep them as lanes
+  int bands;                      // that maps in lanes are cut into
   TuningCache cache;
   std::vector<int> producer;                   // value → node
   std::vector<std::vector<int>> consumers;     // value → nodes
@@ -172,6 +178,8 @@ struct Lowering {
   bool (*lower)(Planner& planner, int node);
 };
 std::span<const Lowering> lowerings();   // in order of preference
+// A value as lanes, with the ring that the convolutions reading it need.
+Storage lanes_storage(const Planner& planner, ValueId id);
 // One of both is lanes, both are f32.
 std::unique_ptr<Step> make_lanes_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target);
 std::unique_ptr<Step> make_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target);

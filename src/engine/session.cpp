@@ -60,8 +60,22 @@ class Team {
   alignas(64) std::atomic<int> finished_{0};    // shares of the step
 };
 
-struct FreeAligned {
-  void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); }
+// A plan to try: how dense float images lie, how many threads compute, and how many bands maps in lanes are cut into.
+struct Form {
+  Layout layout;
+  int threads, bands = 1;
+  bool operator==(const Form&) const = default;
+};
+
+// Threads of a plan while it works; a plan may take fewer than its caller has.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int n) : before_(threads()) { set_threads(n); }
+  ~ThreadCount() { set_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+
+ private:
+  int before_;
 };
 
 Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::vector<std::string>& taps) {
@@ -102,7 +116,7 @@ struct Session::State {
   std::optional<Tail> tail;
   std::vector<Array> tail_results;
 
-  static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, int threads, Layout layout);
+  static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, const Form& form);
   void bind();
   void set_inputs(const std::vector<Array>& arrays);
   void execute();
@@ -212,28 +226,51 @@ std::string layout_key(const Graph& graph, int threads, bool sparse) {
     }
   }
   // The number counts the engine's changes that may turn the choice around.
-  return std::string(sparse ? "sparse " : "") + "image_layout 3 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return std::string(sparse ? "sparse " : "") + "image_layout 4 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {
   return std::any_of(planner.steps.begin(), planner.steps.end(), [](const auto& step) { return step->report.op.starts_with("Conv") && step->report.precision != "int8"; });
 }
 
-// Without measuring the first is taken.
-std::vector<Layout> image_layouts(const SessionOptions& options, bool sparse) {
-  if (sparse && options.sparse == SparseLayers::always) return {Layout::lanes};
+// Whether the threads of a plan with so few products may cost more than they save: each step ends with a barrier.
+bool is_small(const Planner& planner) {
+  constexpr int64_t kProducts = 200'000'000;  // about a millisecond of one core
+  int64_t products = 0;
+  for (const auto& step : planner.steps) products += step->report.macs;
+  return products < kProducts;
+}
+
+// Without measuring the first is taken. The plans of one thread come last.
+std::vector<Form> forms_to_try(const SessionOptions& options, bool sparse, int threads) {
   std::vector<Layout> layouts{Layout::blocked, Layout::channels_last};
-  if (sparse) layouts.push_back(Layout::lanes);
-  return layouts;
+  if (sparse && options.sparse == SparseLayers::always) layouts = {Layout::lanes};
+  else if (sparse) layouts.push_back(Layout::lanes);
+  std::vector<Form> forms;
+  for (const int count : threads > 1 ? std::vector{threads, 1} : std::vector{1})
+    for (const Layout layout : layouts) {
+      if (layout == Layout::lanes && count > 1) forms.push_back({layout, count, count});
+      forms.push_back({layout, count});
+    }
+  return forms;
+}
+
+// Those of the forms that are worth measuring, `first` is the plan of forms[0].
+std::vector<size_t> worth_trying(const std::vector<Form>& forms, const Planner& first, bool shares_state) {
+  const bool images = has_float_images(first), small = is_small(first) && !shares_state;
+  std::vector<size_t> tried;
+  for (size_t i = 0; i < forms.size(); ++i)
+    if ((images || forms[i].layout == forms[0].layout) && (small || forms[i].threads == forms[0].threads)) tried.push_back(i);
+  return tried;
 }
 
 }  // namespace
 
-std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const SessionOptions& options, int threads, Layout layout) {
+std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const SessionOptions& options, const Form& form) {
   auto state = std::make_unique<State>();
   state->options = options;
-  state->threads = threads;
-  state->planner = std::make_unique<Planner>(graph, state->options, threads, layout);
+  state->threads = form.threads;
+  state->planner = std::make_unique<Planner>(graph, state->options, form.threads, form.layout, form.bands);
   state->planner->build();
   for (SlotId id : state->planner->input_slots) state->input_dims.push_back(state->planner->slots[size_t(id)].storage.dims);
   state->bind();
@@ -248,35 +285,41 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   SessionOptions planned = options;
   if (tail) planned.taps.clear();  // they are outputs of one of the two parts
   const bool sparse = options.sparse != SparseLayers::never && worth_lanes(ready);
-  const std::vector<Layout> layouts = image_layouts(options, sparse);
+  const std::vector<Form> forms = forms_to_try(options, sparse, count);
   TuningCache cache(options.use_cache);
   const std::string key = layout_key(ready, count, sparse);
-  auto known = options.tune && layouts.size() > 1 ? cache.find(key) : std::optional(0);
-  if (known && (*known < 0 || size_t(*known) >= layouts.size())) known.reset();
-  state_ = State::open(ready, planned, count, layouts[size_t(known.value_or(0))]);
-  if (known || !has_float_images(*state_->planner)) {
-    state_->tail = std::move(tail);
-    return;
+  auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
+  if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
+  const auto open = [&](const Form& form) {
+    const ThreadCount mine(form.threads);
+    return State::open(ready, planned, form);
+  };
+  state_ = open(forms[size_t(known.value_or(0))]);
+  const std::vector<size_t> tried = known ? std::vector<size_t>() : worth_trying(forms, *state_->planner, options.cache != nullptr);
+  if (tried.size() > 1) {
+    // Which form is fastest depends on the whole: all are built and timed once.
+    std::vector<std::unique_ptr<State>> plans;
+    plans.push_back(std::move(state_));
+    for (size_t i = 1; i < tried.size(); ++i) plans.push_back(open(forms[tried[i]]));
+    const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
+    for (auto& plan : plans) plan->set_inputs(arrays);
+    const int choice = fastest_of(int(plans.size()), [&](int i) {
+      const ThreadCount mine(plans[size_t(i)]->threads);
+      plans[size_t(i)]->execute();
+    });
+    state_ = std::move(plans[size_t(choice)]);
+    plans.clear();  // their caches are written when they go
+    TuningCache fresh(options.use_cache);
+    fresh.store(key, int(tried[size_t(choice)]));
   }
-  // Which layout is fastest depends on the whole: all are built and timed once.
-  std::vector<std::unique_ptr<State>> plans;
-  plans.push_back(std::move(state_));
-  for (size_t i = 1; i < layouts.size(); ++i) plans.push_back(State::open(ready, planned, count, layouts[i]));
-  const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
-  for (auto& plan : plans) plan->set_inputs(arrays);
-  const int choice = fastest_of(int(plans.size()), [&](int i) { plans[size_t(i)]->execute(); });
-  state_ = std::move(plans[size_t(choice)]);
   state_->tail = std::move(tail);
-  plans.clear();  // their caches are written when they go
-  TuningCache fresh(options.use_cache);
-  fresh.store(key, choice);
 }
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 
 void Session::run_only(const std::vector<Array>& inputs) {
-  if (threads() != state_->threads) set_threads(state_->threads);
+  const ThreadCount mine(state_->threads);
   state_->set_inputs(inputs);
   state_->execute();
   state_->run_tail();
@@ -302,6 +345,7 @@ std::vector<LayerReport> Session::layers() const {
 
 std::vector<LayerReport> Session::time_layers(const std::vector<Array>& inputs, int runs) {
   run_only(inputs);
+  const ThreadCount mine(state_->threads);
   auto& steps = state_->planner->steps;
   std::vector<std::vector<double>> times(steps.size());
   for (int run = 0; run < runs; ++run)

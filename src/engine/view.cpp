@@ -14,6 +14,7 @@ int64_t ViewAxis::extent() const {
 std::optional<View> view_of(const Storage& storage) {
   View view;
   const Dims& dims = storage.dims;
+  if (storage.layout == Layout::lanes) return std::nullopt;
   if (storage.layout == Layout::plain || dims.size() != 4) {
     int64_t stride = 1;
     view.axes.resize(dims.size());
@@ -23,7 +24,6 @@ std::optional<View> view_of(const Storage& storage) {
     }
     return view;
   }
-  if (storage.layout == Layout::lanes) return std::nullopt;
   const int64_t n = dims[0], c = dims[1], h = dims[2], w = dims[3], block = channel_block();
   if (storage.layout == Layout::channels_last) {
     view.axes = {{{{n, h * w * c}}}, {{{c, 1}}}, {{{h, w * c}}}, {{{w, c}}}};

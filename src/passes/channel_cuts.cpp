@@ -8,7 +8,7 @@
 namespace pare {
 
 std::vector<Dims> assumed_inputs(const Graph& graph, const PassRun& run) {
-  if (run.samples.count == 0) return default_input_dims(graph, 1);
+  if (run.samples.count == 0) return default_input_dims(graph, 1, run.shapes);
   std::vector<Dims> dims;
   for (const Array& input : run.samples.get(0)) dims.push_back(input.dims());
   return dims;

@@ -41,6 +41,7 @@ struct PassRun {
   const TrainingSource* training = nullptr;  // labelled samples; null: none
   std::string checkpoint = {};           // a file of this pass's own, to continue a killed run; empty: none
   std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
+  std::map<std::string, Dims> shapes = {};   // extents of inputs that the model leaves open, for passes that need them; others are assumed
   bool stopped = false;                  // it ended early on request and gives the best it had
 };
 
@@ -118,6 +119,7 @@ struct PipelineInputs {
   TrainingSource training = {};          // count 0: none
   std::string checkpoint = {};           // where training passes put their checkpoints; each adds its number. Empty: nowhere
   std::function<Graph(const std::string&)> load = {};  // as in PassRun
+  std::map<std::string, Dims> shapes = {};             // as in PassRun
 };
 struct PipelineResult {
   std::string recipe;                    // canonical

@@ -67,8 +67,8 @@ std::string curve_svg(const PruningCurve& curve, size_t style, const Panel& pane
     if (!value) continue;
     const double px = x.at(100 * point.sparsity), py = y.at(panel.scale * *value);
     path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", px, py);
-    marks += fmt::format("<g class=\"mark{}\" data-row=\"{}\"><title>{}: {:.1f} % zeros, {} {}</title><circle class=\"dot\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/></g>",
-                         point.row == curve.dense ? " base" : "", point.row, escaped(sheet.names[point.row], 100), 100 * point.sparsity,
+    marks += fmt::format("<g class=\"mark s{}{}\" data-row=\"{}\"><title>{}: {:.1f} % zeros, {} {}</title><circle class=\"dot\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/></g>",
+                         style, point.row == curve.dense ? " base" : "", point.row, escaped(sheet.names[point.row], 100), 100 * point.sparsity,
                          significant_text(panel.scale * *value), escaped(panel.unit), px, py);
   }
   std::string out = fmt::format("<path class=\"curve s{}\" d=\"{}\"/>", style, path) + marks;

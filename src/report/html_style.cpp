@@ -88,6 +88,7 @@ svg .label.chosen{font-weight:650;fill:var(--blue)}
 .front{stroke:var(--sky);stroke-width:2.5;stroke-linejoin:round}
 .bar{stroke:var(--blue);opacity:.5}
 .dot{fill:var(--blue);stroke:var(--paper);stroke-width:1.5}
+.s1 .dot{fill:var(--orange)}.s2 .dot{fill:var(--good)}.s3 .dot{fill:var(--soft)}.s4 .dot{fill:var(--sky)}.s5 .dot{fill:var(--ink)}
 .base .dot{fill:var(--soft)}.base .bar{stroke:var(--soft)}
 .curve{fill:none;stroke:var(--blue);stroke-width:2;stroke-linejoin:round}
 .curve.s1{stroke:var(--orange);stroke-dasharray:7 4}.curve.s2{stroke:var(--good);stroke-dasharray:2 3}.curve.s3{stroke:var(--soft);stroke-dasharray:10 3 2 3}

@@ -13,66 +13,6 @@ using dnnl::memory;
 
 constexpr int64_t kLeastRows = 6;  // fewer do not hide the latency of a sum in our kernel
 
-// y[rows, columns] = x[rows, inner] · w + b. w is [inner, columns], or `transposed`.
-struct Linear {
-  ValueId result = kNone;  // behind the Add of a bias
-  int add = -1;
-  int64_t rows = 1, inner = 1, columns = 1;
-  Array weight, bias;
-  bool transposed = false;
-};
-
-// MatMul has no bias of its own: exporters add it behind.
-void take_bias(const Planner& planner, Linear& linear) {
-  const int next = planner.only_consumer(linear.result);
-  if (next < 0 || !planner.graph.nodes[size_t(next)].is("Add")) return;
-  const Node& add = planner.graph.nodes[size_t(next)];
-  const Tensor* bias = planner.graph.constant(add.inputs[add.inputs[0] == linear.result ? 1 : 0]);
-  if (bias == nullptr || bias->count() != linear.columns || bias->dims.empty() || bias->dims.back() != linear.columns) return;
-  linear.bias = bias->decode().cast(Type::f32);
-  linear.add = next;
-  linear.result = add.outputs[0];
-}
-
-std::optional<Linear> linear_of(Planner& planner, const Node& node) {
-  if (!(node.is("Gemm") || node.is("MatMul")) || planner.graph.constant(node.input(1)) == nullptr || planner.graph.constant(node.input(0)) != nullptr) return std::nullopt;
-  const Array w = planner.constant(node.inputs[1]).cast(Type::f32);
-  const Dims x = planner.dims(node.inputs[0]);
-  if (w.rank() != 2 || x.size() < 2) return std::nullopt;
-  Linear linear;
-  bool transposed = false;
-  if (node.is("Gemm")) {
-    if (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1) return std::nullopt;
-    transposed = node.integer("transB", 0) != 0;
-    if (node.input(2) != kNone) {
-      const Tensor* c = planner.graph.constant(node.inputs[2]);
-      if (c == nullptr || (c->count() != w.dim(transposed ? 0 : 1))) return std::nullopt;
-      linear.bias = c->decode().cast(Type::f32);
-    }
-  }
-  linear.inner = w.dim(transposed ? 1 : 0);
-  linear.columns = w.dim(transposed ? 0 : 1);
-  linear.rows = count_of(x) / std::max<int64_t>(x.back(), 1);
-  if (x.back() != linear.inner) return std::nullopt;
-  linear.weight = w;
-  linear.transposed = transposed;
-  linear.result = node.outputs[0];
-  if (linear.bias.empty()) take_bias(planner, linear);
-  if (linear.bias.empty()) linear.bias = Array(Type::f32, {linear.columns});
-  linear.bias = linear.bias.reshaped({linear.columns});
-  return linear;
-}
-
-Array turned(const Linear& linear) {
-  if (linear.transposed) return linear.weight;
-  Array result(Type::f32, {linear.columns, linear.inner});
-  auto to = result.mutable_values<float>();
-  const auto from = linear.weight.values<float>();
-  for (int64_t i = 0; i < linear.inner; ++i)
-    for (int64_t j = 0; j < linear.columns; ++j) to[size_t(j * linear.inner + i)] = from[size_t(i * linear.columns + j)];
-  return result;
-}
-
 // A layer of 16-bit weights alone reads the value, and reads it in 16 bits.
 bool read_as(const Planner& planner, ValueId value, Type type) {
   const int next = planner.only_consumer(value);
@@ -140,7 +80,7 @@ bool lower_float_linear(Planner& planner, int n) {
   step->set(dnnl::inner_product_forward(described));
   step->bind_slot(DNNL_ARG_SRC, source, x);
   step->bind_slot(DNNL_ARG_DST, target, y);
-  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), turned(*linear), {linear->columns, linear->inner}));
+  step->bind_memory(DNNL_ARG_WEIGHTS, constant_memory(described.weights_desc(), linear->turned(), {linear->columns, linear->inner}));
   step->bind_memory(DNNL_ARG_BIAS, constant_memory(b, linear->bias, {linear->columns}));
   step->reads = {source};
   if (residual >= 0) {

@@ -23,30 +23,40 @@ Pixels pixels_of(const Storage& storage) {
   return {w, 1, c * h * w, 1, h * w, 0};
 }
 
-// Channels are shared among the team.
+// Bands, or channels of maps that are not cut, are shared among the team.
 class LanesStep : public Step {
  public:
-  LanesStep(const Storage& other, bool enter) : dims(other.dims), pixels(pixels_of(other)), lanes{other.dims[2], other.dims[3]}, enters(enter), fills(other.layout == Layout::blocked) {}
+  LanesStep(const Storage& other, const SparseLanes& map, bool enter) : dims(other.dims), pixels(pixels_of(other)), lanes(map), enters(enter), fills(other.layout == Layout::blocked) {}
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* from = reinterpret_cast<const float*>(slots[reads[0]]);
     auto* to = reinterpret_cast<float*>(slots[writes]);
-    const int64_t channels = fills && !enters ? (dims[1] + channel_block() - 1) / channel_block() * channel_block() : dims[1];
+    const int64_t channels = fills && !enters ? (dims[1] + channel_block() - 1) / channel_block() * channel_block() : dims[1], bands = lanes.bands;
+    const int64_t first_band = bands > 1 ? bands * thread / threads : 0, last_band = bands > 1 ? bands * (thread + 1) / threads : 1;
+    const int64_t first = bands > 1 ? 0 : channels * thread / threads, last = bands > 1 ? channels : channels * (thread + 1) / threads;
     for (int64_t image = 0; image < dims[0]; ++image)
-      for (int64_t c = channels * thread / threads; c < channels * (thread + 1) / threads; ++c) {
-        const int64_t place = pixels.channel(image, c), vector = (image * dims[1] + c) * lanes.channel();
-        if (enters) best_sparse_float_kernel().enter(lanes, from + place, pixels.row, pixels.column, to + vector);
-        else leave(c < dims[1] ? from + vector : nullptr, to + place);
-      }
+      for (int64_t band = first_band; band < last_band; ++band)
+        for (int64_t c = first; c < last; ++c) {
+          const int64_t place = pixels.channel(image, c), vector = ((image * bands + band) * dims[1] + c) * lanes.channel();
+          if (enters) enter(from + place, band, to + vector);
+          else leave(c < dims[1] ? from + vector : nullptr, band, to + place);
+        }
   }
 
  private:
+  void enter(const float* map, int64_t band, float* channel) const {
+    const SparseFloatKernel& kernel = best_sparse_float_kernel();
+    kernel.enter(lanes, band, map, pixels.row, pixels.column, channel);
+    kernel.close(lanes, band, channel);
+  }
+
   // Behind the last channel a block holds zeros.
-  void leave(const float* channel, float* to) const {
-    for (int64_t y = 0; y < lanes.height; ++y)
+  void leave(const float* channel, int64_t band, float* to) const {
+    const int64_t rows = 4 * lanes.sub_height(), top = band * rows;
+    for (int64_t y = top; y < std::min(top + rows, lanes.height); ++y)
       for (int64_t column = 0; column < 4; ++column) {
         const int64_t begin = column * lanes.sub_width(), end = std::min(begin + lanes.sub_width(), lanes.width);
-        const float* vector = channel == nullptr ? nullptr : channel + lanes.origin() + y % lanes.sub_height() * lanes.row() + y / lanes.sub_height() * 4 + column;
+        const float* vector = channel == nullptr ? nullptr : channel + lanes.origin() + y % lanes.sub_height() * lanes.row() + (y - top) / lanes.sub_height() * 4 + column;
         float* pixel = to + y * pixels.row + begin * pixels.column;
         for (int64_t x = begin; x < end; ++x, pixel += pixels.column) *pixel = vector == nullptr ? 0.0f : vector[(x - begin) * kSparseLanes];
       }
@@ -58,6 +68,26 @@ class LanesStep : public Step {
   bool enters, fills;
 };
 
+// Values that are no maps: transposed. The side that is written is cut among the team, in whole cache lines.
+class TransposeStep : public Step {
+ public:
+  TransposeStep(const Dims& dims, bool enter) : columns(dims.back()), rows(count_of(dims) / std::max<int64_t>(columns, 1)), enters(enter) {}
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* from = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* to = reinterpret_cast<float*>(slots[writes]);
+    const int64_t pitch = lanes_pitch(rows), extent = enters ? columns : rows, blocks = (extent + kSparseLanes - 1) / kSparseLanes;
+    const int64_t first = blocks * thread / threads * kSparseLanes, last = std::min(blocks * (thread + 1) / threads * kSparseLanes, extent);
+    if (first >= last) return;
+    if (enters) best_sparse_float_kernel().transpose(from + first, rows, last - first, columns, to + first * pitch, pitch);
+    else best_sparse_float_kernel().transpose(from + first, columns, last - first, pitch, to + first * columns, columns);
+  }
+
+ private:
+  int64_t columns, rows;
+  bool enters;
+};
+
 // The mean of whole maps. Lanes outside them hold zeros.
 class LanesMeanStep : public Step {
  public:
@@ -65,23 +95,39 @@ class LanesMeanStep : public Step {
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
-    for (int64_t c = channels * thread / threads; c < channels * (thread + 1) / threads; ++c) {
+    const int64_t all = images * channels;
+    for (int64_t c = all * thread / threads; c < all * (thread + 1) / threads; ++c) {
       float sum = 0;
-      for (int64_t row = 0; row < lanes.sub_height(); ++row)
-        sum += best_float_rows_kernel().sum(x + c * lanes.channel() + lanes.origin() + row * lanes.row(), lanes.sub_width() * kSparseLanes);
+      for (int64_t band = 0; band < lanes.bands; ++band)
+        for (int64_t row = 0; row < lanes.sub_height(); ++row)
+          sum += best_float_rows_kernel().sum(x + ((c / channels * lanes.bands + band) * channels + c % channels) * lanes.channel() + lanes.origin() + row * lanes.row(), lanes.sub_width() * kSparseLanes);
       y[c] = sum / float(lanes.height * lanes.width);
     }
   }
   SparseLanes lanes;
-  int64_t channels = 0;  // of all images
+  int64_t images = 0, channels = 0;
 };
 
 }  // namespace
 
+Storage lanes_storage(const Planner& planner, ValueId id) {
+  Storage storage{Type::f32, planner.dims(id), Layout::lanes};
+  if (storage.dims.size() != 4) return storage;
+  storage.bands = planner.bands;
+  for (const int n : planner.consumers[size_t(id)]) {
+    const Node& node = planner.graph.nodes[size_t(n)];
+    if (!node.is("Conv") || node.inputs[0] != id || node.integer("group", 1) != 1) continue;
+    if (const Reach reach = reach_of(planner, node); reach.misfit.empty()) storage.ring = std::max(storage.ring, reach.ring);
+  }
+  return storage;
+}
+
 std::unique_ptr<Step> make_lanes_conversion(const Storage& from, const Storage& to, SlotId source, SlotId target) {
   PARE_CHECK(from.type == Type::f32 && to.type == Type::f32);
   const bool enter = to.layout == Layout::lanes;
-  auto step = std::make_unique<LanesStep>(enter ? from : to, enter);
+  std::unique_ptr<Step> step;
+  if (from.dims.size() == 4) step = std::make_unique<LanesStep>(enter ? from : to, lanes_of(enter ? to : from), enter);
+  else step = std::make_unique<TransposeStep>(from.dims, enter);
   step->reads = {source};
   step->writes = target;
   step->report = {"", "Reorder", "", enter ? "to lanes" : "from lanes", "f32", "", 0, 0, 0};
@@ -99,8 +145,9 @@ bool lower_lanes_mean(Planner& planner, int n) {
     if (window.kernel != Dims{x[2], x[3]} || window.out != Dims{1, 1} || window.dilation != Dims{1, 1} || window.pad_begin != Dims{0, 0}) return false;
   }
   auto step = std::make_unique<LanesMeanStep>();
-  step->lanes = {x[2], x[3]};
-  step->channels = x[0] * x[1];
+  step->lanes = lanes_of(planner.storage(*slot));
+  step->images = x[0];
+  step->channels = x[1];
   step->reads = {*slot};
   step->writes = planner.define(node.outputs[0], {Type::f32, planner.dims(node.outputs[0]), Layout::plain});
   step->report = {node.name, node.op_type, planner.graph.at(node.outputs[0]).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};

@@ -20,10 +20,10 @@ std::vector<int32_t> channels_in_fours(const SparseSource& source) {
 // Tiles worth a try for a result of rows x columns vectors.
 std::vector<SparseTiling> tilings_of(const SparseSource& source, const SparseFloatJob& job) {
   const SparseFloatKernel& kernel = best_sparse_float_kernel();
-  const auto width = [&](int64_t most) { return int(std::clamp<int64_t>(job.columns, 1, most)); };
+  const auto width = [&](int64_t most) { return int(std::min(job.columns, most)); };
   std::vector<SparseTiling> tilings;
   const auto offer = [&](int rows, int columns, bool blocks) {
-    if (rows > job.rows || rows * columns > (blocks ? kernel.vectors4 : kernel.vectors)) return;
+    if (rows > job.rows || columns == 0 || rows * columns > (blocks ? kernel.vectors4 : kernel.vectors)) return;
     for (const SparseTiling& t : tilings)
       if (t.rows == rows && t.columns == columns && t.blocks == blocks) return;
     tilings.push_back({rows, columns, 0, blocks});
@@ -94,7 +94,7 @@ SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, cons
   };
   const SparseTiling tile = choose(" tile");
   tilings = {tile};
-  for (const int64_t channels : {128, 64, 32})
+  for (const int64_t channels : {128, 64, 32, 16})
     if (2 * channels <= source.channels()) {
       tilings.push_back(tile);
       tilings.back().channels = channels;

@@ -10,6 +10,14 @@ double zero_share(const Tensor& tensor);
 // Most of the multiplications of the graph's convolutions may be worth leaving out: the plan with lanes is then tried.
 bool worth_lanes(const Graph& graph);
 
+inline SparseLanes lanes_of(const Storage& storage) { return {storage.dims[2], storage.dims[3], storage.ring, storage.bands}; }
+// Vectors around a map in lanes that a convolution without groups reaches; or why it has no form on lanes.
+struct Reach {
+  int64_t ring = 0;
+  std::string misfit;
+};
+Reach reach_of(const Planner& planner, const Node& conv);
+
 // The sum and the bounds behind a layer that its sparse form applies itself.
 struct Clipped {
   std::vector<int> nodes;
@@ -49,7 +57,25 @@ void run_sparse_layer(const SparseLayer& layer, const float* x, const float* res
 SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, const SparseFloatJob& job, const std::string& key, const std::function<void(const SparseLayer&)>& run);
 std::string tiling_text(const SparseLayer& layer);  // "2x4", "1x7 blocks of 4"
 
-// Microseconds that the dense form of a Conv takes here, remembered under `key`.
-double time_dense_conv(Planner& planner, const Node& node, const std::string& key);
+// Layers with fewer zeros have no sparse form.
+constexpr double kLeastZeros = 0.2;
+
+struct FreeAligned {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+using AlignedFloats = std::unique_ptr<float, FreeAligned>;
+AlignedFloats aligned_zeros(size_t bytes);
+// The best of a few runs, in microseconds; at most about 20 ms.
+double least_time(const std::function<void()>& run);
+// Microseconds of nodes that follow one another, on memory of their own; of steps only whose operator begins with `steps`.
+double time_nodes(const Planner& planner, std::span<const int> nodes, SparseLayers sparse, const std::string& steps = "");
+
+struct Comparison {
+  bool sparse_wins;
+  std::string note;
+};
+// Both forms of a layer; what they take is remembered under `key`, for the sparse one with `form`.
+Comparison compare_forms(Planner& planner, const std::string& key, const std::string& form, double zeros, const std::function<double()>& dense, const std::function<double()>& sparse);
+std::string percent(double share);  // "87 %"
 
 }  // namespace pare

@@ -7,7 +7,7 @@
 
 #include "kernels/sparse_float/sparse_float.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -24,6 +24,7 @@ constexpr int kVector = 4, kVectors = 3, kVectors4 = 1;
 #endif
 constexpr int kParts = int(kSparseLanes) / kVector;
 typedef float Floats __attribute__((vector_size(kVector * 4), aligned(4), may_alias));
+typedef int32_t Lanes __attribute__((vector_size(kVector * 4)));
 
 inline Floats& vector_at(float* x) { return *reinterpret_cast<Floats*>(x); }
 inline const Floats& vector_at(const float* x) { return *reinterpret_cast<const Floats*>(x); }
@@ -32,17 +33,34 @@ inline const Floats& vector_at(const float* x) { return *reinterpret_cast<const 
 struct Tile {
   const SparseFloatJob* job;
   const float* x;
-  int64_t place;      // in y and residual
+  int64_t place, residual;  // in y and in the residual
   int64_t block;
   int64_t first, last;  // groups
-  bool ends_row;
 };
 
-inline Floats clipped(Floats v, float low, float high) {
-  const Floats least = low - Floats{}, most = high - Floats{};
-  v = v < least ? least : v;
-  return v > most ? most : v;
+inline Floats clipped(Floats v, Floats low, Floats high) {
+  v = v < low ? low : v;
+  return v > high ? high : v;
 }
+
+// The sums of a tile of one group: [outputs][vectors][parts of a vector].
+template <int kHeight, int kRows, int kColumns>
+struct Sums {
+  Floats at[kHeight][kRows * kColumns][kParts];
+
+  // visit(sum, output, floats from the first vector's place) where rows lie `row` floats apart.
+  template <class Visit>
+  void each(int64_t row, const Visit& visit) {
+#pragma GCC unroll 4
+    for (int h = 0; h < kHeight; ++h)
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 16
+        for (int c = 0; c < kColumns; ++c)
+#pragma GCC unroll 4
+          for (int p = 0; p < kParts; ++p) visit(at[h][r * kColumns + c][p], h, r * row + c * kSparseLanes + p * kVector);
+  }
+};
 
 template <int kHeight, int kRows, int kColumns, int kStep>
 void run_tile(const Tile& tile) {
@@ -55,9 +73,14 @@ void run_tile(const Tile& tile) {
   const bool begins = tile.block == 0, ends = tile.block + 1 == w.blocks;
   const float* rows[kRows];
   for (int r = 0; r < kRows; ++r) rows[r] = tile.x + r * job.x_row;
-  const bool cut = tile.ends_row && job.tail < kSparseLanes;
   for (int64_t g = tile.first; g < tile.last; ++g) {
-    Floats sums[kSums][kHeight][kTile][kParts] = {};
+    float* y = job.y + w.channels[size_t(g)] * job.y_channel + tile.place;
+    Sums<kHeight, kRows, kColumns> sums[kSums];
+    const float* bias = w.bias.data() + g * kHeight;
+    if (begins) sums[0].each(0, [&](Floats& sum, int h, int64_t) { sum = bias[h] - Floats{}; });
+    else sums[0].each(job.y_row, [&](Floats& sum, int h, int64_t at) { sum = vector_at(y + h * job.y_channel + at); });
+#pragma GCC unroll 4
+    for (int s = 1; s < kSums; ++s) sums[s].each(0, [](Floats& sum, int, int64_t) { sum = Floats{}; });
     const int32_t* offset = w.offsets.data() + bounds[g];
     const float* weight = w.weights.data() + bounds[g] * kHeight;
     const int64_t count = bounds[g + 1] - bounds[g];
@@ -74,7 +97,7 @@ void run_tile(const Tile& tile) {
           for (int p = 0; p < kParts; ++p) {
             const Floats x = vector_at(rows[r] + at + c * kStep * kSparseLanes + p * kVector);
 #pragma GCC unroll 4
-            for (int h = 0; h < kHeight; ++h) sums[s][h][r * kColumns + c][p] += values[h] * x;
+            for (int h = 0; h < kHeight; ++h) sums[s].at[h][r * kColumns + c][p] += values[h] * x;
           }
     };
     int64_t i = 0;
@@ -84,38 +107,20 @@ void run_tile(const Tile& tile) {
     if constexpr (kSums > 1)
       for (; i < count; ++i) add(0, i);
 #pragma GCC unroll 4
-    for (int h = 0; h < kHeight; ++h) {
-      float* y = job.y + (w.channels[size_t(g)] + h) * job.y_channel + tile.place;
-      const float* residual = job.residual == nullptr ? nullptr : job.residual + (w.channels[size_t(g)] + h) * job.y_channel + tile.place;
-      const float bias = w.bias[size_t(g * kHeight + h)];
+    for (int s = 1; s < kSums; ++s)
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r)
+      for (int h = 0; h < kHeight; ++h)
 #pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c) {
-          float* to = y + r * job.y_row + c * kSparseLanes;
-          const bool partial = cut && c + 1 == kColumns;
-          const size_t bytes = size_t(job.tail) * sizeof(float);
-          alignas(64) float other[kSparseLanes];
-          const float* added = begins ? residual == nullptr ? nullptr : residual + r * job.y_row + c * kSparseLanes : to;
-          if (partial && added != nullptr) {
-            std::memcpy(other, added, bytes);
-            added = other;
-          }
-          alignas(64) float result[kSparseLanes];
-#pragma GCC unroll 4
-          for (int p = 0; p < kParts; ++p) {
-            Floats v = sums[0][h][r * kColumns + c][p];
-#pragma GCC unroll 4
-            for (int s = 1; s < kSums; ++s) v += sums[s][h][r * kColumns + c][p];
-            if (begins) v += bias;
-            if (added != nullptr) v += vector_at(added + p * kVector);
-            if (ends) v = clipped(v, job.low, job.high);
-            if (partial) vector_at(result + p * kVector) = v;
-            else vector_at(to + p * kVector) = v;
-          }
-          if (partial) std::memcpy(to, result, bytes);
-        }
+        for (int v = 0; v < kTile * kParts; ++v) sums[0].at[h][v / kParts][v % kParts] += sums[s].at[h][v / kParts][v % kParts];
+    if (ends && job.residual != nullptr) {
+      const float* residual = job.residual + w.channels[size_t(g)] * job.residual_channel + tile.residual;
+      sums[0].each(job.residual_row, [&](Floats& sum, int h, int64_t at) { sum += vector_at(residual + h * job.residual_channel + at); });
     }
+    if (ends) {
+      const Floats low = job.low - Floats{}, high = job.high - Floats{};
+      sums[0].each(0, [&](Floats& sum, int, int64_t) { sum = clipped(sum, low, high); });
+    }
+    sums[0].each(job.y_row, [&](Floats& sum, int h, int64_t at) { vector_at(y + h * job.y_channel + at) = sum; });
   }
 }
 
@@ -153,10 +158,29 @@ void run_layer(const SparseFloatJob& job, int64_t first, int64_t last) {
       const int rows = int(height), columns = int(end - begin);
       const TileLoop loop = job.weights->height == 1 ? (job.x_step == 1 ? loop_of<1, 1>(rows, columns) : loop_of<1, 2>(rows, columns))
                                                      : (job.x_step == 1 ? loop_of<4, 1>(rows, columns) : loop_of<4, 2>(rows, columns));
-      Tile tile{&job, job.x + row * job.x_row + begin * job.x_step * kSparseLanes, row * job.y_row + begin * kSparseLanes, 0, first, last, end == job.columns};
+      Tile tile{&job, job.x + row * job.x_row + begin * job.x_step * kSparseLanes, row * job.y_row + begin * kSparseLanes, row * job.residual_row + begin * kSparseLanes, 0, first, last};
       for (tile.block = 0; tile.block < job.weights->blocks; ++tile.block) loop(tile);
     }
     row += height;
+  }
+}
+
+// Where the rest of a stream ends: fewer than a register.
+inline float dot_entries(const float* x, const int32_t* offset, const float* weight, int64_t count) {
+  float sums[4] = {};  // a sum waits four cycles for the one before
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    for (int64_t s = 0; s < 4; ++s) sums[s] += weight[i + s] * x[offset[i + s]];
+  for (; i < count; ++i) sums[0] += weight[i] * x[offset[i]];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+void dot_groups(const SparseFloatJob& job, int64_t first, int64_t last) {
+  const SparseFloatWeights& w = *job.weights;
+  for (int64_t g = first; g < last; ++g) {
+    const int64_t begin = w.first[size_t(g)], count = w.first[size_t(g) + 1] - begin;
+    const float sum = dot_entries(job.x, w.offsets.data() + begin, w.weights.data() + begin, count) + w.bias[size_t(g)];
+    job.y[w.channels[size_t(g)]] = std::clamp(sum, job.low, job.high);
   }
 }
 
@@ -173,6 +197,15 @@ inline void shift_lanes(const float* from, int shift, unsigned keep, float* to) 
 #if defined(__AVX512F__)
   const __m512i lanes = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(shift));
   _mm512_storeu_ps(to, _mm512_maskz_permutexvar_ps(__mmask16(keep), lanes, _mm512_loadu_ps(from)));
+#elif defined(__AVX2__)
+  const __m256i bits = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+  const auto part = [&](int p) {  // what is not kept is not read
+    const __m256i mask = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(int(keep >> p)), bits), bits);
+    return _mm256_maskload_ps(from + shift + p, mask);
+  };
+  const __m256 low = part(0), high = part(8);
+  _mm256_storeu_ps(to, low);
+  _mm256_storeu_ps(to + 8, high);
 #else
   float lanes[kSparseLanes];
   for (int i = 0; i < kSparseLanes; ++i) lanes[i] = (keep >> i & 1) != 0 ? from[i + shift] : 0.0f;
@@ -180,10 +213,13 @@ inline void shift_lanes(const float* from, int shift, unsigned keep, float* to) 
 #endif
 }
 
-void clear_outside(const SparseLanes& map, float* channel) {
-  if (map.height % 4 == 0 && map.width % 4 == 0) return;
+// Rows of the map from the first one of the band on.
+inline int64_t rows_from(const SparseLanes& map, int64_t band) { return map.height - band * 4 * map.sub_height(); }
+
+void clear_outside(const SparseLanes& map, int64_t band, float* channel) {
+  if (map.height % (4 * map.bands) == 0 && map.width % 4 == 0) return;
   for (int64_t y = 0; y < map.sub_height(); ++y) {
-    const unsigned inside = lanes_inside(map.height, map.sub_height(), y, true);
+    const unsigned inside = lanes_inside(rows_from(map, band), map.sub_height(), y, true);
     for (int64_t x = 0; x < map.sub_width(); ++x) {
       const unsigned keep = inside & lanes_inside(map.width, map.sub_width(), x, false);
       float* vector = channel + map.origin() + y * map.row() + x * kSparseLanes;
@@ -192,39 +228,85 @@ void clear_outside(const SparseLanes& map, float* channel) {
   }
 }
 
-void close_ring(const SparseLanes& map, float* channel) {
-  clear_outside(map, channel);
-  const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row();
-  float* inside = channel + map.origin();
-  for (int64_t y = 0; y < h; ++y) {  // left and right: from the neighbour of the same row of sub-tiles
-    shift_lanes(inside + y * row + (w - 1) * kSparseLanes, -1, 0xeeee, inside + y * row - kSparseLanes);
-    shift_lanes(inside + y * row, 1, 0x7777, inside + y * row + w * kSparseLanes);
-  }
-  for (int64_t x = -1; x <= w; ++x) {  // above and below, with the corners
-    shift_lanes(inside + (h - 1) * row + x * kSparseLanes, -4, 0xfff0, inside - row + x * kSparseLanes);
-    shift_lanes(inside + x * kSparseLanes, 4, 0x0fff, inside + h * row + x * kSparseLanes);
+constexpr size_t kRowBytes = 4 * sizeof(float);  // of one row of sub-tiles in a vector
+
+void close_ring(const SparseLanes& map, int64_t band, float* channel) {
+  clear_outside(map, band, channel);
+  const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row(), ring = map.ring;
+  for (int64_t y = 0; y < h; ++y) {
+    float* own = channel + map.origin() + y * row;
+    for (int64_t x = 0; x < ring; ++x) {  // left and right: from the neighbour of the same row of sub-tiles
+      shift_lanes(own + (w - 1 - x) * kSparseLanes, -1, 0xeeee, own - (1 + x) * kSparseLanes);
+      shift_lanes(own + x * kSparseLanes, 1, 0x7777, own + (w + x) * kSparseLanes);
+    }
+    for (int64_t x = -ring * kSparseLanes; x < (w + ring) * kSparseLanes; x += kSparseLanes) {  // above and below, with the corners
+      float *above = own - h * row + x, *below = own + h * row + x;
+      if (y >= h - ring) std::memcpy(above + 4, own + x, 3 * kRowBytes);
+      if (y >= h - ring && band == 0) std::memset(above, 0, kRowBytes);
+      if (y < ring) std::memcpy(below, own + x + 4, 3 * kRowBytes);
+      if (y < ring && band + 1 == map.bands) std::memset(below + 12, 0, kRowBytes);
+    }
   }
 }
 
-void enter_lanes(const SparseLanes& map, const float* pixels, int64_t row, int64_t column, float* channel) {
-  const int64_t sub_h = map.sub_height(), sub_w = map.sub_width();
+void join_ring(const SparseLanes& map, float* channel, const float* above, const float* below) {
+  const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row(), ring = map.ring;
+  for (int64_t y = 0; y < ring; ++y)
+    for (int64_t x = -ring * kSparseLanes; x < (w + ring) * kSparseLanes; x += kSparseLanes) {
+      const int64_t first = map.origin() + y * row + x, last = map.origin() + (h - 1 - y) * row + x;
+      if (above != nullptr) std::memcpy(channel + last - h * row, above + last + 12, kRowBytes);
+      if (below != nullptr) std::memcpy(channel + first + h * row + 12, below + first, kRowBytes);
+    }
+}
+
+void enter_lanes(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel) {
+  const int64_t sub_h = map.sub_height(), sub_w = map.sub_width(), height = rows_from(map, band);
+  pixels += band * 4 * sub_h * row;
   for (int64_t y = 0; y < sub_h; ++y)
     for (int64_t x = 0; x < sub_w; ++x) {
-      const unsigned inside = lanes_inside(map.height, sub_h, y, true) & lanes_inside(map.width, sub_w, x, false);
+      const unsigned inside = lanes_inside(height, sub_h, y, true) & lanes_inside(map.width, sub_w, x, false);
       float* to = channel + map.origin() + y * map.row() + x * kSparseLanes;
       const float* from = pixels + y * row + x * column;
       for (int lane = 0; lane < kSparseLanes; ++lane) to[lane] = (inside >> lane & 1) != 0 ? from[lane / 4 * sub_h * row + lane % 4 * sub_w * column] : 0.0f;
     }
-  close_ring(map, channel);
+}
+
+// Blocks of a register's width change places: halves, then quarters, down to single floats.
+inline void transpose_registers(Floats (&rows)[kVector]) {
+#pragma GCC unroll 4
+  for (int distance = kVector / 2; distance >= 1; distance /= 2) {
+    Lanes low, high;
+#pragma GCC unroll 16
+    for (int lane = 0; lane < kVector; ++lane) {
+      low[lane] = (lane & distance) != 0 ? kVector + lane - distance : lane;
+      high[lane] = (lane & distance) != 0 ? kVector + lane : lane + distance;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kVector; ++i) {
+      if ((i & distance) != 0) continue;
+      const Floats a = rows[i], b = rows[i + distance];
+      rows[i] = __builtin_shuffle(a, b, low);
+      rows[i + distance] = __builtin_shuffle(a, b, high);
+    }
+  }
 }
 
 void transpose_floats(const float* x, int64_t rows, int64_t columns, int64_t pitch, float* y, int64_t out_pitch) {
-  constexpr int64_t kBlock = 16;
-  for (int64_t r = 0; r < rows; r += kBlock)
-    for (int64_t c = 0; c < columns; c += kBlock) {
-      const int64_t r_end = std::min(rows, r + kBlock), c_end = std::min(columns, c + kBlock);
-      for (int64_t j = c; j < c_end; ++j)
-        for (int64_t i = r; i < r_end; ++i) y[j * out_pitch + i] = x[i * pitch + j];
+  for (int64_t r = 0; r < rows; r += kVector)
+    for (int64_t c = 0; c < columns; c += kVector) {
+      const float* from = x + r * pitch + c;
+      float* to = y + c * out_pitch + r;
+      if (r + kVector > rows || c + kVector > columns) {
+        for (int64_t j = 0; j < std::min<int64_t>(kVector, columns - c); ++j)
+          for (int64_t i = 0; i < std::min<int64_t>(kVector, rows - r); ++i) to[j * out_pitch + i] = from[i * pitch + j];
+        continue;
+      }
+      Floats block[kVector];
+#pragma GCC unroll 16
+      for (int i = 0; i < kVector; ++i) block[i] = vector_at(from + i * pitch);
+      transpose_registers(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kVector; ++i) vector_at(to + i * out_pitch) = block[i];
     }
 }
 

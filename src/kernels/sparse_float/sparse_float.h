@@ -38,25 +38,30 @@ struct SparseFloatJob {
   int64_t x_row = 0;                 // from one row of vectors to the next in the source
   int x_step = 1;                    // 1 or 2: every vector of a source row is read, or every second one
   int64_t y_row = 0, y_channel = 0;
-  int64_t tail = kSparseLanes;       // places of a row's last vector that exist; the others are not written
+  int64_t residual_row = 0, residual_channel = 0;
   int tile_rows = 1, tile_columns = 8;  // vectors summed at once; what the kernel cannot hold it cuts
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();  // results are clipped to these
-  const float* x = nullptr;          // the place of the first vector; up to 15 floats behind what a vector needs are read
-  const float* residual = nullptr;   // lies like y; added in front of clipping
+  const float* x = nullptr;          // the place of the first vector
+  const float* residual = nullptr;   // added in front of clipping
   float* y = nullptr;
 };
 
-// Maps as 4x4 sub-tiles, one a lane, with a ring of one vector around: a vector holds the same place of all sub-tiles, so
+// Maps as 4x4 sub-tiles, one a lane, with a ring of `ring` vectors around: a vector holds the same place of all sub-tiles, so
 // that neighbours, also across sub-tiles, are whole aligned vectors.
-//   [channel][y = −1 … sub_height][x = −1 … sub_width][lane = 4·(row of sub-tiles) + column]
-// holds pixel (row·sub_height + y, column·sub_width + x); zero outside the map.
+//   [channel][y = −ring … sub_height + ring − 1][x = −ring … sub_width + ring − 1][lane = 4·(row of sub-tiles) + column]
+// holds pixel (row·sub_height + y, column·sub_width + x); zero outside the map. A ring is no wider than a sub-tile.
+// A map may be cut into bands, one below the other, each with four rows of sub-tiles and a ring: [band][channel]… A core that
+// keeps to its band writes and reads memory of its own, but for the outermost rows of the rings.
 struct SparseLanes {
   int64_t height = 1, width = 1;
-  int64_t sub_height() const { return (height + 3) / 4; }
+  int64_t ring = 0, bands = 1;
+  int64_t sub_height() const { return (height + 4 * bands - 1) / (4 * bands); }
   int64_t sub_width() const { return (width + 3) / 4; }
-  int64_t row() const { return (sub_width() + 2) * kSparseLanes; }
-  int64_t channel() const { return (sub_height() + 2) * row(); }     // floats of one channel
-  int64_t origin() const { return row() + kSparseLanes; }            // the first vector that is no ring
+  int64_t row() const { return (sub_width() + 2 * ring) * kSparseLanes; }
+  // Floats of one channel of a band. An odd number of cache lines: where it is a power of two, one place of all channels falls
+  // into a few sets of the cache.
+  int64_t channel() const { return ((sub_height() + 2 * ring) * (sub_width() + 2 * ring) | 1) * kSparseLanes; }
+  int64_t origin() const { return ring * (row() + kSparseLanes); }   // the first vector that is no ring
 };
 
 struct SparseFloatKernel {
@@ -66,10 +71,15 @@ struct SparseFloatKernel {
   int vectors, vectors4;  // the most vectors a tile may have, by height 1 and 4
   // Groups [first, last) of the weights, all places.
   void (*run)(const SparseFloatJob& job, int64_t first, int64_t last);
-  // Clears lanes outside the map and fills the ring of one channel.
-  void (*close)(const SparseLanes& map, float* channel);
-  // One channel of a map with pixels `row` and `column` floats apart, to lanes; with the ring.
-  void (*enter)(const SparseLanes& map, const float* pixels, int64_t row, int64_t column, float* channel);
+  // y[channel] = Σ weight·x[offset] + bias, clipped, for one place: groups [first, last) of weights of height 1 in one block.
+  void (*dot)(const SparseFloatJob& job, int64_t first, int64_t last);
+  // Clears lanes outside the map in one channel of a band and fills the ring around it, but for what lies in other bands.
+  void (*close)(const SparseLanes& map, int64_t band, float* channel);
+  // Fills what a ring takes from the same channel of the bands above and below, which are closed; null where there is none.
+  // Who reads a map fetches it: were it brought, two cores would write to each of these cache lines.
+  void (*join)(const SparseLanes& map, float* channel, const float* above, const float* below);
+  // One channel of a band from pixels `row` and `column` floats apart, `pixels` is the map's first. Without the ring.
+  void (*enter)(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel);
   // [rows][columns] with `pitch` floats a row → [columns][rows], `out_pitch` floats a row.
   void (*transpose)(const float* x, int64_t rows, int64_t columns, int64_t pitch, float* y, int64_t out_pitch);
 };

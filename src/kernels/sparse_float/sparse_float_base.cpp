@@ -8,6 +8,6 @@ bool supported() { return true; }
 }  // namespace
 
 extern const SparseFloatKernel sparse_float_base;
-const SparseFloatKernel sparse_float_base{"sparse_float_scalar", "scalar", supported, kVectors, kVectors4, run_layer, close_ring, enter_lanes, transpose_floats};
+const SparseFloatKernel sparse_float_base{"sparse_float_scalar", "scalar", supported, kVectors, kVectors4, run_layer, dot_groups, close_ring, join_ring, enter_lanes, transpose_floats};
 
 }  // namespace pare

@@ -97,6 +97,43 @@ TEST(Sparse, LayersBetweenSparseOnesReadTheirMaps) {
   expect_like_reference(graph, {{2, 16, 16, 16}}, always(1), 4);
 }
 
+TEST(Sparse, WideAndDilatedKernelsAgreeWithTheReference) {
+  for (const int threads : {1, 2}) {
+    testing::Network n;
+    const ValueId x = n.input("x", {1, 16, 24, 28});
+    const ValueId a = n.node("Relu", {n.conv(x, 16, 16, 5, 1)}), b = n.conv(a, 16, 8, 1, 1), c = n.conv(b, 8, 16, 7, 2);
+    const ValueId d = n.node("Conv", {c, n.constant({16, 16, 3, 3})}, {{"dilations", std::vector<int64_t>{2, 2}}, {"pads", std::vector<int64_t>{2, 2, 2, 2}}});
+    Graph graph = n.finish(n.node("Add", {d, c}));
+    prune(graph, 0.8);
+    expect_like_reference(graph, {{1, 16, 24, 28}}, always(threads), 4);
+  }
+}
+
+TEST(Sparse, LinearLayersAgreeWithTheReference) {
+  for (const int threads : {1, 2})
+    for (const int64_t rows : {1, 3, 4, 16, 37}) {
+      testing::Network n;
+      const ValueId x = n.input("x", {rows, 40});
+      const ValueId a = n.node("Relu", {n.node("Gemm", {x, n.constant({56, 40}), n.constant({56})}, {{"transB", int64_t(1)}})});
+      const ValueId b = n.node("Add", {n.node("MatMul", {a, n.constant({56, 40})}), n.constant({40})});
+      Graph graph = n.finish(n.node("Add", {n.node("Sigmoid", {b}), x}));
+      prune(graph, 0.7);
+      expect_like_reference(graph, {{rows, 40}}, always(threads), 2);
+    }
+}
+
+TEST(Sparse, SequencesThroughLinearLayers) {
+  testing::Network n;
+  const ValueId x = n.input("x", {2, 9, 32});
+  const ValueId a = n.node("Add", {n.node("MatMul", {x, n.constant({32, 64})}), n.constant({64})});
+  const ValueId b = n.node("MatMul", {n.node("Relu", {a}), n.constant({64, 32})});
+  Graph graph = n.finish(n.node("Transpose", {b}, {{"perm", std::vector<int64_t>{0, 2, 1}}}));
+  prune(graph, 0.8);
+  SessionOptions options = always(2);
+  options.taps = {graph.at(a).name};
+  expect_like_reference(graph, {{2, 9, 32}}, options, 2);
+}
+
 TEST(Sparse, DenseWeightsStayDense) {
   Session session(pruned_network({1, 3, 32, 32}, 0), {{1, 3, 32, 32}}, always(1));
   EXPECT_EQ(count_sparse(session), 0);
