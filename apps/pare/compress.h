@@ -13,6 +13,7 @@ struct Compression {
   uint64_t seed = 1;
   Progress progress;
   bool mapped = false;  // see WriteOptions
+  int64_t max_memory = PipelineInputs{}.max_memory;
 };
 // Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
 // goes into the artifact, after the one the model already carries.

@@ -41,6 +41,7 @@ struct PassRun {
   const TrainingSource* training = nullptr;  // labelled samples; null: none
   std::string checkpoint = {};           // a file of this pass's own, to continue a killed run; empty: none
   std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
+  int64_t max_memory = int64_t(1) << 30; // bytes that values of calibration samples may take while they are kept
   bool stopped = false;                  // it ended early on request and gives the best it had
 };
 
@@ -118,6 +119,7 @@ struct PipelineInputs {
   TrainingSource training = {};          // count 0: none
   std::string checkpoint = {};           // where training passes put their checkpoints; each adds its number. Empty: nowhere
   std::function<Graph(const std::string&)> load = {};  // as in PassRun
+  int64_t max_memory = int64_t(1) << 30; // as in PassRun
 };
 struct PipelineResult {
   std::string recipe;                    // canonical
