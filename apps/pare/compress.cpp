@@ -48,6 +48,7 @@ struct Arguments {
   Compression compression;
   std::string data;
   std::vector<std::string> shapes;
+  int64_t max_memory_mb = PipelineInputs{}.max_memory >> 20;
 };
 
 int run(const Arguments& arguments, const Shared& shared) {
@@ -55,6 +56,7 @@ int run(const Arguments& arguments, const Shared& shared) {
   compression.seed = shared.seed;
   compression.shapes = parse_shapes(arguments.shapes);
   compression.progress = terminal_progress(shared);
+  compression.max_memory = arguments.max_memory_mb << 20;
   check_output(compression.model, compression.output);
   if (compression.mapped && std::string(format_to_write(compression.output).extension) != ".pare")
     throw UsageError("--mapped", "is for .pare files, -o names " + compression.output, "leave it out, or write a .pare file");
@@ -97,6 +99,12 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   app.add_option("-o,--output", arguments->compression.output, "the artifact to write; the ending decides the format")
       ->required()
       ->type_name("FILE");
+  app.add_option("--max-memory", arguments->max_memory_mb,
+                 "passes that go through a model layer by layer keep at most so much of the calibration data's values: "
+                 "fewer samples where it is not enough")
+      ->type_name("MB")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+      ->capture_default_str();
   app.add_flag("--mapped", arguments->compression.mapped,
                "a .pare file with weights as they are in memory: larger, but read without decoding or copying");
   return [=, &shared] { return run(*arguments, shared); };
@@ -172,6 +180,7 @@ PipelineResult compress_model(const Compression& compression) {
   inputs.calibration = calibration_source(graph, compression.data);
   inputs.seed = compression.seed;
   inputs.progress = compression.progress;
+  inputs.max_memory = compression.max_memory;
   inputs.training = training_source(graph, compression.data);
   inputs.checkpoint = compression.output + ".training";
   inputs.load = [](const std::string& path) { return read_model(path); };

@@ -14,6 +14,7 @@ struct Compression {
   Progress progress;
   bool mapped = false;  // see WriteOptions
   std::map<std::string, Dims> shapes = {};  // of inputs, "" stands for the first
+  int64_t max_memory = PipelineInputs{}.max_memory;
 };
 // Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
 // goes into the artifact, after the one the model already carries.

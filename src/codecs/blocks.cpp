@@ -70,7 +70,7 @@ Tensor block_tensor(const Codec& codec, Dims dims, Array bytes) {
   return tensor;
 }
 
-Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance) {
+Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance, ScaleSearch search) {
   check(codec, values.dims());
   const BlockFormat& format = *codec.blocks;
   const int64_t row = values.dims().back();
@@ -82,7 +82,7 @@ Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const fl
   parallel_for(blocks, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const float* weights = importance.empty() ? nullptr : importance.data() + i * format.elements % row;
-      format.pack(fit_block(format, from + i * format.elements, weights), to + i * format.bytes);
+      format.pack(fit_block(format, from + i * format.elements, weights, search), to + i * format.bytes);
     }
   });
   return block_tensor(codec, values.dims(), std::move(packed));

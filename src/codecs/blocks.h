@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "codecs/codecs.h"
+#include "codecs/line_fit.h"
 
 namespace pare {
 
@@ -29,22 +30,21 @@ struct BlockFormat {
   void (*unpack)(const uint8_t* bytes, Block& block);
   void (*pack)(const Block& block, uint8_t* bytes);
   int parts() const { return elements / part; }
+  LevelRange levels() const { return {least, most, table}; }
+  Shift shift_kind() const { return offset_most == 0 ? Shift::none : offset_most == 1 ? Shift::any : Shift::downward; }
 };
 
 // The floats of a block, rounded as ggml rounds them: bit for bit.
 void block_values(const BlockFormat& format, const Block& block, float* values);
 
-// The block of least weighted square error that a search around the obvious scales finds; `weights` (importance of each
-// element, not negative) may be null: all alike.
-Block fit_block(const BlockFormat& format, const float* values, const float* weights);
-// The same levels again for scales that stand: nearest. What solvers use that round element by element.
-void round_block(const BlockFormat& format, const float* values, Block& block);
+// The block whose scales `search` chooses; `weights` (importance of each element, not negative) may be null: all alike.
+Block fit_block(const BlockFormat& format, const float* values, const float* weights, ScaleSearch search = ScaleSearch::least_squares);
 
 const Codec* find_block_codec(uint32_t ggml_type);   // null if it is none of ours
 
 // For codecs with `blocks`: f32 `values` whose last extent is a multiple of the block; `importance`: empty, or one weight for every entry of the last
 // axis. Throws Error where the extent does not fit.
-Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance = {});
+Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance = {}, ScaleSearch search = ScaleSearch::least_squares);
 // A tensor of `dims` from its bytes. Throws Error where their number does not fit.
 Tensor block_tensor(const Codec& codec, Dims dims, Array bytes);
 

@@ -1,6 +1,5 @@
-// Choosing scales, offsets and levels of a block. The search: scales around the obvious one, each followed by nearest
-// levels and the least-squares scale (and offset) for these; with small scales beneath a common one, the neighbours of the
-// rounded scale are tried too. Everything is judged by Σ weight·(value − decoded)².
+// Scales, offsets and levels of a block: a line for each part (line_fit.h), then numbers beneath a common scale where the type
+// has them, their neighbours tried too, then the common scales again for these. Judged by Σ weight·(value − decoded)².
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -18,26 +17,8 @@ struct Part {
   const float* values;
   const float* weights;
   int count;
+  std::span<const float> span() const { return {values, size_t(count)}; }
 };
-
-// value ≈ step·level − shift
-struct Line {
-  double step = 0, shift = 0;
-  double error = std::numeric_limits<double>::infinity();
-};
-
-int nearest_level(const BlockFormat& format, float level) {
-  if (format.table == nullptr) return int(std::lrint(std::clamp(level, float(format.least), float(format.most))));
-  const int8_t* above = std::lower_bound(format.table, format.table + 16, level, [](int8_t entry, float x) { return float(entry) < x; });
-  if (above == format.table + 16) return format.table[15];
-  if (above == format.table) return format.table[0];
-  return level - float(above[-1]) <= float(*above) - level ? above[-1] : *above;
-}
-
-void round_part(const BlockFormat& format, const float* values, int count, float step, float shift, int8_t* level) {
-  const float inverse = step == 0 ? 0 : 1 / step;
-  for (int i = 0; i < count; ++i) level[i] = int8_t(nearest_level(format, (values[i] + shift) * inverse));
-}
 
 double part_error(const Part& part, const int8_t* level, double step, double shift) {
   double error = 0;
@@ -46,80 +27,6 @@ double part_error(const Part& part, const int8_t* level, double step, double shi
     error += part.weights[i] * miss * miss;
   }
   return error;
-}
-
-// The best line for given levels. `offsets`: whether the type has them; where they may not be negative, 0 is the next best.
-Line best_line(const Part& part, const int8_t* level, bool offsets, bool signed_shift) {
-  double w = 0, l = 0, ll = 0, x = 0, lx = 0;
-  for (int i = 0; i < part.count; ++i) {
-    const double weight = part.weights[i], level_i = level[i];
-    w += weight;
-    l += weight * level_i;
-    ll += weight * level_i * level_i;
-    x += weight * part.values[i];
-    lx += weight * level_i * part.values[i];
-  }
-  Line line;
-  if (offsets) {
-    const double determinant = w * ll - l * l;
-    if (determinant > 1e-12 * w * ll) {
-      line.step = (w * lx - l * x) / determinant;
-      line.shift = (l * lx - ll * x) / determinant;
-      if (line.step > 0 && (signed_shift || line.shift >= 0)) {
-        line.error = part_error(part, level, line.step, line.shift);
-        return line;
-      }
-    }
-  }
-  line.shift = 0;
-  line.step = ll > 0 ? lx / ll : 0;
-  line.error = part_error(part, level, line.step, 0);
-  return line;
-}
-
-void keep_better(Line& best, const Line& other) {
-  if (other.error < best.error) best = other;
-}
-
-// Symmetric types: the largest value lies on the outermost level, or a little inside or outside of it.
-Line search_scale(const BlockFormat& format, const Part& part) {
-  float largest = 0;
-  for (int i = 0; i < part.count; ++i)
-    if (std::abs(part.values[i]) > std::abs(largest)) largest = part.values[i];
-  if (largest == 0) return {0, 0, 0};
-  Line best;
-  int8_t level[kMost];
-  const int steps = format.most > 64 && format.table == nullptr ? 1 : 9;
-  for (const int edge : {format.least, format.most})
-    for (int k = -steps; k <= steps; ++k) {
-      // A tenth of a level apart; table levels are about an eighth of the table's range apart.
-      const double reach = edge + (edge < 0 ? -1 : 1) * 0.1 * k * (format.table ? 8 : 1);
-      if (reach == 0) continue;
-      round_part(format, part.values, part.count, float(largest / reach), 0, level);
-      keep_better(best, best_line(part, level, false, false));
-    }
-  return best;
-}
-
-Line search_line(const BlockFormat& format, const Part& part, bool signed_shift) {
-  auto [low, high] = std::minmax_element(part.values, part.values + part.count);
-  double least = *low, most = *high;
-  if (!signed_shift) least = std::min(least, 0.0);
-  if (most <= least) return {0, -least, 0};
-  Line best;
-  int8_t level[kMost];
-  for (int k = -8; k <= 12; ++k) {
-    double step = (most - least) / (format.most + 0.1 * k), shift = -least;
-    for (int again = 0; again < 2; ++again) {
-      round_part(format, part.values, part.count, float(step), float(shift), level);
-      const Line line = best_line(part, level, true, signed_shift);
-      keep_better(best, line);
-      if (line.step <= 0) break;
-      step = line.step;
-      shift = line.shift;
-    }
-  }
-  return best;
 }
 
 // The common factor d of `wanted` ≈ d·number with whole numbers up to `most`, and these.
@@ -162,7 +69,7 @@ void settle_part(const BlockFormat& format, const Part& part, Block& block, int 
   for (int s = std::max(scale - reach, format.scale_least); s <= std::min(scale + reach, format.scale_most); ++s)
     for (int o = std::max(offset - offset_reach, 0); o <= std::min(offset + offset_reach, std::max(format.offset_most, offset)); ++o) {
       const float step = block.d * float(s), shift = block.shift * float(o);
-      round_part(format, part.values, part.count, step, shift, level);
+      round_levels(format.levels(), part.span(), step, shift, level);
       const double error = part_error(part, level, step, shift);
       if (error >= best) continue;
       best = error;
@@ -226,12 +133,7 @@ void block_values(const BlockFormat& format, const Block& block, float* values) 
   }
 }
 
-void round_block(const BlockFormat& format, const float* values, Block& block) {
-  for (int p = 0; p < format.parts(); ++p)
-    round_part(format, values + p * format.part, format.part, block.d * float(block.scale[p]), block.shift * float(block.offset[p]), block.level + p * format.part);
-}
-
-Block fit_block(const BlockFormat& format, const float* values, const float* weights) {
+Block fit_block(const BlockFormat& format, const float* values, const float* weights, ScaleSearch search) {
   float alike[kMost];
   if (weights == nullptr) {
     std::fill(alike, alike + format.elements, 1.f);
@@ -241,7 +143,7 @@ Block fit_block(const BlockFormat& format, const float* values, const float* wei
   double importance[Block::kMostParts];
   for (int p = 0; p < format.parts(); ++p) {
     const Part part{values + p * format.part, weights + p * format.part, format.part};
-    lines[p] = format.offset_most > 0 ? search_line(format, part, format.offset_most == 1) : search_scale(format, part);
+    lines[p] = fit_line(format.levels(), part.span(), part.weights, format.shift_kind(), search);
     importance[p] = 0;
     for (int i = 0; i < part.count; ++i) importance[p] += part.weights[i];
     if (lines[p].error == std::numeric_limits<double>::infinity()) lines[p] = {0, 0, 0};

@@ -1,7 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/front.h"
 #include "graph/graft.h"
 
 namespace pare {
@@ -20,20 +20,12 @@ class OutputError {
   double sqnr_db(const Graph& donor, const SharedLayer& layer, Graft what = Graft::whole);
 
  private:
-  using Arrays = std::vector<std::vector<Array>>;   // of each sample
-  // The baseline run as far as node `at`: what nodes from there on read, and no more.
-  struct Front {
-    int at = 0;
-    std::vector<ValueId> ids;
-    Arrays values;
-  };
-  Arrays run(const Graph& graph, const Arrays& samples) const;
+  using Arrays = Front::Arrays;
   double worst_db(const Arrays& results, const std::vector<size_t>& outputs) const;
-  void move_front(int node);
   Graph baseline_;   // weights are shared
   Arrays samples_, exact_;
-  Front front_;
   SessionOptions session_;
+  Front front_;
 };
 
 }  // namespace pare

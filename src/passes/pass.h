@@ -42,6 +42,7 @@ struct PassRun {
   std::string checkpoint = {};           // a file of this pass's own, to continue a killed run; empty: none
   std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
   std::map<std::string, Dims> shapes = {};   // extents of inputs that the model leaves open, for passes that need them; others are assumed
+  int64_t max_memory = int64_t(1) << 30; // bytes that values of calibration samples may take while they are kept
   bool stopped = false;                  // it ended early on request and gives the best it had
 };
 
@@ -120,6 +121,7 @@ struct PipelineInputs {
   std::string checkpoint = {};           // where training passes put their checkpoints; each adds its number. Empty: nowhere
   std::function<Graph(const std::string&)> load = {};  // as in PassRun
   std::map<std::string, Dims> shapes = {};             // as in PassRun
+  int64_t max_memory = int64_t(1) << 30; // as in PassRun
 };
 struct PipelineResult {
   std::string recipe;                    // canonical

@@ -75,7 +75,7 @@ PassRecord run_pass(Graph& graph, Stages& stages, const RecipeStep& step, const 
   bound->request(stages.reference, observations);
   observe(stages.reference, observations, inputs, pass.name);
   PassRun run{.observed = observations, .reference = stages.reference, .seed = inputs.seed, .samples = inputs.calibration, .progress = inputs.progress,
-              .original = &stages.original, .floats = stages.floats ? &*stages.floats : nullptr, .training = &inputs.training, .load = inputs.load, .shapes = inputs.shapes};
+              .original = &stages.original, .floats = stages.floats ? &*stages.floats : nullptr, .training = &inputs.training, .load = inputs.load, .shapes = inputs.shapes, .max_memory = inputs.max_memory};
   if (!inputs.checkpoint.empty()) run.checkpoint = inputs.checkpoint + "." + std::to_string(number);
   const Graph before = graph;
   bound->run(graph, run);

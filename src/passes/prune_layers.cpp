@@ -19,7 +19,8 @@ PrunableLayer layer_of(const Graph& graph, const WeightUse& use) {
   layer.value = use.value;
   layer.nodes = {use.node};
   layer.name = node.name.empty() ? node.op_type + " " + graph.at(node.outputs[0]).name : node.name;
-  if (node.is("Conv")) {
+  layer.convolution = node.is("Conv");
+  if (layer.convolution) {
     const int64_t groups = std::max<int64_t>(node.integer("group", 1), 1);
     layer.taps = count_of(dims) / std::max<int64_t>(dims[0] * dims[1], 1);
     layer.shape = {dims[0], dims[1] * layer.taps, dims[1], dims[0] / groups};
@@ -53,15 +54,11 @@ std::vector<char> beyond_layers(const Graph& graph, const std::vector<char>& amo
   return beyond;
 }
 
-// The same elements in the order of the matrix (`from`) or back (`to`).
-template <class Move>
-void in_matrix_order(const PrunableLayer& layer, Move move) {
-  const MatrixShape& shape = layer.shape;
-  for (int64_t r = 0; r < shape.rows; ++r)
-    for (int64_t c = 0; c < shape.cols; ++c) {
-      const int64_t stored = layer.transposed ? c * shape.rows + r : r * shape.cols + c % shape.run * layer.taps + c / shape.run;
-      move(size_t(r * shape.cols + c), size_t(stored));
-    }
+std::vector<char> nodes_of(const Graph& graph, const std::vector<PrunableLayer>& layers) {
+  std::vector<char> among(graph.nodes.size(), 0);
+  for (const PrunableLayer& layer : layers)
+    for (int n : layer.nodes) among[size_t(n)] = 1;
+  return among;
 }
 
 bool holds_zero_as_zero(const Tensor& tensor) {
@@ -107,7 +104,8 @@ std::vector<PrunableLayer> prunable_layers(const Graph& graph) {
     } else {
       PrunableLayer& first = layers[at->second];
       first.nodes.push_back(use.node);
-      if (!same_matrix(first, layer)) first.spared = "its weight is read as different matrices";
+      first.same_matrix = first.same_matrix && same_matrix(first, layer);
+      if (!first.same_matrix) first.spared = "its weight is read as different matrices";
     }
   }
   for (PrunableLayer& layer : layers) {
@@ -117,6 +115,13 @@ std::vector<PrunableLayer> prunable_layers(const Graph& graph) {
   return layers;
 }
 
+std::vector<char> last_layers(const Graph& graph, const std::vector<PrunableLayer>& layers) {
+  const std::vector<char> read_on = beyond_layers(graph, nodes_of(graph, layers), false);
+  std::vector<char> last;
+  for (const PrunableLayer& layer : layers) last.push_back(!read_on[size_t(layer.nodes[0])]);
+  return last;
+}
+
 void spare_layers(const Graph& graph, const std::string& spare, std::vector<PrunableLayer>& layers) {
   bool automatic = false;
   for (size_t start = 0; start < spare.size();) {
@@ -124,12 +129,9 @@ void spare_layers(const Graph& graph, const std::string& spare, std::vector<Prun
     automatic |= spare.substr(start, end - start) == "auto";
     start = end + 1;
   }
-  std::vector<char> among(graph.nodes.size(), 0);
+  const std::vector<char> among = nodes_of(graph, layers);
   int64_t total = 0;
-  for (const PrunableLayer& layer : layers) {
-    for (int n : layer.nodes) among[size_t(n)] = 1;
-    total += layer.shape.count();
-  }
+  for (const PrunableLayer& layer : layers) total += layer.shape.count();
   const std::vector<char> fed = beyond_layers(graph, among, true), read_on = beyond_layers(graph, among, false);
   const auto reason = [&](const PrunableLayer& layer) -> std::string {
     for (int n : layer.nodes)
@@ -152,7 +154,7 @@ void spare_layers(const Graph& graph, const std::string& spare, std::vector<Prun
 std::vector<float> weight_matrix(const Graph& graph, const PrunableLayer& layer) {
   const std::vector<float> values = graph.constant(layer.value)->decode().to_floats();
   std::vector<float> matrix(values.size());
-  in_matrix_order(layer, [&](size_t at, size_t stored) { matrix[at] = values[stored]; });
+  for_matrix_order(layer, [&](size_t at, size_t stored) { matrix[at] = values[stored]; });
   return matrix;
 }
 
@@ -160,7 +162,7 @@ void store_matrix(Graph& graph, const PrunableLayer& layer, std::span<const floa
   const Tensor& tensor = *graph.constant(layer.value);
   Array values(Type::f32, tensor.dims);
   auto out = values.mutable_values<float>();
-  in_matrix_order(layer, [&](size_t at, size_t stored) { out[stored] = matrix[at]; });
+  for_matrix_order(layer, [&](size_t at, size_t stored) { out[stored] = matrix[at]; });
   if (tensor.plain()) return replace_constant(graph, layer.value, Tensor(values.cast(tensor.type)));
   if (tensor.codec == &codec_float16 || tensor.codec == &codec_bfloat16) return replace_constant(graph, layer.value, tensor.codec->encode(values, tensor.axis, tensor.group));
   replace_constant(graph, layer.value, zeroed_codes(tensor, values, graph.nodes[size_t(layer.nodes[0])].where()));

@@ -16,6 +16,8 @@ struct PrunableLayer {
   int64_t taps = 1;              // of a convolution's kernel
   bool transposed = false;       // stored with the inputs first: [in, out]
   bool left = false;             // a MatMul's first operand
+  bool convolution = false;
+  bool same_matrix = true;       // all that read it see the same matrix
   int64_t perimeter = 0;         // sum of the extents of its kernel, for ERK
   std::string name;              // of its first node, for people
   std::string spared;            // why it stays dense; empty: it is pruned
@@ -23,6 +25,20 @@ struct PrunableLayer {
 
 // In graph order, a weight once. A weight that is read as different matrices, or also otherwise, is spared.
 std::vector<PrunableLayer> prunable_layers(const Graph& graph);
+
+// Of each layer: whether no other layer stands behind it.
+std::vector<char> last_layers(const Graph& graph, const std::vector<PrunableLayer>& layers);
+
+// The same elements in the order of the matrix and as they are stored: move(row · cols + column, stored).
+template <class Move>
+void for_matrix_order(const PrunableLayer& layer, Move move) {
+  const MatrixShape& shape = layer.shape;
+  for (int64_t r = 0; r < shape.rows; ++r)
+    for (int64_t c = 0; c < shape.cols; ++c) {
+      const int64_t stored = layer.transposed ? c * shape.rows + r : r * shape.cols + c % shape.run * layer.taps + c / shape.run;
+      move(size_t(r * shape.cols + c), size_t(stored));
+    }
+}
 
 // Spares the layers that `spare` names: names or operators as everywhere, and the words "auto" (layers known to lose more
 // than they give: the first convolution, depthwise ones, small last layers) and "none".

@@ -1,5 +1,4 @@
-// Stages of layers in graph order. A stage is what one run of the calibration data measures: as much as fits the memory, and
-// no more stages than a person wants to wait for.
+// One layer after the other, each measured with those in front of it pruned.
 #include "passes/prune_stages.h"
 
 #include <fmt/format.h>
@@ -8,15 +7,12 @@
 #include <cmath>
 #include <optional>
 
+#include "passes/layer_stages.h"
 #include "passes/solvers/prune_columns.h"
-#include "passes/statistics/layer_columns.h"
 #include "passes/weights.h"
 
 namespace pare {
 namespace {
-
-constexpr int64_t kMeasuredBytes = int64_t(1) << 30;   // of column products in one stage
-constexpr size_t kStages = 24;                         // at most, unless memory demands more: each runs all samples twice
 
 // Where a layer's bias stands. `create`: there is none, and the node takes one.
 struct BiasPlace {
@@ -119,48 +115,13 @@ void prune_layer(Graph& graph, PruneOrder& order, const LayerColumns& columns, c
   if (bias) store_bias(graph, *bias, layer, biases);
 }
 
-using Stage = std::vector<const PrunableLayer*>;
-
-// Consecutive layers; those that read the same value are never apart.
-std::vector<std::pair<size_t, size_t>> stages_of(const Graph& graph, const std::vector<PruneOrder>& orders) {
-  std::vector<std::pair<size_t, size_t>> stages;
-  const auto input = [&](size_t i) {
-    const PrunableLayer& layer = *orders[i].layer;
-    return graph.nodes[size_t(layer.nodes[0])].inputs[layer.left ? 1 : 0];
-  };
-  size_t distinct = 0;
-  for (size_t i = 0; i < orders.size(); ++i) distinct += i == 0 || input(i) != input(i - 1);
-  const size_t most = (distinct + kStages - 1) / kStages;   // inputs a stage
-  Stage stage;
-  size_t inputs = 0;
-  for (size_t i = 0; i < orders.size(); ++i) {
-    const bool fresh = i == 0 || input(i) != input(i - 1);
-    stage.push_back(orders[i].layer);
-    const bool full = !stages.empty() && fresh && (inputs == most || column_bytes(graph, stage, false, true) > kMeasuredBytes);
-    if (stages.empty() || full) {
-      stages.emplace_back(i, i);
-      stage = {orders[i].layer};
-      inputs = 0;
-    }
-    inputs += fresh;
-    stages.back().second = i + 1;
-  }
-  return stages;
-}
-
 }  // namespace
 
 void prune_in_stages(Graph& graph, std::vector<PruneOrder>& orders, const StageOptions& options, PassRun& pass) {
   const Graph original = graph;
-  const auto stages = stages_of(graph, orders);
-  for (size_t s = 0; s < stages.size(); ++s) {
-    const auto [first, end] = stages[s];
-    Stage layers;
-    for (size_t i = first; i < end; ++i) layers.push_back(orders[i].layer);
-    const ColumnRequest request{false, s > 0 ? &original : nullptr, fmt::format("prune-weights: stage {} of {}", s + 1, stages.size())};
-    const std::vector<LayerColumns> columns = measure_columns(graph, layers, request, pass);
-    for (size_t i = first; i < end; ++i) prune_layer(graph, orders[i], columns[i - first], options);
-  }
+  std::vector<const PrunableLayer*> layers;
+  for (const PruneOrder& order : orders) layers.push_back(order.layer);
+  change_in_stages(graph, layers, {"prune-weights", &original, 256 * pass.samples.count}, pass, [&](size_t l, const LayerColumns& columns) { prune_layer(graph, orders[l], columns, options); });
 }
 
 }  // namespace pare

@@ -18,6 +18,8 @@ RECIPES = {
     "quantize-static": ("int8", 8, 300_000),
     "quantize-static{activations=s8}": ("int8", 8, 300_000),
     BEST_STATIC: ("int8", 8, 300_000),
+    "quantize-weights{bits=4, group=32}": ("float", 12, 205_000),
+    "quantize-weights{bits=4, group=32, zero-points=yes}": ("float", 12, 205_000),
 }
 PUBLISHED = {"resnet20": 0.9164, "resnet32": 0.9282}  # MANIFEST.json
 

@@ -95,6 +95,17 @@ void refit_rows(const WeightRows& w, std::span<const float> optimum, std::span<c
   }
 }
 
+std::vector<float> adapted_rows(std::span<const float> weights, int64_t rows, int64_t n, std::span<const float> cross, const InverseFactor& factor, double added) {
+  // W·(cross + λ) · H⁻¹ = ((W·cross + λ·W)·Uᵀ)·U
+  std::vector<float> target(weights.begin(), weights.end());
+  for (float& w : target) w *= float(added);
+  add_product(Product<float>{{weights.data(), n, 1}, {cross.data(), n, 1}, target.data(), n, rows, n, n});
+  std::vector<float> half(target.size(), 0.f), whole(target.size(), 0.f);
+  add_product(Product<float>{{target.data(), n, 1}, {factor.upper.data(), 1, n}, half.data(), n, rows, n, n});
+  add_product(Product<float>{{half.data(), n, 1}, {factor.upper.data(), n, 1}, whole.data(), n, rows, n, n});
+  return whole;
+}
+
 double energy(std::span<const float> weights, int64_t rows, int64_t n, std::span<const float> h) {
   const std::vector<float> image = times(weights, rows, n, h);
   double sum = 0;

@@ -34,6 +34,10 @@ void compress_columns(const WeightRows& weights, const InverseFactor& factor, Co
 // with the diagonal as preconditioner, from what `weights` holds. H: n x n.
 void refit_rows(const WeightRows& weights, std::span<const float> optimum, std::span<const float> h, std::span<const uint8_t> mask, int steps);
 
+// The weights (rows x n) that on the inputs there are come nearest to what `weights` computed on those there were: `cross` = Σ y·xᵀ
+// with y the latter. `factor` is of H = Σ x·xᵀ with `added` on its diagonal.
+std::vector<float> adapted_rows(std::span<const float> weights, int64_t rows, int64_t n, std::span<const float> cross, const InverseFactor& factor, double added);
+
 // Σ over rows of w·H·wᵀ.
 double energy(std::span<const float> weights, int64_t rows, int64_t n, std::span<const float> h);
 

@@ -88,18 +88,6 @@ class PruneRule : public ColumnRule {
   int64_t width_;
 };
 
-// The weights that do best on the inputs there are: W·(cross + λ) · H⁻¹ = ((W·cross + λ·W)·Uᵀ)·U.
-std::vector<float> adapted(const PruneProblem& p, const InverseFactor& factor, double added) {
-  const int64_t n = p.n, rows = p.shape.rows;
-  std::vector<float> target(p.weights.size());
-  for (size_t i = 0; i < target.size(); ++i) target[i] = float(added) * p.weights[i];
-  add_product(Product<float>{{p.weights.data(), n, 1}, {p.cross.data(), n, 1}, target.data(), n, rows, n, n});
-  std::vector<float> half(target.size(), 0.f), whole(target.size(), 0.f);
-  add_product(Product<float>{{target.data(), n, 1}, {factor.upper.data(), 1, n}, half.data(), n, rows, n, n});
-  add_product(Product<float>{{half.data(), n, 1}, {factor.upper.data(), n, 1}, whole.data(), n, rows, n, n});
-  return whole;
-}
-
 }  // namespace
 
 std::vector<float> obs_scores(std::span<const float> weights, const MatrixShape& shape, const InverseFactor& factor) {
@@ -119,7 +107,7 @@ PrunedRows prune_columns(PruneProblem p, int64_t count) {
   std::vector<float> h(p.products.begin(), p.products.end());
   const InverseFactor factor = factor_inverse(std::move(p.products), n, p.damping, &added);
   for (int64_t i = 0; i < n; ++i) h[size_t(i * n + i)] += float(added);
-  const std::vector<float> optimum = p.cross.empty() ? p.weights : adapted(p, factor, added);
+  const std::vector<float> optimum = p.cross.empty() ? p.weights : adapted_rows(p.weights, rows, n, p.cross, factor, added);
   PruneRule rule(p.shape, p.pattern, prune_mask(obs_scores(optimum, p.shape, factor), p.shape, p.pattern, count, false), p.block_columns);
   PrunedRows result;
   result.weights = optimum;

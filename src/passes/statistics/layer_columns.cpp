@@ -45,6 +45,29 @@ Readings find_readings(const Graph& graph, std::span<const PrunableLayer* const>
   return readings;
 }
 
+// The products of some layers' inputs, one sample after the other.
+class Collector {
+ public:
+  Collector(const Graph& graph, std::span<const PrunableLayer* const> layers, const PositionSampler& sampler, bool squares_only) : readings_(find_readings(graph, layers)) {
+    for (const Reading& reading : readings_.all) products_.push_back(std::make_shared<ColumnProducts>(reading.view, sampler, squares_only));
+  }
+  // A value each reading; `original`: the same of another graph, or nothing.
+  void see(const std::vector<Array>& seen, const std::vector<Array>& original) {
+    for (size_t k = 0; k < products_.size(); ++k) products_[k]->see(seen[k], original.empty() ? nullptr : &original[k]);
+  }
+  std::vector<LayerColumns> columns() const {
+    std::vector<LayerColumns> result(readings_.of_layer.size());
+    for (const auto& product : products_) product->finish();
+    for (size_t l = 0; l < result.size(); ++l)
+      for (size_t k : readings_.of_layer[l]) result[l].add(products_[k]);
+    return result;
+  }
+
+ private:
+  Readings readings_;
+  std::vector<std::shared_ptr<ColumnProducts>> products_;
+};
+
 // The values of a graph for one sample after the other, computing no more than they need.
 class ValueSource {
  public:
@@ -105,30 +128,34 @@ std::vector<float> LayerColumns::cross_products(int64_t group) const {
   return sum;
 }
 
-std::vector<LayerColumns> measure_columns(const Graph& graph, std::span<const PrunableLayer* const> layers, const ColumnRequest& request, const PassRun& pass) {
-  const Readings readings = find_readings(graph, layers);
+std::vector<ValueId> read_values(const Graph& graph, std::span<const PrunableLayer* const> layers) {
   std::vector<ValueId> values;
-  std::vector<std::shared_ptr<ColumnProducts>> products;
-  for (const Reading& reading : readings.all) {
-    values.push_back(reading.value);
-    products.push_back(std::make_shared<ColumnProducts>(reading.view, PositionSampler{pass.seed}, request.squares_only));
-  }
+  for (const Reading& reading : find_readings(graph, layers).all) values.push_back(reading.value);
+  return values;
+}
+
+std::vector<LayerColumns> columns_of(const Graph& graph, std::span<const PrunableLayer* const> layers, const Front::Arrays& seen, const Front::Arrays* original, int64_t positions,
+                                     const PassRun& pass) {
+  Collector collector(graph, layers, {pass.seed, positions}, false);
+  for (size_t i = 0; i < seen.size(); ++i) collector.see(seen[i], original != nullptr ? (*original)[i] : std::vector<Array>());
+  return collector.columns();
+}
+
+std::vector<LayerColumns> measure_columns(const Graph& graph, std::span<const PrunableLayer* const> layers, const ColumnRequest& request, const PassRun& pass) {
+  Collector collector(graph, layers, {pass.seed, request.positions}, request.squares_only);
+  const std::vector<ValueId> values = read_values(graph, layers);
   const int all_threads = threads();
   ValueSource source(graph, values);
   std::optional<ValueSource> original;
   if (request.original != nullptr) original.emplace(*request.original, values);
   for (int64_t i = 0; i < pass.samples.count; ++i) {
-    if (interrupted()) throw Error("prune-weights", "interrupted while measuring the calibration data");
+    if (interrupted()) throw Error("calibration", "interrupted while measuring the calibration data");
     if (pass.progress) pass.progress(request.progress, double(i), double(pass.samples.count));
     const std::vector<Array> sample = pass.samples.get(i), seen = source.of(sample), wanted = original ? original->of(sample) : std::vector<Array>();
     set_threads(all_threads);
-    for (size_t k = 0; k < products.size(); ++k) products[k]->see(seen[k], original ? &wanted[k] : nullptr);
+    collector.see(seen, wanted);
   }
-  for (const auto& product : products) product->finish();
-  std::vector<LayerColumns> result(layers.size());
-  for (size_t l = 0; l < layers.size(); ++l)
-    for (size_t k : readings.of_layer[l]) result[l].add(products[k]);
-  return result;
+  return collector.columns();
 }
 
 int64_t column_bytes(const Graph& graph, std::span<const PrunableLayer* const> layers, bool squares_only, bool cross) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/front.h"
 #include "passes/pass.h"
 #include "passes/prune_layers.h"
 #include "passes/statistics/column_products.h"
@@ -27,11 +28,18 @@ struct ColumnRequest {
   bool squares_only = false;
   const Graph* original = nullptr;   // measure cross products with this graph's values too; it has the same value ids
   std::string progress;              // what a person is told
+  int64_t positions = 256;           // pixels or tokens of a sample that are looked at, at most
 };
 
 // Runs the calibration samples through `graph`, as far as these layers need it. Throws Error where it is interrupted.
 // Layers that read one value in one way share its products.
 std::vector<LayerColumns> measure_columns(const Graph& graph, std::span<const PrunableLayer* const> layers, const ColumnRequest& request, const PassRun& pass);
+
+// The same from values that are at hand, for each sample in the order of read_values(); `original`: null, or the same of
+// another graph.
+std::vector<ValueId> read_values(const Graph& graph, std::span<const PrunableLayer* const> layers);
+std::vector<LayerColumns> columns_of(const Graph& graph, std::span<const PrunableLayer* const> layers, const Front::Arrays& seen, const Front::Arrays* original, int64_t positions,
+                                     const PassRun& pass);
 
 // Bytes that measuring these layers takes.
 int64_t column_bytes(const Graph& graph, std::span<const PrunableLayer* const> layers, bool squares_only, bool cross);

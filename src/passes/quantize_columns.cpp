@@ -1,0 +1,104 @@
+// Weights in few bits, a layer's columns one after the other, those behind making up for what each loses.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/simplify.h"
+#include "passes/layer_stages.h"
+#include "passes/solvers/round_columns.h"
+#include "passes/weight_types.h"
+#include "passes/weights.h"
+
+namespace pare {
+namespace {
+
+struct QuantizeColumns : WeightTypeOptions {
+  double damping = 0.01;
+  bool act_order = true;
+  double sweeps = 4;
+  std::string target = "original";
+  static std::vector<Field> fields() {
+    FieldList<QuantizeColumns> fields;
+    return type_fields(fields)
+        .number("damping", &QuantizeColumns::damping, 1e-6, 1, "", "added to the diagonal of the inputs' second moments, as a share of its mean: more trusts the calibration data less", {"0.01", "0.1"})
+        .flag("act-order", &QuantizeColumns::act_order, "the loudest inputs first, with scales chosen before; no: from left to right, scales chosen on the way", {"yes", "no"})
+        .number("sweeps", &QuantizeColumns::sweeps, 0, 100, "", "afterwards, rounds in which each step and level is chosen again, given all others", {"0", "4"})
+        .word("target", &QuantizeColumns::target, {"original", "layer"}, "what a layer is fitted to: original: what it computed in the unquantized model; layer: its own weights on its present inputs")
+        .take();
+  }
+};
+
+struct Order {
+  const StoredWeight* weight;
+  WeightType type;
+  double relative_error = 0;
+};
+
+// Without the constant input.
+template <class T>
+std::vector<T> moments(const std::vector<T>& square, int64_t n) {
+  std::vector<T> smaller;
+  for (int64_t i = 0; i < n && !square.empty(); ++i) smaller.insert(smaller.end(), square.begin() + i * (n + 1), square.begin() + i * (n + 1) + n);
+  return smaller;
+}
+
+void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const QuantizeColumns& options) {
+  const PrunableLayer& layer = order.weight->layer;
+  RoundProblem problem;
+  problem.rows = layer.shape.rows;
+  problem.n = layer.shape.cols;
+  problem.weights = weight_matrix(graph, layer);
+  problem.products = moments(columns.products(0), problem.n);
+  if (options.target == "original") problem.cross = moments(columns.cross_products(0), problem.n);
+  problem.damping = options.damping;
+  problem.act_order = options.act_order;
+  problem.sweeps = int(options.sweeps);
+  if (!std::isfinite(problem.products[0]))
+    throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", "exclude this layer (exclude=), or take quantize-weights");
+  const GridOfWeight made = grid_for(order.type, layer, graph.constant(layer.value)->dims, ScaleSearch::least_squares);
+  order.relative_error = round_columns(std::move(problem), *made.grid);
+  replace_constant(graph, layer.value, made.tensor(*made.grid));
+}
+
+void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
+  need_samples(pass.samples, "quantize-columns");
+  fold_batch_norms(graph);  // a weight in few bits could not take one up any more
+  const std::vector<StoredWeight> weights = stored_weights(graph);
+  const Graph original = graph;
+  TypeNotes notes;
+  std::vector<Order> orders;
+  std::vector<std::pair<const StoredWeight*, WeightType>> others;   // each weight by itself
+  for (const StoredWeight& weight : weights) {
+    const TypeChoice choice = type_for(weight, options.wanted(), graph, options.exclude);
+    notes.add(weight, choice);
+    if (choice.stays) continue;
+    const bool fed_back = weight.solvable() && weight.layer.shape.group_rows == weight.layer.shape.rows && choice.type.few_bits();
+    if (fed_back) orders.push_back({&weight, choice.type});
+    else others.emplace_back(&weight, choice.type);
+  }
+  for (const auto& [weight, type] : others) {
+    replace_constant(graph, weight->layer.value, rounded_tensor(graph, *weight, type, ScaleSearch::least_squares, {}));
+    ++pass.changed;
+  }
+  std::vector<const PrunableLayer*> layers;
+  for (const Order& order : orders) layers.push_back(&order.weight->layer);
+  const StageRequest request{"quantize-columns", options.target == "original" ? &original : nullptr};
+  change_in_stages(graph, layers, request, pass, [&](size_t l, const LayerColumns& columns) { round_layer(graph, orders[l], columns, options); });
+  pass.changed += int(orders.size());
+  notes.give(pass);
+  const auto worst = std::max_element(orders.begin(), orders.end(), [](const Order& a, const Order& b) { return a.relative_error < b.relative_error; });
+  if (worst != orders.end()) pass.notes.push_back(fmt::format("{} is hurt most: its output stands {:.1f} dB above its error", worst->weight->layer.name, -10 * std::log10(std::max(worst->relative_error, 1e-30))));
+}
+
+}  // namespace
+
+Pass pass_quantize_columns() {
+  Pass pass = declare_pass<QuantizeColumns>("quantize-columns", "As quantize-weights, but the columns of a layer make up for each other's rounding errors, layer after layer. Needs data.",
+                                            "Frantar et al. 2022, GPTQ, section 3; Behdin et al. 2023, QuantEase, section 3", false, run);
+  pass.data = "yes: a calibration split";
+  pass.rules = type_rules_text();
+  return pass;
+}
+
+}  // namespace pare
