@@ -17,65 +17,103 @@ constexpr float kHidden = -1e30f;     // e to it is 0
 // [tokens, heads · size] of queries, keys and values; one sample.
 struct Sizes {
   int64_t tokens = 0, heads = 0, key_heads = 0, size = 0, value_size = 0, capacity = 0, window = 0;
-  int64_t key_row() const { return key_heads * size; }
   int64_t value_row() const { return key_heads * value_size; }
+  int64_t shared() const { return heads / key_heads; }
+  int64_t most() const { return capacity > 0 ? capacity : tokens; }   // keys
+  int64_t head_keys() const { return (most() + kKeyBlock - 1) / kKeyBlock * kKeyBlock * size; }   // floats
+};
+
+// Where a layer's keys lie as columns, [key head][block][size][kKeyBlock], and its values: [key head][token][value_size] in a
+// cache, so that a head reads one stream; of this run alone [token][value_row], as they came.
+struct Memory {
+  std::shared_ptr<DecoderCache> cache;        // null: they are only of this run
+  float *keys = nullptr, *values = nullptr;   // of the cache
+  SlotId key_slot = -1, value_slot = -1;      // without one
+  float* keys_of(std::byte* const* slots) const { return cache ? keys : reinterpret_cast<float*>(slots[key_slot]); }
+  const float* values_of(std::byte* const* slots) const { return cache ? values : reinterpret_cast<const float*>(slots[value_slot]); }
+  int64_t past() const { return cache ? cache->past : 0; }
+};
+
+// Puts this run's keys and values behind the earlier ones.
+class KeepStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    const auto* key = reinterpret_cast<const float*>(slots[reads[0]]);
+    const auto* value = reinterpret_cast<const float*>(slots[reads[1]]);
+    const int64_t past = memory.past(), count = std::min(sizes.tokens, sizes.most() - past);
+    for (int64_t h = sizes.key_heads * thread / threads; h < sizes.key_heads * (thread + 1) / threads; ++h)
+      for (int64_t t = 0; t < count; ++t) {
+        keep_key(key + (t * sizes.key_heads + h) * sizes.size, memory.keys_of(slots) + h * sizes.head_keys(), past + t);
+        if (memory.cache) std::copy_n(value + t * sizes.value_row() + h * sizes.value_size, sizes.value_size, memory.values + (h * sizes.capacity + past + t) * sizes.value_size);
+      }
+  }
+  Sizes sizes;
+  Memory memory;
+
+ private:
+  void keep_key(const float* key, float* head, int64_t place) const {
+    float* column = head + place / kKeyBlock * kKeyBlock * sizes.size + place % kKeyBlock;
+    for (int64_t i = 0; i < sizes.size; ++i) column[i * kKeyBlock] = key[i];
+  }
 };
 
 class CausalStep : public Step {
  public:
   bool team() const override { return true; }
-  // Each thread writes the keys and values of its own key heads before it reads them: nobody else does.
   void run(std::byte* const* slots, int thread, int threads) override {
-    const auto* key = reinterpret_cast<const float*>(slots[reads[1]]);
-    const auto* value = reinterpret_cast<const float*>(slots[reads[2]]);
-    const int64_t past = cache ? cache->past : 0;
-    const int64_t first = sizes.key_heads * thread / threads, last = sizes.key_heads * (thread + 1) / threads;
-    for (int64_t h = first; h < last; ++h) {
-      if (cache) append(key, value, past, h);
-      for (int64_t row = 0; row < sizes.tokens; row += kRows)
-        for (int64_t query_head = h * shared(); query_head < (h + 1) * shared(); ++query_head) run_block(slots, query_head, h, row, past, scratch.of(thread));
+    if (sizes.tokens == 1) {   // the heads that share keys are the rows
+      for (int64_t h = thread; h < sizes.key_heads; h += threads) run_block(slots, h * sizes.shared(), 0, sizes.shared(), scratch.of(thread));
+      return;
     }
+    const int64_t blocks = (sizes.tokens + kRows - 1) / kRows;
+    for (int64_t unit = thread; unit < blocks * sizes.heads; unit += threads) {
+      const int64_t first = unit / sizes.heads * kRows;
+      run_block(slots, unit % sizes.heads, first, std::min(kRows, sizes.tokens - first), scratch.of(thread));
+    }
+  }
+
+  // Row r, at position p, sees keys p − window + 1 … p: zeros between places that are hidden, of which each row of a mask
+  // begins one earlier than the row before it.
+  void make_mask() {
+    seen_ = sizes.window > 0 ? sizes.window : sizes.most() + sizes.tokens;
+    hidden_.assign(size_t(kBefore + seen_ + kRows), kHidden);
+    std::fill_n(hidden_.begin() + kBefore, seen_, 0.f);
   }
 
   Sizes sizes;
   float scale = 1;
-  std::shared_ptr<DecoderCache> cache;
-  float *keys = nullptr, *values = nullptr;   // of the cache, by tokens
-  std::vector<float> hidden;                  // zeros, then kHidden: row r of a mask begins a place earlier than row r − 1
+  Memory memory;
   ThreadScratch scratch;
 
  private:
-  int64_t shared() const { return sizes.heads / sizes.key_heads; }
+  static constexpr int64_t kBefore = kKeyBlock + kRows;
 
-  void append(const float* key, const float* value, int64_t past, int64_t h) {
-    for (int64_t t = 0; t < sizes.tokens && past + t < sizes.capacity; ++t) {
-      std::memcpy(keys + (past + t) * sizes.key_row() + h * sizes.size, key + t * sizes.key_row() + h * sizes.size, size_t(sizes.size) * sizeof(float));
-      std::memcpy(values + (past + t) * sizes.value_row() + h * sizes.value_size, value + t * sizes.value_row() + h * sizes.value_size, size_t(sizes.value_size) * sizeof(float));
-    }
-  }
-
-  void run_block(std::byte* const* slots, int64_t head, int64_t key_head, int64_t first, int64_t past, void* memory) const {
-    FloatAttention job;
-    job.rows = std::min(kRows, sizes.tokens - first);
+  void run_block(std::byte* const* slots, int64_t head, int64_t first, int64_t rows, void* spare) const {
+    const int64_t place = memory.past() + first, key_head = head / sizes.shared(), last = sizes.tokens == 1 ? place : place + rows - 1;
     // Keys before the window of the first row are seen by none.
-    const int64_t from = sizes.window > 0 ? std::max<int64_t>(0, past + first - sizes.window + 1) : 0;
-    job.keys = past + first + job.rows - from;
-    job.query = reinterpret_cast<const float*>(slots[reads[0]]) + first * sizes.heads * sizes.size + head * sizes.size;
-    job.key = (cache ? keys : reinterpret_cast<const float*>(slots[reads[1]])) + from * sizes.key_row() + key_head * sizes.size;
-    job.value = (cache ? values : reinterpret_cast<const float*>(slots[reads[2]])) + from * sizes.value_row() + key_head * sizes.value_size;
-    job.output = reinterpret_cast<float*>(slots[writes]) + first * sizes.heads * sizes.value_size + head * sizes.value_size;
-    job.mask = hidden.data() + int64_t(hidden.size()) - kRows - (job.keys - job.rows + 1);
-    job.mask_stride = -1;
-    job.query_stride = sizes.heads * sizes.size;
-    job.key_stride = sizes.key_row();
-    job.value_stride = sizes.value_row();
-    job.output_stride = sizes.heads * sizes.value_size;
+    const int64_t from = std::max<int64_t>(0, place - seen_ + 1) / kKeyBlock * kKeyBlock;
+    FloatAttention job;
+    job.rows = rows;
+    job.keys = std::min(last + 1, sizes.most()) - from;
+    job.query = reinterpret_cast<const float*>(slots[reads[0]]) + (first * sizes.heads + head) * sizes.size;
+    job.key_columns = memory.keys_of(slots) + key_head * sizes.head_keys() + from * sizes.size;
+    job.value_stride = memory.cache ? sizes.value_size : sizes.value_row();
+    job.value = memory.values_of(slots) + from * job.value_stride + key_head * (memory.cache ? sizes.capacity : 1) * sizes.value_size;
+    job.output = reinterpret_cast<float*>(slots[writes]) + (first * sizes.heads + head) * sizes.value_size;
+    job.mask = hidden_.data() + kBefore + seen_ - 1 + from - place;
+    job.mask_stride = sizes.tokens == 1 ? 0 : -1;
+    job.query_stride = (sizes.tokens == 1 ? 1 : sizes.heads) * sizes.size;
+    job.output_stride = (sizes.tokens == 1 ? 1 : sizes.heads) * sizes.value_size;
     job.width = sizes.size;
     job.value_width = sizes.value_size;
     job.scale = scale;
-    job.scratch = static_cast<float*>(memory);
+    job.scratch = static_cast<float*>(spare);
     best_float_attention_kernel().run(job);
   }
+
+  int64_t seen_ = 0;            // keys that a row sees
+  std::vector<float> hidden_;
 };
 
 std::optional<Sizes> sizes_of(const Planner& planner, const Node& node) {
@@ -94,9 +132,28 @@ std::optional<Sizes> sizes_of(const Planner& planner, const Node& node) {
   sizes.value_size = v[2] / sizes.key_heads;
   sizes.window = node.integer("left_window_size", -1) + 1;
   if (q[0] != 1 || k[0] != 1 || k[1] != q[1] || v[1] != q[1] || k[2] / sizes.key_heads != sizes.size || sizes.tokens == 0) return std::nullopt;
-  // A window within a block of rows would need a mask with two ends.
-  if (sizes.window > 0 && sizes.window < sizes.tokens) return std::nullopt;
   return sizes;
+}
+
+// `sizes` learns the cache's capacity.
+Memory memory_of(Planner& planner, const Node& node, Sizes& sizes, SlotId values) {
+  Memory memory;
+  memory.cache = planner.options.cache;
+  if (!memory.cache) {
+    memory.key_slot = planner.scratch({Type::f32, {sizes.key_heads, sizes.head_keys()}, Layout::plain});
+    memory.value_slot = values;
+    return memory;
+  }
+  sizes.capacity = memory.cache->capacity;
+  auto& [keys, kept] = memory.cache->layers[planner.graph.at(node.outputs[0]).name];
+  if (keys.empty()) {
+    // As long as the capacity, however many tokens a run has: several sessions write here.
+    keys = Array(Type::f32, {sizes.key_heads, sizes.head_keys()});
+    kept = Array(Type::f32, {sizes.key_heads, sizes.capacity, sizes.value_size});
+  }
+  memory.keys = keys.mutable_values<float>().data();
+  memory.values = kept.mutable_values<float>().data();
+  return memory;
 }
 
 class RotateStep : public Step {
@@ -137,27 +194,25 @@ bool lower_causal_attention(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   auto sizes = sizes_of(planner, node);
   if (!sizes) return false;
+  auto keep = std::make_unique<KeepStep>();
   auto step = std::make_unique<CausalStep>();
-  if (planner.options.cache) {
-    step->cache = planner.options.cache;
-    sizes->capacity = step->cache->capacity;
-    auto& [keys, values] = step->cache->layers[planner.graph.at(node.outputs[0]).name];
-    if (keys.empty()) {
-      keys = Array(Type::f32, {sizes->capacity + kRows, sizes->key_row()});
-      values = Array(Type::f32, {sizes->capacity + kRows, sizes->value_row()});
-    }
-    step->keys = keys.mutable_values<float>().data();
-    step->values = values.mutable_values<float>().data();
+  const SlotId query = planner.slot(node.inputs[0], Layout::plain, Type::f32);
+  keep->reads = {planner.slot(node.inputs[1], Layout::plain, Type::f32), planner.slot(node.inputs[2], Layout::plain, Type::f32)};
+  step->reads = {query};
+  keep->memory = step->memory = memory_of(planner, node, *sizes, keep->reads[1]);
+  keep->sizes = step->sizes = *sizes;
+  if (!keep->memory.cache) {
+    keep->writes = keep->memory.key_slot;
+    step->reads = {query, keep->memory.key_slot, keep->memory.value_slot};
   }
-  const int64_t most = sizes->capacity + sizes->tokens;
-  step->sizes = *sizes;
+  keep->report = {node.name, "Keep", "", sizes->capacity > 0 ? "in the cache" : "for this run", "f32", "", 0, 0, 0};
+  planner.emit(std::move(keep));
+  step->make_mask();
   step->scale = node.has("scale") && node.real("scale", 0) != 0 ? node.real("scale", 1) : 1 / std::sqrt(float(sizes->size));
-  step->hidden.assign(size_t(most + kRows), 0.f);
-  std::fill(step->hidden.end() - kRows, step->hidden.end(), kHidden);
-  for (const ValueId id : node.inputs) step->reads.push_back(planner.slot(id, Layout::plain, Type::f32));
   const ValueId y = node.outputs[0];
   step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
-  step->scratch.resize(planner.threads, size_t(float_attention_scratch(std::min(kRows, sizes->tokens), most, sizes->size, sizes->value_size)) * sizeof(float));
+  const int64_t rows = sizes->tokens == 1 ? sizes->shared() : std::min(kRows, sizes->tokens);
+  step->scratch.resize(planner.threads, size_t(float_attention_scratch(rows, sizes->most(), 0, sizes->value_size)) * sizeof(float));
   step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_attention_kernel().name, "f32", sizes->capacity > 0 ? "with a cache" : "",
                   sizes->heads * sizes->tokens * (sizes->tokens + 1) / 2 * (sizes->size + sizes->value_size), 0, 0};
   planner.emit(std::move(step));

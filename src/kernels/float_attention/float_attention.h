@@ -7,9 +7,12 @@
 
 namespace pare {
 
+constexpr int64_t kKeyBlock = 16;
+
 // Rows lie `*_stride` floats apart; elements of a row side by side.
 struct FloatAttention {
   const float *query = nullptr, *key = nullptr, *value = nullptr;
+  const float* key_columns = nullptr;  // instead of `key`: keys as columns, in blocks, [block][width][kKeyBlock]
   const float* mask = nullptr;     // [rows][keys], rows mask_stride apart (0: one row for all), or null
   float* output = nullptr;         // [rows][value_width]
   int64_t query_stride = 0, key_stride = 0, value_stride = 0, mask_stride = 0, output_stride = 0;
@@ -18,7 +21,7 @@ struct FloatAttention {
   float* scratch = nullptr;        // float_attention_scratch() floats, 64-byte aligned
 };
 
-// Floats of scratch that a call with at most so many rows needs.
+// Floats of scratch that a call with at most so many rows needs; width 0 for keys that come as columns.
 int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width);
 
 struct FloatAttentionKernel {

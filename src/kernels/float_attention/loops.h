@@ -61,6 +61,8 @@ inline void multiply_columns(int64_t rows, Matrix a, Matrix b, const float* fact
 inline void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, const float* factor, float* c, int64_t ldc) {
   const auto part = [&](auto kernel, int64_t j) { kernel(rows, a, Matrix{b.at + j, b.stride}, factor, c + j, ldc, depth); };
   int64_t j = 0;
+  // Few rows leave registers for more columns, so that `b` is read in fewer rounds.
+  for (; rows <= kTileRows / 2 && j + 2 * kTileVectors * kVector <= columns; j += 2 * kTileVectors * kVector) part(multiply_columns<2 * kTileVectors>, j);
   for (; j + kTileVectors * kVector <= columns; j += kTileVectors * kVector) part(multiply_columns<kTileVectors>, j);
   switch ((columns - j) / kVector) {
     case 3: return part(multiply_columns<std::min(3, kTileVectors)>, j);
@@ -117,9 +119,15 @@ inline void transpose_keys(const FloatAttention& job, float* to, int64_t columns
 
 inline void attend(const FloatAttention& job) {
   const int64_t columns = (job.keys + 15) / 16 * 16, width = (job.value_width + 15) / 16 * 16;
-  float *keys = job.scratch, *scores = keys + columns * job.width, *factors = scores + columns * job.rows, *spare = factors + (job.rows + 15) / 16 * 16;
-  transpose_keys(job, keys, columns);
-  multiply(job.rows, columns, job.width, {job.query, job.query_stride}, {keys, columns}, nullptr, scores, columns);
+  float *keys = job.scratch, *scores = keys + (job.key_columns ? 0 : columns * job.width), *factors = scores + columns * job.rows, *spare = factors + (job.rows + 15) / 16 * 16;
+  const Matrix query{job.query, job.query_stride};
+  if (job.key_columns != nullptr) {
+    for (int64_t first = 0; first < columns; first += kKeyBlock)
+      multiply(job.rows, kKeyBlock, job.width, query, {job.key_columns + first * job.width, kKeyBlock}, nullptr, scores + first, columns);
+  } else {
+    transpose_keys(job, keys, columns);
+    multiply(job.rows, columns, job.width, query, {keys, columns}, nullptr, scores, columns);
+  }
   for (int64_t r = 0; r < job.rows; ++r)
     factors[r] = exponentials(scores + r * columns, job.mask ? job.mask + r * job.mask_stride : nullptr, job.scale, scores + r * columns, job.keys);
   const Matrix weights{scores, columns};

@@ -8,22 +8,23 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/low_bit/low_bit.h"
-#include "kernels/low_bit/planes.h"
+#include "kernels/low_bit/tiles.h"
 
 namespace pare {
 namespace {
 
 constexpr int kStrip = LowBitShape::kStrip, kUnit = LowBitShape::kUnit;
-constexpr int kRows = 4;              // rows that share unpacked levels: sums, products and a level fit the registers
-constexpr size_t kAhead = 5 << 10;    // bytes: what memory delivers while it answers
+constexpr size_t kAhead = 5 << 10;  // bytes: what memory delivers while it answers
 
 bool supported() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni");
 }
 
-__m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+__m512i load(const uint8_t* p) {
+  return _mm512_loadu_si512(p);
+}
 
 // The vectors j, j + 4, j + 8 and j + 12 of a unit, which share what is loaded.
 template <LowBitPlanes planes>
@@ -40,7 +41,8 @@ struct Loaded {
 
 // Levels of vector j + 4q as unsigned bytes.
 template <LowBitPlanes planes, bool kTable>
-__attribute__((always_inline)) inline __m512i levels_of(const Loaded<planes>& loaded, const uint8_t* unit, int j, int q, __m512i table) {
+__attribute__((always_inline)) inline __m512i levels_of(const Loaded<planes>& loaded, const uint8_t* unit, int j, int q,
+                                                        __m512i table) {
   constexpr PlaneLayout layout = plane_layout(planes);
   const int i = j + 4 * q;
   if constexpr (layout.bytes >= 0) return load(unit + layout.bytes + i * 64);
@@ -50,8 +52,9 @@ __attribute__((always_inline)) inline __m512i levels_of(const Loaded<planes>& lo
     level = _mm512_and_si512(q < 2 ? both : _mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
   }
   if constexpr (layout.pairs >= 0) {
-    const int up = layout.pair_shift - q * 2;   // from where the pair lies to where it belongs
-    const __m512i moved = up >= 0 ? _mm512_slli_epi16(loaded.pairs, unsigned(up)) : _mm512_srli_epi16(loaded.pairs, unsigned(-up));
+    const int up = layout.pair_shift - q * 2;  // from where the pair lies to where it belongs
+    const __m512i moved =
+        up >= 0 ? _mm512_slli_epi16(loaded.pairs, unsigned(up)) : _mm512_srli_epi16(loaded.pairs, unsigned(-up));
     const __m512i pair = _mm512_and_si512(moved, _mm512_set1_epi8(char(3 << layout.pair_shift)));
     level = layout.nibbles >= 0 ? _mm512_or_si512(level, pair) : pair;
   }
@@ -70,10 +73,21 @@ __m512i activations(const int8_t* x) {
   return _mm512_set1_epi32(four);
 }
 
-__m512 halves(const uint8_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+__m512 halves(const uint8_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 
-template <LowBitPlanes planes, int kGroup, bool kOffsets, bool kTable, int rows>
-void run_tile(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip, int64_t first) {
+template <LowBitPlanes planes, int kGroup, bool kOffsets, bool kTable>
+struct Tile {
+  static constexpr int kRows = 4;  // sums, products and a level fit the registers
+  template <int rows>
+  static void run(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip, int64_t first);
+};
+
+template <LowBitPlanes planes, int kGroup, bool kOffsets, bool kTable>
+template <int rows>
+void Tile<planes, kGroup, kOffsets, kTable>::run(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip,
+                                                 int64_t first) {
   const LowBitShape& shape = packed.shape;
   constexpr int kPerUnit = kUnit / kGroup;
   constexpr size_t kScaleBytes = size_t(kPerUnit) * kStrip * 2, kHeader = (kOffsets ? 2 : 1) * kScaleBytes;
@@ -83,13 +97,15 @@ void run_tile(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip,
   const LowBitGroup* groups = args.x.groups + first * shape.groups();
   const int64_t group_count = shape.groups();
   const uint8_t* unit = packed.strip(strip);
-  const __m512i table = kTable ? _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(shape.levels))) : _mm512_setzero_si512();
+  const __m512i table = kTable ? _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(shape.levels)))
+                               : _mm512_setzero_si512();
   const __m512 zero = _mm512_set1_ps(float(shape.zero));
   __m512 sums[rows];
   for (int r = 0; r < rows; ++r) sums[r] = _mm512_setzero_ps();
   for (int64_t u = 0; u < units; ++u, unit += kUnitBytes, x += kUnit) {
     if constexpr (rows == 1)
-      for (size_t line = 0; line < kUnitBytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(unit + kAhead + line), _MM_HINT_T0);
+      for (size_t line = 0; line < kUnitBytes; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(unit + kAhead + line), _MM_HINT_T0);
     const uint8_t* level_bytes = unit + kHeader;
     __m512i products[kPerUnit][rows];
     for (int g = 0; g < kPerUnit; ++g)
@@ -100,7 +116,9 @@ void run_tile(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip,
 #pragma GCC unroll 4
       for (int q = 0; q < 4; ++q) {
         const __m512i level = levels_of<planes, kTable>(loaded, level_bytes, j, q, table);
-        for (int r = 0; r < rows; ++r) products[q * kPerUnit / 4][r] = _mm512_dpbusd_epi32(products[q * kPerUnit / 4][r], level, activations(x + r * width + 4 * (j + 4 * q)));
+        for (int r = 0; r < rows; ++r)
+          products[q * kPerUnit / 4][r] =
+              _mm512_dpbusd_epi32(products[q * kPerUnit / 4][r], level, activations(x + r * width + 4 * (j + 4 * q)));
       }
     }
 #pragma GCC unroll 4
@@ -109,7 +127,8 @@ void run_tile(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip,
       for (int r = 0; r < rows; ++r) {
         const LowBitGroup& group = groups[r * group_count + u * kPerUnit + g];
         const __m512 sum = _mm512_set1_ps(group.sum);
-        const __m512 product = _mm512_fmsub_ps(_mm512_cvtepi32_ps(products[g][r]), _mm512_set1_ps(group.scale), _mm512_mul_ps(zero, sum));
+        const __m512 product =
+            _mm512_fmsub_ps(_mm512_cvtepi32_ps(products[g][r]), _mm512_set1_ps(group.scale), _mm512_mul_ps(zero, sum));
         sums[r] = _mm512_fmadd_ps(product, scale, sums[r]);
         if constexpr (kOffsets) sums[r] = _mm512_fnmadd_ps(halves(unit + kScaleBytes + g * kStrip * 2), sum, sums[r]);
       }
@@ -126,41 +145,17 @@ void run_tile(const PackedLowBit& packed, const LowBitArgs& args, int64_t strip,
   }
 }
 
-template <LowBitPlanes planes, int kGroup, bool kOffsets, bool kTable>
-void run_share(const PackedLowBit& packed, const LowBitArgs& args, int64_t first, int64_t last) {
-  for (int64_t strip = first; strip < last; ++strip) {
-    int64_t row = 0;
-    for (; row + kRows <= args.rows; row += kRows) run_tile<planes, kGroup, kOffsets, kTable, kRows>(packed, args, strip, row);
-    for (; row < args.rows; ++row) run_tile<planes, kGroup, kOffsets, kTable, 1>(packed, args, strip, row);
-  }
-}
-
-using Share = void (*)(const PackedLowBit&, const LowBitArgs&, int64_t, int64_t);
-
-template <LowBitPlanes planes>
-Share share_of(const LowBitShape& shape) {
-  if constexpr (planes == LowBitPlanes::nibble)
-    if (shape.table) return run_share<planes, 32, false, true>;
-  if (shape.group == 16) return shape.offsets ? run_share<planes, 16, true, false> : run_share<planes, 16, false, false>;
-  return shape.offsets ? run_share<planes, 32, true, false> : run_share<planes, 32, false, false>;
-}
-
-void run(const PackedLowBit& packed, const LowBitArgs& args, int thread, int threads) {
-  using P = LowBitPlanes;
-  constexpr Share (*kShares[])(const LowBitShape&) = {share_of<P::pair>, share_of<P::pair_bit>, share_of<P::nibble>, share_of<P::nibble_bit>, share_of<P::nibble_pair>, share_of<P::byte>};
-  const int64_t strips = packed.shape.strips();
-  kShares[size_t(packed.shape.planes)](packed.shape)(packed, args, strips * thread / threads, strips * (thread + 1) / threads);
-}
-
 void quantize(const LowBitShape& shape, const float* x, int8_t* values, LowBitGroup* groups) {
   for (int64_t first = 0; first < shape.units() * kUnit; first += 32) {
     const int64_t count = std::clamp<int64_t>(shape.inputs - first, 0, 32);
     const uint32_t lanes = count == 32 ? ~0u : (1u << count) - 1;
-    const __m512 low = _mm512_maskz_loadu_ps(__mmask16(lanes), x + first), high = _mm512_maskz_loadu_ps(__mmask16(lanes >> 16), x + first + 16);
+    const __m512 low = _mm512_maskz_loadu_ps(__mmask16(lanes), x + first),
+                 high = _mm512_maskz_loadu_ps(__mmask16(lanes >> 16), x + first + 16);
     const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
     const float scale = most / 127;
     const __m512 inverse = _mm512_set1_ps(most > 0 ? 127 / most : 0);
-    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse)), b = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse)),
+                  b = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(values + first), _mm512_cvtepi32_epi8(a));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(values + first + 16), _mm512_cvtepi32_epi8(b));
     const float sum_a = scale * float(_mm512_reduce_add_epi32(a)), sum_b = scale * float(_mm512_reduce_add_epi32(b));

@@ -25,7 +25,7 @@ std::string implementation(const Session& session, const std::string& op) {
   return "";
 }
 
-Graph attention_graph(int64_t tokens, bool neighbours) {
+Graph attention_graph(int64_t tokens, bool neighbours, int64_t window = 0) {
   Network net;
   net.graph.opsets[""] = 23;
   const ValueId q = net.input("q", {1, tokens, 6 * 16}), k = net.input("k", {1, tokens, 2 * 16}), v = net.input("v", {1, tokens, 2 * 24});
@@ -35,7 +35,9 @@ Graph attention_graph(int64_t tokens, bool neighbours) {
   const ValueId queries = net.node("RotaryEmbedding", {q, c, s}, turn);
   turn["num_heads"] = int64_t(2);
   const ValueId keys = net.node("RotaryEmbedding", {k, c, s}, turn);
-  return net.finish(net.node("Attention", {queries, keys, v}, {{"is_causal", int64_t(1)}, {"q_num_heads", int64_t(6)}, {"kv_num_heads", int64_t(2)}}));
+  std::map<std::string, Attribute> attend{{"is_causal", int64_t(1)}, {"q_num_heads", int64_t(6)}, {"kv_num_heads", int64_t(2)}};
+  if (window > 0) attend["left_window_size"] = window - 1;
+  return net.finish(net.node("Attention", {queries, keys, v}, attend));
 }
 
 std::vector<Array> attention_inputs(int64_t tokens) {
@@ -61,6 +63,17 @@ TEST(Decoder, CausalAttentionWithSharedHeadsIsTheReferences) {
     }
 }
 
+TEST(Decoder, AWindowHidesWhatLiesBeforeIt) {
+  for (const int64_t window : {1, 5, 40, 70})
+    for (const int64_t tokens : {1, 17, 75}) {
+      const Graph graph = attention_graph(tokens, false, window);
+      const auto inputs = attention_inputs(tokens);
+      Session session(graph, {});
+      EXPECT_NE(implementation(session, "Attention"), "reference");
+      EXPECT_LT(worst(session.run(inputs)[0], run_reference(graph, inputs)[0]), 2e-5) << tokens << " tokens, window " << window;
+    }
+}
+
 Array tokens_of(const Array& all, int64_t first, int64_t count) {
   const int64_t width = all.dim(2);
   Array part(Type::f32, {1, count, width});
@@ -69,14 +82,14 @@ Array tokens_of(const Array& all, int64_t first, int64_t count) {
 }
 
 // In pieces of several sizes through sessions that share a cache, the last filled up with what is no part of it.
-TEST(Decoder, WithACacheEachTokenSeesWhatCameBefore) {
+void expect_pieces_like_the_whole(int64_t window) {
   const int64_t all = 50;
   const auto inputs = attention_inputs(all);
-  const Array expected = run_reference(attention_graph(all, false), inputs)[0];
+  const Array expected = run_reference(attention_graph(all, false, window), inputs)[0];
   SessionOptions options;
   options.cache = std::make_shared<DecoderCache>();
   options.cache->capacity = all;
-  Session one(attention_graph(1, false), {}, options), sixteen(attention_graph(16, false), {}, options);
+  Session one(attention_graph(1, false, window), {}, options), sixteen(attention_graph(16, false, window), {}, options);
   const auto run = [&](Session& session, int64_t size, int64_t real) {
     std::vector<Array> part;
     for (const Array& input : inputs) part.push_back(tokens_of(input, std::min(options.cache->past, all - size), size));
@@ -98,6 +111,9 @@ TEST(Decoder, WithACacheEachTokenSeesWhatCameBefore) {
   run(sixteen, 16, 16);   // all is full: the last token stands behind 34 others
 }
 
+TEST(Decoder, WithACacheEachTokenSeesWhatCameBefore) { expect_pieces_like_the_whole(0); }
+TEST(Decoder, WithACacheAndAWindowToo) { expect_pieces_like_the_whole(21); }
+
 TEST(Decoder, ATooFullCacheIsNotWrittenBehind) {
   SessionOptions options;
   options.cache = std::make_shared<DecoderCache>();
@@ -107,8 +123,10 @@ TEST(Decoder, ATooFullCacheIsNotWrittenBehind) {
   const auto inputs = attention_inputs(16);
   EXPECT_EQ(session.run(inputs)[0].dim(1), 16);   // 11 rows have no place; the sanitizers would say so
   const auto values = options.cache->layers.begin()->second.second.values<float>();
-  EXPECT_EQ(values[19 * 48], inputs[2].values<float>()[4 * 48]);
-  for (const float v : values.subspan(20 * 48)) EXPECT_EQ(v, 0);
+  EXPECT_EQ(values.size(), size_t(20 * 48));
+  EXPECT_EQ(values[19 * 24], inputs[2].values<float>()[4 * 48]);
+  EXPECT_EQ(values[(20 + 19) * 24], inputs[2].values<float>()[4 * 48 + 24]);
+  EXPECT_EQ(values[20 * 24], 0) << "the second head begins here; its first 15 tokens were never given";
 }
 
 // Weights in blocks: activations of 8 bits cost what rounding to 8 bits costs, about 45 dB.
