@@ -41,6 +41,7 @@ struct PassRun {
   const TrainingSource* training = nullptr;  // labelled samples; null: none
   std::string checkpoint = {};           // a file of this pass's own, to continue a killed run; empty: none
   std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
+  GradualPruning pruning = {};           // what the pass in front leaves to a training pass, which takes it; what it leaves itself
   bool stopped = false;                  // it ended early on request and gives the best it had
 };
 
