@@ -109,14 +109,14 @@ TensorPtr fold(const Graph& graph, const Node& node) {
 // The largest magnitude per scale, then nearest integers; symmetric, so that zero needs no storage.
 template <Type type>
 Tensor encode(const Array& values, int axis, int64_t group) {
-  const double most = type == Type::i8 ? 127 : type == Type::i4 ? 7 : type == Type::i32 ? 2147483647.0 : 0;
+  const double most = type == Type::i8 ? 127 : type == Type::i4 ? 7 : type == Type::i2 ? 1 : type == Type::i32 ? 2147483647.0 : 0;
   if (most == 0) throw Error("codec", std::string(type_text(type)) + " holds files' weights as they are; it is not encoded to");
   Tensor tensor;
   tensor.type = Type::f32;
   tensor.dims = values.dims();
   tensor.axis = axis;
   tensor.group = group;
-  tensor.codec = type == Type::i8 ? &codec_int8 : type == Type::i4 ? &codec_int4 : &codec_int32;
+  tensor.codec = type == Type::i8 ? &codec_int8 : type == Type::i4 ? &codec_int4 : type == Type::i2 ? &codec_int2 : &codec_int32;
   const Dims scale_dims = axis >= 0 && !tensor.dims.empty() ? scale_extents(tensor.dims, axis, group) : Dims{};
   tensor.axis = std::max(axis, 0);
   Array scale(Type::f32, scale_dims);
@@ -144,7 +144,7 @@ Tensor affine_tensor(Array values, Array scale, Array zero, int axis, int64_t gr
   tensor.dims = values.dims();
   tensor.axis = axis;
   tensor.group = group;
-  for (const Codec* codec : {&codec_int8, &codec_uint8, &codec_int4, &codec_uint4, &codec_int32})
+  for (const Codec* codec : {&codec_int8, &codec_uint8, &codec_int4, &codec_uint4, &codec_int2, &codec_int32})
     if (type_text(values.type()) == codec->name) tensor.codec = codec;
   PARE_CHECK(tensor.codec != nullptr);
   tensor.parts = {std::move(values), std::move(scale)};
@@ -160,6 +160,7 @@ AFFINE(int8, Type::i8, "8-bit integers, scale per channel", "values [int8] x cou
 AFFINE(uint8, Type::u8, "unsigned 8-bit integers with a zero point", "values [uint8] x count | scale [float32] x scales | zero [uint8] x scales, if any")
 AFFINE(int4, Type::i4, "4-bit integers, two a byte, the first in the low half", "values [2 x int4] x count/2 | scale [float32] x scales | zero [int4] x scales, if any")
 AFFINE(uint4, Type::u4, "unsigned 4-bit integers with a zero point", "values [2 x uint4] x count/2 | scale [float32] x scales | zero [uint4] x scales, if any")
+AFFINE(int2, Type::i2, "2-bit integers, four a byte, the first in the lowest bits", "values [4 x int2] x count/4 | scale [float32] x scales | zero [int2] x scales, if any")
 AFFINE(int32, Type::i32, "32-bit integers, for the biases of integer layers", "values [int32] x count | scale [float32] x scales")
 #undef AFFINE
 

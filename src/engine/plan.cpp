@@ -209,13 +209,15 @@ Array Planner::constant(ValueId id) const {
 
 namespace {
 
-// Scale and zero point of a (de)quantization, where both are one constant and the integers have 8 bits.
+// Scale and zero point of a (de)quantization, where both are one constant and the integers have 8 bits or 4.
 std::optional<Planner::Quantized> parameters(const Graph& graph, const Node& node, Type type) {
   const Tensor *scale = graph.constant(node.input(1)), *zero = graph.constant(node.input(2));
-  if (scale == nullptr || scale->count() != 1 || (type != Type::u8 && type != Type::i8)) return std::nullopt;
+  const bool is_signed = type == Type::i8 || type == Type::i4;
+  if (scale == nullptr || scale->count() != 1 || !(is_signed || type == Type::u8 || type == Type::u4)) return std::nullopt;
   if (node.input(2) != kNone && (zero == nullptr || zero->count() != 1)) return std::nullopt;
   if (scale->type != Type::f32) return std::nullopt;
-  return Planner::Quantized{kNone, scale->decode().to_floats()[0], zero ? int(zero->decode().to_integers()[0]) : 0, type};
+  const int levels = 1 << type_bits(type), least = is_signed ? -levels / 2 : 0;
+  return Planner::Quantized{kNone, scale->decode().to_floats()[0], zero ? int(zero->decode().to_integers()[0]) : 0, is_signed ? Type::i8 : Type::u8, least, least + levels - 1};
 }
 
 }  // namespace

@@ -135,10 +135,11 @@ class Planner {
     ValueId value = kNone;   // the integer value
     float scale = 1;
     int zero = 0;
-    Type type = Type::none;
+    Type type = Type::none;  // u8 or i8: as which it is stored
+    int least = 0, most = 0; // its range, which may be narrower: 4 bits travel in bytes
   };
-  std::optional<Quantized> dequantized(ValueId id) const;   // id is DequantizeLinear of an 8-bit value, one scale for all
-  std::optional<Quantized> quantized_by(int node) const;    // node is QuantizeLinear to 8 bits with one constant scale
+  std::optional<Quantized> dequantized(ValueId id) const;   // id is DequantizeLinear of a value of at most 8 bits, one scale for all
+  std::optional<Quantized> quantized_by(int node) const;    // node is QuantizeLinear to at most 8 bits with one constant scale
 
   struct Slot {
     Storage storage;

@@ -48,22 +48,38 @@ Array scaled(const Array& weight, int axis, const std::vector<double>& factor, i
   return result;
 }
 
-bool fold_one(Graph& graph, Node& conv, const Node& norm) {
-  const auto affine = affine_of(graph, norm);
+// A batch normalization that can be merged into the layer in front of it.
+struct Merge {
+  Affine affine;
+  int axis = 0;            // of the weight's output channels
+  int64_t groups = 1;      // by which that axis is too short
+};
+std::optional<Merge> merge_of(const Graph& graph, const Node& conv, const Node& norm) {
+  const bool transposed = conv.is("ConvTranspose"), gemm = conv.is("Gemm");
+  if (!norm.is("BatchNormalization") || !(conv.is("Conv") || transposed || gemm)) return std::nullopt;
+  auto affine = affine_of(graph, norm);
   const Tensor* weight = graph.constant(conv.input(1));
   const Tensor* bias = graph.constant(conv.input(2));
-  if (!affine || !plain_float(weight) || (conv.input(2) != kNone && !plain_float(bias))) return false;
-  const bool transposed = conv.is("ConvTranspose"), gemm = conv.is("Gemm");
-  if (gemm && (conv.real("alpha", 1) != 1 || conv.real("beta", 1) != 1)) return false;
+  if (!affine || !plain_float(weight) || (conv.input(2) != kNone && !plain_float(bias))) return std::nullopt;
+  if (gemm && (conv.real("alpha", 1) != 1 || conv.real("beta", 1) != 1)) return std::nullopt;
   const int axis = transposed ? 1 : gemm ? int(conv.integer("transB", 0) == 0) : 0;
   const int64_t groups = transposed ? conv.integer("group", 1) : 1, channels = weight->dims[size_t(axis)] * groups;
-  if (int64_t(affine->factor.size()) != channels || (bias != nullptr && bias->count() != channels)) return false;
+  if (int64_t(affine->factor.size()) != channels || (bias != nullptr && bias->count() != channels)) return std::nullopt;
+  return Merge{*std::move(affine), axis, groups};
+}
+
+bool fold_one(Graph& graph, Node& conv, const Node& norm) {
+  const auto merge = merge_of(graph, conv, norm);
+  if (!merge) return false;
+  const Tensor* weight = graph.constant(conv.input(1));
+  const Tensor* bias = graph.constant(conv.input(2));
+  const auto channels = int64_t(merge->affine.factor.size());
   const std::vector<float> old = bias ? bias->decode().to_floats() : std::vector<float>(size_t(channels), 0.f);
   Array offset(Type::f32, {channels});
   auto values = offset.mutable_values<float>();
-  for (size_t c = 0; c < values.size(); ++c) values[c] = float(old[c] * affine->factor[c] + affine->offset[c]);
+  for (size_t c = 0; c < values.size(); ++c) values[c] = float(old[c] * merge->affine.factor[c] + merge->affine.offset[c]);
   const std::string name = graph.at(conv.inputs[1]).name;
-  const ValueId new_weight = graph.add_constant(name, Tensor(scaled(weight->array(), axis, affine->factor, groups)));
+  const ValueId new_weight = graph.add_constant(name, Tensor(scaled(weight->array(), merge->axis, merge->affine.factor, merge->groups)));
   const ValueId new_bias = graph.add_constant(conv.input(2) != kNone ? graph.at(conv.inputs[2]).name : name + "_b", Tensor(offset));
   conv.inputs.resize(3, kNone);
   conv.inputs[1] = new_weight;
@@ -84,7 +100,7 @@ int fold_batch_norms(Graph& graph) {
     const ValueId x = norm.inputs[0];
     if (producer[size_t(x)] < 0 || consumers[size_t(x)].size() != 1 || graph.is_output(x)) continue;
     Node& conv = graph.nodes[size_t(producer[size_t(x)])];
-    if (!(conv.is("Conv") || conv.is("ConvTranspose") || conv.is("Gemm")) || !fold_one(graph, conv, norm)) continue;
+    if (!fold_one(graph, conv, norm)) continue;
     conv.outputs[0] = norm.outputs[0];
     dead[n] = 1;
     ++changed;
@@ -95,6 +111,13 @@ int fold_batch_norms(Graph& graph) {
     graph.remove_unused();
   }
   return changed;
+}
+
+std::vector<double> batch_norm_factors(const Graph& graph, const Node& layer, const std::vector<std::vector<int>>& consumers) {
+  const ValueId y = layer.outputs[0];
+  if (consumers[size_t(y)].size() != 1 || graph.is_output(y)) return {};
+  auto merge = merge_of(graph, layer, graph.nodes[size_t(consumers[size_t(y)][0])]);
+  return merge ? std::move(merge->affine.factor) : std::vector<double>();
 }
 
 int fold_constants(Graph& graph, int64_t most_bytes) {

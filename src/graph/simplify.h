@@ -9,6 +9,8 @@ namespace pare {
 // Conv/ConvTranspose/Gemm followed by BatchNormalization (its only reader) become one: w' = w·γ/√(σ²+ε), b' = (b−μ)·γ/√(σ²+ε) + β.
 // Only where the weight is stored plainly in float.
 int fold_batch_norms(Graph& graph);
+// What that would multiply the layer's output channels by; empty where it would merge nothing into it. `consumers`: the graph's.
+std::vector<double> batch_norm_factors(const Graph& graph, const Node& layer, const std::vector<std::vector<int>>& consumers);
 // Nodes all of whose inputs are constant are computed, results up to `most_bytes` are kept; encoded constants stay encoded.
 int fold_constants(Graph& graph, int64_t most_bytes = int64_t(64) << 20);
 // Identity, inference Dropout, Cast to the same type, Concat of one, Pad by nothing, QuantizeLinear of what was just

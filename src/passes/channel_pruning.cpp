@@ -9,24 +9,26 @@
 #include "graph/simplify.h"
 #include "passes/channel_cuts.h"
 #include "passes/channel_repair.h"
+#include "passes/training.h"
 
 namespace pare {
 namespace {
 
-std::vector<LossCurve> curves_of(const ChannelPlan& plan, const PruningRequest& request, const PassRun& pass) {
+std::vector<LossCurve> curves_of(const ChannelPlan& plan, const PruningRequest& request, PassRun& pass) {
   std::string score = request.score;
   if (score == "reconstruction" && pass.samples.count == 0)
     throw Error("score=reconstruction", "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
   if (score == "auto") score = pass.samples.count > 0 ? "reconstruction" : "l2";
   std::vector<LossCurve> curves(plan.classes().size());
   if (score == "reconstruction") curves = curves_by_reconstruction(plan, request.most, request.samples, pass);
+  const LossChanges changes = score != "reconstruction" && find_channel_score(score).needs_changes ? loss_changes(plan.graph(), "score=" + score, pass) : LossChanges();
   for (size_t c = 0; c < curves.size(); ++c) {
     const ChannelClass& channels = plan.classes()[c];
     if (request.only_heads && !channels.heads) curves[c] = {};
     if (!curves[c].order.empty() || (request.only_heads && !channels.heads)) continue;
     std::vector<double> scores;
-    if (score != "reconstruction") scores = find_channel_score(score).score(plan, channels);
-    if (scores.empty()) scores = find_channel_score("l2").score(plan, channels);
+    if (score != "reconstruction") scores = find_channel_score(score).score(plan, channels, changes);
+    if (scores.empty()) scores = find_channel_score("l2").score(plan, channels, changes);
     curves[c] = curve_of_scores(channels, scores);
   }
   return curves;

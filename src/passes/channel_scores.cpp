@@ -7,16 +7,21 @@
 namespace pare {
 namespace {
 
-// Calls f(weights of one slice) for each slice of `group` in the outputs of the layers that make it.
+// Calls f(weights of one slice) for each slice of `group` in the outputs of the layers that make it; with `changes`, f(theirs).
 template <class F>
-void for_each_slice(const ChannelPlan& plan, const ChannelClass& channels, const ChannelGroup& group, F f) {
+void for_each_slice(const ChannelPlan& plan, const ChannelClass& channels, const ChannelGroup& group, F f, const LossChanges* changes = nullptr) {
   for (int k : channels.makers) {
     const WeightLayer& layer = plan.layers()[size_t(k)];
     const Array weight = plan.graph().constant(layer.weight)->array().cast(Type::f32);
     int64_t inner = 1, outer = 1;
     for (int i = 0; i < layer.out_axis; ++i) outer *= weight.dim(i);
     for (int i = layer.out_axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-    const auto values = weight.values<float>();
+    auto values = weight.values<float>();
+    if (changes != nullptr) {
+      const auto found = changes->find(plan.graph().at(layer.weight).name);
+      if (found == changes->end()) continue;
+      values = found->second;
+    }
     std::vector<float> slice(size_t(outer * inner));
     for (const Slice& at : group.slices) {
       if (at.value != layer.weight || at.axis != layer.out_axis) continue;
@@ -27,25 +32,25 @@ void for_each_slice(const ChannelPlan& plan, const ChannelClass& channels, const
   }
 }
 
-std::vector<double> sums(const ChannelPlan& plan, const ChannelClass& channels, double (*of)(float)) {
+std::vector<double> sums(const ChannelPlan& plan, const ChannelClass& channels, double (*of)(float), const LossChanges* changes = nullptr) {
   std::vector<double> scores;
   for (int g : channels.groups) {
     double sum = 0;
-    for_each_slice(plan, channels, plan.groups()[size_t(g)], [&](const std::vector<float>& slice) { for (float w : slice) sum += of(w); });
+    for_each_slice(plan, channels, plan.groups()[size_t(g)], [&](const std::vector<float>& slice) { for (float w : slice) sum += of(w); }, changes);
     scores.push_back(sum);
   }
   return scores;
 }
 
-std::vector<double> score_l1(const ChannelPlan& plan, const ChannelClass& channels) {
+std::vector<double> score_l1(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges&) {
   return sums(plan, channels, [](float w) { return double(std::abs(w)); });
 }
-std::vector<double> score_l2(const ChannelPlan& plan, const ChannelClass& channels) {
+std::vector<double> score_l2(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges&) {
   return sums(plan, channels, [](float w) { return double(w) * w; });
 }
 
 // |scale| of the BatchNormalizations the channels pass.
-std::vector<double> score_bn(const ChannelPlan& plan, const ChannelClass& channels) {
+std::vector<double> score_bn(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges&) {
   std::vector<ValueId> scales;
   for (const Node& node : plan.graph().nodes)
     if (node.is("BatchNormalization"))
@@ -64,7 +69,7 @@ std::vector<double> score_bn(const ChannelPlan& plan, const ChannelClass& channe
 }
 
 // Sum of the distances to all other channels of the class: what lies in the middle can be replaced by the others.
-std::vector<double> score_median(const ChannelPlan& plan, const ChannelClass& channels) {
+std::vector<double> score_median(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges&) {
   std::vector<std::vector<float>> filters;
   for (int g : channels.groups) {
     filters.emplace_back();
@@ -81,8 +86,8 @@ std::vector<double> score_median(const ChannelPlan& plan, const ChannelClass& ch
   return scores;
 }
 
-std::vector<double> score_taylor(const ChannelPlan&, const ChannelClass&) {
-  throw Error("prune-channels", "score=taylor needs gradients, which this program cannot compute yet", "take score=reconstruction, which needs data only");
+std::vector<double> score_taylor(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges& changes) {
+  return sums(plan, channels, [](float change) { return double(change); }, &changes);
 }
 
 }  // namespace
@@ -93,7 +98,7 @@ const std::vector<ChannelScore>& channel_scores() {
       {"l2", "sum of the weights' squares", score_l2},
       {"bn", "scale of the batch normalization behind (Liu et al. 2017, Network Slimming, section 3); l2 where there is none", score_bn},
       {"median", "distance to the geometric median (He et al. 2019, FPGM, section 3.3)", score_median},
-      {"taylor", "first-order change of the loss (Molchanov et al. 2019, section 3.1); needs gradients", score_taylor},
+      {"taylor", "first-order change of the loss (Molchanov et al. 2019, section 3.1); needs labelled training data and the training library", score_taylor, true},
   };
   return scores;
 }

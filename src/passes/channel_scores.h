@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,16 @@ struct LossCurve {
   std::vector<double> loss;  // grows
 };
 
-// A way to judge channels by the weights alone.
+// Mean square of what the loss changes by to first order when an element goes, by constant; empty where a score asks for none.
+using LossChanges = std::map<std::string, std::vector<float>>;
+
+// A way to judge channels by the weights, and by what the loss says of them.
 struct ChannelScore {
   const char* name;
   const char* summary;
   // What each group of a class is worth, not negative; empty: this way has nothing to say about the class.
-  std::vector<double> (*score)(const ChannelPlan& plan, const ChannelClass& channels);
+  std::vector<double> (*score)(const ChannelPlan& plan, const ChannelClass& channels, const LossChanges& changes);
+  bool needs_changes = false;
 };
 const std::vector<ChannelScore>& channel_scores();
 const ChannelScore& find_channel_score(const std::string& name);

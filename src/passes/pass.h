@@ -43,6 +43,7 @@ struct PassRun {
   std::function<Graph(const std::string&)> load = {};  // reads a model file a pass names; passes see no files themselves
   std::map<std::string, Dims> shapes = {};   // extents of inputs that the model leaves open, for passes that need them; others are assumed
   int64_t max_memory = int64_t(1) << 30; // bytes that values of calibration samples may take while they are kept
+  GradualPruning pruning = {};           // what the pass in front leaves to a training pass, which takes it; what it leaves itself
   bool stopped = false;                  // it ended early on request and gives the best it had
 };
 

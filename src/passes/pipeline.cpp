@@ -52,6 +52,7 @@ struct Stages {
   Graph original;                 // as it came
   Graph reference;                // as it last computed the original function
   std::optional<Graph> floats;    // before weights were first encoded
+  GradualPruning pruning;         // left to the next pass
   bool stopped = false;
 };
 
@@ -76,6 +77,7 @@ PassRecord run_pass(Graph& graph, Stages& stages, const RecipeStep& step, const 
   observe(stages.reference, observations, inputs, pass.name);
   PassRun run{.observed = observations, .reference = stages.reference, .seed = inputs.seed, .samples = inputs.calibration, .progress = inputs.progress,
               .original = &stages.original, .floats = stages.floats ? &*stages.floats : nullptr, .training = &inputs.training, .load = inputs.load, .shapes = inputs.shapes, .max_memory = inputs.max_memory};
+  run.pruning = std::move(stages.pruning);
   if (!inputs.checkpoint.empty()) run.checkpoint = inputs.checkpoint + "." + std::to_string(number);
   const Graph before = graph;
   bound->run(graph, run);
@@ -85,6 +87,7 @@ PassRecord run_pass(Graph& graph, Stages& stages, const RecipeStep& step, const 
   if (pass.keeps_function) stages.reference = graph;
   if (!stages.floats && encoded_weights(graph) > encoded_weights(before)) stages.floats = before;
   stages.stopped |= run.stopped;
+  stages.pruning = std::move(run.pruning);
   record.bytes_after = constant_bytes(graph);
   record.changed = run.changed;
   record.notes = std::move(run.notes);
@@ -116,6 +119,9 @@ PipelineResult run_recipe(Graph& graph, const std::string& recipe, const Pipelin
   for (size_t i = 0; i < steps.size(); ++i) {
     if (inputs.progress) inputs.progress(steps[i].name, 0, 0);
     result.passes.push_back(run_pass(graph, stages, steps[i], inputs, i + 1));
+    if (stages.pruning.prune && (i + 1 == steps.size() || !find_pass(steps[i + 1].name).needs_training))
+      throw UsageError("recipe", "'" + result.passes.back().recipe + "' prunes while the model is trained, and no training follows it",
+                       "put finetune or distil directly behind it, or leave schedule out to prune at once");
   }
   result.stopped = stages.stopped;
   return result;

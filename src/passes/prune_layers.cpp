@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "codecs/codecs.h"
+#include "graph/simplify.h"
 #include "passes/weights.h"
 
 namespace pare {
@@ -38,20 +39,6 @@ PrunableLayer layer_of(const Graph& graph, const WeightUse& use) {
 
 bool same_matrix(const PrunableLayer& a, const PrunableLayer& b) {
   return a.shape == b.shape && a.transposed == b.transposed && a.left == b.left && a.taps == b.taps;
-}
-
-// Nodes with a node of `among` somewhere in front of them (forward), or behind them.
-std::vector<char> beyond_layers(const Graph& graph, const std::vector<char>& among, bool forward) {
-  const auto producers = graph.producers();
-  const auto consumers = graph.consumers();
-  std::vector<char> beyond(graph.nodes.size(), 0);
-  const auto visit = [&](size_t n) {
-    const auto take = [&](int other) { if (other >= 0 && (among[size_t(other)] || beyond[size_t(other)])) beyond[n] = 1; };
-    if (forward) for (ValueId id : graph.nodes[n].inputs) take(id == kNone ? -1 : producers[size_t(id)]);
-    else for (ValueId id : graph.nodes[n].outputs) if (id != kNone) for (int other : consumers[size_t(id)]) take(other);
-  };
-  for (size_t i = 0; i < beyond.size(); ++i) visit(forward ? i : beyond.size() - 1 - i);
-  return beyond;
 }
 
 std::vector<char> nodes_of(const Graph& graph, const std::vector<PrunableLayer>& layers) {
@@ -110,13 +97,15 @@ std::vector<PrunableLayer> prunable_layers(const Graph& graph) {
   }
   for (PrunableLayer& layer : layers) {
     const size_t readers = consumers[size_t(layer.value)].size() + (graph.is_output(layer.value) ? 1 : 0);
+    const Node& node = graph.nodes[size_t(layer.nodes[0])];
+    if (layer.nodes.size() == 1) layer.factors = batch_norm_factors(graph, node, consumers);
     if (readers > uses[layer.value] && layer.spared.empty()) layer.spared = "its weight is also read otherwise (an embedding, for example)";
   }
   return layers;
 }
 
 std::vector<char> last_layers(const Graph& graph, const std::vector<PrunableLayer>& layers) {
-  const std::vector<char> read_on = beyond_layers(graph, nodes_of(graph, layers), false);
+  const std::vector<char> read_on = nodes_beyond(graph, nodes_of(graph, layers), false);
   std::vector<char> last;
   for (const PrunableLayer& layer : layers) last.push_back(!read_on[size_t(layer.nodes[0])]);
   return last;
@@ -132,7 +121,7 @@ void spare_layers(const Graph& graph, const std::string& spare, std::vector<Prun
   const std::vector<char> among = nodes_of(graph, layers);
   int64_t total = 0;
   for (const PrunableLayer& layer : layers) total += layer.shape.count();
-  const std::vector<char> fed = beyond_layers(graph, among, true), read_on = beyond_layers(graph, among, false);
+  const std::vector<char> fed = nodes_beyond(graph, among, true), read_on = nodes_beyond(graph, among, false);
   const auto reason = [&](const PrunableLayer& layer) -> std::string {
     for (int n : layer.nodes)
       if (name_matches(spare, graph.nodes[size_t(n)])) return "spared by the recipe";
@@ -151,10 +140,18 @@ void spare_layers(const Graph& graph, const std::string& spare, std::vector<Prun
     if (layer.spared.empty()) layer.spared = reason(layer);
 }
 
-std::vector<float> weight_matrix(const Graph& graph, const PrunableLayer& layer) {
-  const std::vector<float> values = graph.constant(layer.value)->decode().to_floats();
+std::vector<float> weight_matrix(const Graph& graph, const PrunableLayer& layer) { return as_matrix(layer, graph.constant(layer.value)->decode().to_floats()); }
+
+std::vector<float> as_matrix(const PrunableLayer& layer, std::span<const float> values) {
   std::vector<float> matrix(values.size());
   for_matrix_order(layer, [&](size_t at, size_t stored) { matrix[at] = values[stored]; });
+  return matrix;
+}
+
+std::vector<float> merged_matrix(const Graph& graph, const PrunableLayer& layer) {
+  std::vector<float> matrix = weight_matrix(graph, layer);
+  if (!layer.factors.empty())
+    for (size_t i = 0; i < matrix.size(); ++i) matrix[i] *= float(layer.factors[i / size_t(layer.shape.cols)]);
   return matrix;
 }
 

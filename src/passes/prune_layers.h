@@ -19,6 +19,7 @@ struct PrunableLayer {
   bool convolution = false;
   bool same_matrix = true;       // all that read it see the same matrix
   int64_t perimeter = 0;         // sum of the extents of its kernel, for ERK
+  std::vector<double> factors;   // of the batch normalization behind, by row: what the layer says is weighed by them; empty: there is none
   std::string name;              // of its first node, for people
   std::string spared;            // why it stays dense; empty: it is pruned
 };
@@ -46,6 +47,10 @@ void spare_layers(const Graph& graph, const std::string& spare, std::vector<Prun
 
 // The layer's weight as [rows, cols]: column = tap · inputs + input.
 std::vector<float> weight_matrix(const Graph& graph, const PrunableLayer& layer);
+// The same of other values laid out as the weight is.
+std::vector<float> as_matrix(const PrunableLayer& layer, std::span<const float> values);
+// The weight as it would be with the batch normalization behind merged into it: what scores judge.
+std::vector<float> merged_matrix(const Graph& graph, const PrunableLayer& layer);
 
 // Stores `matrix` as the layer's weight, in the type and codec it has. An 8-bit weight keeps its codes: there elements may
 // become 0 and nothing else; other encodings throw Error.

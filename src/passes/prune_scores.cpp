@@ -1,4 +1,4 @@
-// The table of scores. One that needs something new of the data (gradients, for example) is a row and a value of Needs.
+// The table of scores. One that needs something new of the data is a row and a value of Needs.
 #include "passes/prune_scores.h"
 
 #include <algorithm>
@@ -40,10 +40,13 @@ std::vector<float> obs(const ScoreInput& in) {
   return scores;
 }
 
+std::vector<float> first_order(const ScoreInput& in) { return {in.changes.begin(), in.changes.end()}; }
+
 constexpr PruneScore kScores[] = {
     {"magnitude", "its size; no data needed", PruneScore::nothing, false, false, magnitude},
     {"wanda", "its size times its input's; needs data, a single run of it", PruneScore::squares, true, false, wanda},
     {"obs", "what the layer's output loses when the other weights make up for it, which they do (SparseGPT); needs data", PruneScore::products, false, true, obs},
+    {"first-order", "what the loss changes by to first order when it goes, weight times gradient; needs labelled training data and the training library", PruneScore::gradients, false, false, first_order},
 };
 
 }  // namespace

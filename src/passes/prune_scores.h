@@ -12,13 +12,14 @@ struct ScoreInput {
   std::span<const float> weights;    // [rows, cols]
   const LayerColumns* columns = nullptr;
   double damping = 0.01;
+  std::span<const float> changes = {};  // [rows, cols], where asked for: mean square of what the loss changes by to first order
 };
 
-// A way to say what each weight is worth: the squared error at the layer's output when it goes.
+// A way to say what each weight is worth: the squared error at the layer's output (or in the loss) when it goes.
 struct PruneScore {
   const char* name;
   const char* summary;
-  enum Needs { nothing, squares, products } needs;   // of the layer's inputs
+  enum Needs { nothing, squares, products, gradients } needs;   // of the layer's inputs; gradients: of the loss
   bool by_rows;        // weights are compared within an output's row (or row of blocks), so that each row loses the same
   bool refits;         // what stays changes, to make up for what went
   std::vector<float> (*scores)(const ScoreInput&);

@@ -13,6 +13,7 @@
 #include "passes/solvers/prune_pattern.h"
 #include "passes/solvers/prune_scope.h"
 #include "passes/statistics/layer_columns.h"
+#include "passes/training.h"
 
 namespace pare {
 namespace {
@@ -37,15 +38,19 @@ struct PruneWeights {
   std::string scope = "layer";
   std::string spare = "auto";
   double damping = 0.01;
+  std::string schedule = "none";
+  double until = 0.6;
   static std::vector<Field> fields() {
     static const std::string scores = help_of("what a weight is worth.", prune_scores()), scopes = help_of("which layers give how much.", prune_scopes());
     return FieldList<PruneWeights>()
         .number("sparsity", &PruneWeights::sparsity, 0, 0.999, "", "the fraction of all weights of convolutions and linear layers that becomes zero, spared layers included: the others take more. An N:M pattern decides it itself", {"0.5", "0.7", "0.9"})
-        .word("score", &PruneWeights::score, names_of(prune_scores()), scores.c_str(), {"magnitude", "wanda", "obs"})
+        .word("score", &PruneWeights::score, names_of(prune_scores()), scores.c_str(), {"magnitude", "wanda", "obs", "first-order"})
         .word("pattern", &PruneWeights::pattern, {}, "unstructured; N:M (2:4, 16:64): of every M inputs of an output at one tap N stay; blocks of outputs x inputs that go together (4x1, 16x4, 32x4)", {"unstructured", "4x1", "16x4"})
         .word("scope", &PruneWeights::scope, names_of(prune_scopes()), scopes.c_str(), {"layer", "global", "erk"})
         .word("spare", &PruneWeights::spare, {}, "layers left dense: names or operators, * for anything, | between them; auto among them: the first convolution, depthwise ones and small last layers; none: no layer")
         .number("damping", &PruneWeights::damping, 1e-6, 1, "", "for score=obs: added to the diagonal of the inputs' second moments, in units of its mean; more where there are few samples")
+        .word("schedule", &PruneWeights::schedule, {"none", "cubic"}, "none: all at once; cubic: little by little while the finetune or distil behind it trains, many at first and few in the end", {"none", "cubic"})
+        .number("until", &PruneWeights::until, 0.01, 0.95, "", "for schedule=cubic: the part of all training steps after which the sparsity is reached")
         .take();
   }
 };
@@ -56,17 +61,23 @@ double percent(int64_t part, int64_t whole) { return 100 * double(part) / double
 struct Candidates {
   std::vector<PruneOrder> orders;
   std::vector<LayerColumns> columns;   // where the score needs the data of all layers at once
+  std::map<std::string, std::vector<float>> changes;  // of the loss, by constant, where the score needs them
 };
 
-std::vector<float> scores_of(const Graph& graph, const PruneScore& score, const PrunableLayer& layer, const LayerColumns* columns, double damping) {
-  const std::vector<float> weights = weight_matrix(graph, layer);
-  return score.scores({layer, weights, columns, damping});
+// `columns`: null where the score needs none, or where `candidates` holds them.
+std::vector<float> scores_of(const Graph& graph, const Candidates& candidates, size_t l, const PruneWeights& options, const LayerColumns* columns = nullptr) {
+  const PrunableLayer& layer = *candidates.orders[l].layer;
+  if (columns == nullptr && !candidates.columns.empty()) columns = &candidates.columns[l];
+  const auto found = candidates.changes.find(graph.at(layer.value).name);
+  const std::vector<float> weights = merged_matrix(graph, layer), changes = found == candidates.changes.end() ? std::vector<float>() : as_matrix(layer, found->second);
+  return find_score(options.score).scores({layer, weights, columns, options.damping, changes});
 }
 
 // Squared errors of different layers compare by their share of the layer's output: Σ w²·Σx², inputs taken as independent.
 std::vector<float> as_shares(const Graph& graph, const PrunableLayer& layer, const LayerColumns& columns, std::vector<float> scores) {
   double energy = 0;
-  for (float s : scores_of(graph, find_score("wanda"), layer, &columns, 0)) energy += s;
+  const std::vector<float> weights = merged_matrix(graph, layer);
+  for (float s : find_score("wanda").scores({layer, weights, &columns})) energy += s;
   for (float& s : scores) s = energy > 0 ? float(s / energy) : s;
   return scores;
 }
@@ -85,7 +96,7 @@ std::vector<std::vector<PruneUnit>> units_of(const Graph& graph, const Candidate
     if (score.needs == PruneScore::products) columns = measure_columns(graph, layers, {false, nullptr, fmt::format("prune-weights: layers {} to {} of {}", first + 1, first + layers.size(), orders.size())}, pass);
     for (size_t i = 0; i < layers.size(); ++i) {
       const LayerColumns* seen = !columns.empty() ? &columns[i] : !candidates.columns.empty() ? &candidates.columns[first + i] : nullptr;
-      std::vector<float> scores = scores_of(graph, score, *layers[i], seen, options.damping);
+      std::vector<float> scores = scores_of(graph, candidates, first + i, options, seen);
       if (seen != nullptr) scores = as_shares(graph, *layers[i], *seen, std::move(scores));
       units.push_back(prune_units(scores, layers[i]->shape, pattern));
     }
@@ -145,7 +156,7 @@ void mask_layers(Graph& graph, Candidates& candidates, const PruneWeights& optio
   for (size_t l = 0; l < candidates.orders.size(); ++l) {
     PruneOrder& order = candidates.orders[l];
     std::vector<float> weights = weight_matrix(graph, *order.layer);
-    const std::vector<float> scores = score.scores({*order.layer, weights, candidates.columns.empty() ? nullptr : &candidates.columns[l], options.damping});
+    const std::vector<float> scores = scores_of(graph, candidates, l, options);
     const std::vector<uint8_t> mask = prune_mask(scores, order.layer->shape, pattern, order.pruned, score.by_rows);
     order.pruned = std::count(mask.begin(), mask.end(), uint8_t(0));
     if (order.pruned == 0) continue;
@@ -154,11 +165,13 @@ void mask_layers(Graph& graph, Candidates& candidates, const PruneWeights& optio
   }
 }
 
-void run(Graph& graph, const PruneWeights& options, PassRun& pass) {
+void prune_now(Graph& graph, const PruneWeights& options, PassRun& pass) {
   const PrunePattern pattern = parse_pattern(options.pattern, "prune-weights");
   const PruneScore& score = find_score(options.score);
-  if (score.needs != PruneScore::nothing) need_samples(pass.samples, fmt::format("prune-weights{{score={}}}", score.name));
-  if (const int folded = fold_batch_norms(graph)) pass.notes.push_back(fmt::format("merged {} batch normalizations first: they are part of what a weight is worth", folded));
+  if (score.needs == PruneScore::squares || score.needs == PruneScore::products) need_samples(pass.samples, fmt::format("prune-weights{{score={}}}", score.name));
+  // Otherwise they stay for training, which goes better with them.
+  if (score.refits)
+    if (const int folded = fold_batch_norms(graph)) pass.notes.push_back(fmt::format("merged {} batch normalizations first: weights are fitted with all that scales them", folded));
   std::vector<PrunableLayer> layers = prunable_layers(graph);
   spare_layers(graph, options.spare, layers);
   if (layers.empty()) pass.notes.push_back("the graph has no convolution and no linear layer with constant weights");
@@ -172,6 +185,7 @@ void run(Graph& graph, const PruneWeights& options, PassRun& pass) {
   std::vector<const PrunableLayer*> pruned;
   for (const PruneOrder& order : candidates.orders) pruned.push_back(order.layer);
   if (score.needs == PruneScore::squares) candidates.columns = measure_columns(graph, pruned, {true, nullptr, "prune-weights: calibration"}, pass);
+  if (score.needs == PruneScore::gradients) candidates.changes = loss_changes(graph, "prune-weights", pass);
   share_out(graph, candidates, options, pattern, total, pass);
   if (score.refits) prune_in_stages(graph, candidates.orders, {pattern, options.damping}, pass);
   else mask_layers(graph, candidates, options, pattern);
@@ -179,12 +193,34 @@ void run(Graph& graph, const PruneWeights& options, PassRun& pass) {
   note_extremes(candidates.orders, pass);
 }
 
+// Zhu & Gupta 2017, To Prune, or Not to Prune, section 3: after the part t of all steps s·(1 − (1 − t / until)³) of the
+// weights are gone, so that most go while those that stay can still make up for them.
+void prune_gradually(const PruneWeights& options, PassRun& pass) {
+  if (find_score(options.score).needs != PruneScore::nothing || parse_pattern(options.pattern, "prune-weights").fixed())
+    throw UsageError("prune-weights", "schedule=cubic cannot be combined with score=" + options.score + ", pattern=" + options.pattern, "it takes score=magnitude, and a pattern whose sparsity can grow");
+  pass.pruning.until = options.until;
+  pass.pruning.recipe = print_fields(PruneWeights::fields(), &options);
+  pass.pruning.prune = [options](Graph& graph, double part) {
+    PruneWeights now = options;
+    now.sparsity = options.sparsity * (1 - std::pow(1 - std::min(part / options.until, 1.0), 3));
+    const Observations nothing;
+    PassRun silent{.observed = nothing, .reference = graph};
+    prune_now(graph, now, silent);
+  };
+  pass.notes.push_back(fmt::format("{:.4g} % of the weights go while the next pass trains, the last of them after {:.4g} % of its steps", 100 * options.sparsity, 100 * options.until));
+}
+
+void run(Graph& graph, const PruneWeights& options, PassRun& pass) {
+  if (options.schedule == "none") prune_now(graph, options, pass);
+  else prune_gradually(options, pass);
+}
+
 }  // namespace
 
 Pass pass_prune_weights() {
   Pass pass = declare_pass<PruneWeights>("prune-weights", "Sets the weights that matter least to zero: anywhere, N of M, or in blocks.",
-                                         "Han et al. 2015, Learning both Weights and Connections, section 3; Sun et al. 2023 (wanda); Frantar & Alistarh 2023, SparseGPT, section 3 (obs); Evci et al. 2020, section 3.1 (erk)", false, run);
-  pass.data = "yes, with score=wanda and score=obs: a calibration split";
+                                         "Han et al. 2015, Learning both Weights and Connections, section 3; Sun et al. 2023 (wanda); Frantar & Alistarh 2023, SparseGPT, section 3 (obs); Molchanov et al. 2019, section 3.1 (first-order); Zhu & Gupta 2017, section 3 (schedule=cubic); Evci et al. 2020, section 3.1 (erk)", false, run);
+  pass.data = "yes, with score=wanda and score=obs: a calibration split; with score=first-order: a training split";
   return pass;
 }
 

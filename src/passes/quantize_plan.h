@@ -31,12 +31,12 @@ struct QuantizeChoice {
 // reaches such a reader. Everything else is left as it is.
 QuantizePlan plan_quantization(const Graph& graph, const QuantizeChoice& choice);
 
-// Stores weights in int8 per output channel, and biases in int32 where the input is quantized too. Layers that read the
+// Stores weights in integers of 8 bits (or 4, or 2) per output channel, and biases in int32 where the input is quantized too. Layers that read the
 // same weights keep sharing them.
 class LayerQuantizer {
  public:
   explicit LayerQuantizer(Graph& graph);
-  void quantize(size_t node, float input_scale);  // 0: the layer computes in float
+  void quantize(size_t node, float input_scale, int bits = 8);  // input_scale 0: the layer computes in float
 
  private:
   // A bias added behind a MatMul stays a float, in whole units of input scale · weight scale: integer engines add it to their
@@ -45,7 +45,7 @@ class LayerQuantizer {
 
   Graph& graph_;
   std::vector<std::vector<int>> readers_;   // of each value, before the first change
-  std::map<ValueId, ValueId> done_;    // float weight → its int8 form
+  std::map<ValueId, ValueId> done_;    // float weight → its form in integers
 };
 bool is_layer(const Node& node);   // an operator with weights: convolution or linear
 int output_axis(const Node& node, int weight_rank);

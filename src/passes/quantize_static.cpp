@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
+#include <tuple>
 
 #include "codecs/codecs.h"
 #include "graph/simplify.h"
@@ -21,6 +23,8 @@ struct QuantizeStatic {
   std::string calibration = "mse";  // a few rare values of many pictures would widen the range for all
   double percentile = 99.99;
   std::string activations = "auto";
+  double bits = 8;
+  double activation_bits = 8;
   bool residual = true;
   std::string exclude;
   std::string weights_only;
@@ -30,6 +34,8 @@ struct QuantizeStatic {
               "how the range of an activation follows from the calibration data", {"minmax", "percentile", "mse", "entropy"})
         .number("percentile", &QuantizeStatic::percentile, 90, 100, "%", "for calibration=percentile: the share of values kept inside the range, per side", {"99.9", "99.99", "99.999"})
         .word("activations", &QuantizeStatic::activations, {"auto", "u8", "s8"}, "type of quantized activations; auto takes what this CPU multiplies fast (u8 on x86)")
+        .number("bits", &QuantizeStatic::bits, 2, 8, "", "of weights: 8, 4 or 2. Below 8 the first and the last layer keep 8 (their inputs too), and finetune or distil must follow to learn the steps", {"8", "4", "2"})
+        .number("activation-bits", &QuantizeStatic::activation_bits, 4, 8, "", "of activations: 8 or 4, as for bits", {"8", "4"})
         .flag("residual", &QuantizeStatic::residual, "quantize residual sums too, so that a whole network stays in 8 bits")
         .word("exclude", &QuantizeStatic::exclude, {}, "layers left in float32: names or operators, * for anything, | between them")
         .word("weights-only", &QuantizeStatic::weights_only, {}, "layers that store int8 weights and compute in float: small like int8, exact in their inputs; names as for exclude")
@@ -44,14 +50,14 @@ struct Quantizer {
 
 // The range always holds 0, so that padding and ReLU's zeros are exact.
 Quantizer quantizer_of(const Histogram& histogram, const QuantizeStatic& options, Type type) {
-  ValueRange range = choose_range(histogram, options.calibration, options.percentile, 256);
+  const int levels = 1 << type_bits(type), lowest = type == Type::u8 || type == Type::u4 ? 0 : -levels / 2;
+  ValueRange range = choose_range(histogram, options.calibration, options.percentile, levels);
   range.low = std::min(range.low, 0.f);
   range.high = std::max(range.high, 0.f);
   const double span = double(range.high) - range.low;
-  if (!(span > 0)) return {1, type == Type::u8 ? 0 : -128};
-  const float scale = float(span / 255);
-  const int zero = int(std::clamp(std::nearbyint(-double(range.low) / scale), 0.0, 255.0));
-  return {scale, type == Type::u8 ? zero : zero - 128};
+  if (!(span > 0)) return {1, lowest};
+  const float scale = float(span / (levels - 1));
+  return {scale, int(std::clamp(std::nearbyint(-double(range.low) / scale), 0.0, double(levels - 1))) + lowest};
 }
 
 // The layer's input axis in its weight, and the input channel of weight element i.
@@ -122,10 +128,28 @@ void request(const Graph& graph, const QuantizeStatic& options, Observations& ob
   for (ValueId id : plan.tied) observe(id, 1);
 }
 
+// Layers that nothing in front or nothing behind makes up for: in few bits they would cost more than all others together, so
+// they keep 8 (Esser et al. 2020, section 3).
+std::set<size_t> outermost_layers(const Graph& graph, const QuantizePlan& plan) {
+  std::vector<char> layers(graph.nodes.size(), 0);
+  for (const auto& [n, inputs] : plan.eight_bit) layers[n] = is_layer(graph.nodes[n]);
+  const std::vector<char> fed = nodes_beyond(graph, layers, true), read_on = nodes_beyond(graph, layers, false);
+  std::set<size_t> outermost;
+  for (size_t n = 0; n < layers.size(); ++n)
+    if (layers[n] && !(fed[n] && read_on[n])) outermost.insert(n);
+  return outermost;
+}
+
 // Puts Q → DQ behind values, once each.
 class PairInserter {
  public:
-  PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass) : graph_(graph), plan_(plan), options_(options), pass_(pass) {}
+  PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass)
+      : graph_(graph), plan_(plan), options_(options), pass_(pass), outermost_(outermost_layers(graph, plan)) {
+    for (size_t n : outermost_) wide_.insert(plan.scale_source(graph.nodes[n].inputs[0]));
+  }
+
+  // Of the layer's weights.
+  int bits(size_t node) const { return outermost_.count(node) != 0 ? 8 : int(options_.bits); }
 
   const ActivationStatistics& statistics(ValueId value) const {
     const std::string& name = graph_.at(value).name;
@@ -141,7 +165,7 @@ class PairInserter {
     const Parameters p = parameters(value);
     const std::string name = graph_.at(value).name;
     const auto shape = graph_.at(value).shape;
-    const ValueId stored = graph_.add_value(graph_.unique_name(name + "_q"), type(), shape);
+    const ValueId stored = graph_.add_value(graph_.unique_name(name + "_q"), p.type, shape);
     const ValueId back = graph_.add_value(graph_.unique_name(name + "_d"), Type::f32, shape);
     graph_.add_node("QuantizeLinear", {value, p.scale, p.zero}, {stored});
     graph_.add_node("DequantizeLinear", {stored, p.scale, p.zero}, {back});
@@ -151,18 +175,23 @@ class PairInserter {
  private:
   struct Parameters {
     Quantizer quantizer;
+    Type type = Type::u8;
     ValueId scale = kNone, zero = kNone;
   };
-  Type type() const { return options_.activations == "s8" ? Type::i8 : Type::u8; }
+  Type type(ValueId source) const {
+    if (options_.activation_bits < 8 && wide_.count(source) == 0) return options_.activations == "s8" ? Type::i4 : Type::u4;
+    return options_.activations == "s8" ? Type::i8 : Type::u8;
+  }
 
   const Parameters& parameters(ValueId value) {
     const ValueId source = plan_.scale_source(value);
     if (auto it = parameters_.find(source); it != parameters_.end()) return it->second;
     const std::string name = graph_.at(source).name;
     Parameters p;
-    p.quantizer = quantizer_of(statistics(source).histogram(), options_, type());
+    p.type = type(source);
+    p.quantizer = quantizer_of(statistics(source).histogram(), options_, p.type);
     p.scale = graph_.add_constant(name + "_s", Array::scalar<float>(p.quantizer.scale));
-    p.zero = graph_.add_constant(name + "_z", type() == Type::u8 ? Array::scalar<uint8_t>(uint8_t(p.quantizer.zero)) : Array::scalar<int8_t>(int8_t(p.quantizer.zero)));
+    p.zero = graph_.add_constant(name + "_z", Array::scalar<int32_t>(p.quantizer.zero).cast(p.type));
     return parameters_[source] = p;
   }
 
@@ -170,6 +199,8 @@ class PairInserter {
   const QuantizePlan& plan_;
   const QuantizeStatic& options_;
   const PassRun& pass_;
+  std::set<size_t> outermost_;
+  std::set<ValueId> wide_;                     // in 8 bits all the same
   std::map<ValueId, Parameters> parameters_;   // by the value whose range decides
   std::map<ValueId, ValueId> done_;
 };
@@ -182,7 +213,8 @@ QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const Pa
   const QuantizePlan first = plan_quantization(graph, choice);
   Graph scratch = graph;  // takes the constants that nobody will read
   PairInserter ranges(scratch, first, options, pass);
-  choice.too_coarse = [&](const Node& node) { return too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0])); };
+  // What learns its steps may be coarser than what must do with those it is given.
+  if (options.activation_bits == 8) choice.too_coarse = [&](const Node& node) { return too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0])); };
   QuantizePlan plan = plan_quantization(graph, choice);
   for (ValueId part : plan.tied) {
     const ValueId whole = plan.scale_source(part);
@@ -229,7 +261,13 @@ int quantize_tables(Graph& graph, const std::string& exclude) {
   return changed;
 }
 
+void check_bits(const QuantizeStatic& options) {
+  for (const auto& [name, bits, least] : {std::tuple("bits", options.bits, 2), {"activation-bits", options.activation_bits, 4}})
+    if (bits != 8 && bits != 4 && (bits != 2 || least > 2)) throw UsageError("quantize-static", fmt::format("{}={} has no type in ONNX", name, number_text(bits)), least == 2 ? "take 8, 4 or 2" : "take 8 or 4");
+}
+
 void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
+  check_bits(options);
   if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
   const QuantizePlan plan = measured_plan(graph, options, pass);
   note_rules(graph, plan, pass);
@@ -241,11 +279,11 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
       const ValueId back = pairs.behind(graph.nodes[n].inputs[i]);  // adds nodes: references to them do not last
       graph.nodes[n].inputs[i] = back;
     }
-    if (is_layer(graph.nodes[n])) layers.quantize(n, pairs.scale(input));
+    if (is_layer(graph.nodes[n])) layers.quantize(n, pairs.scale(input), pairs.bits(n));
     ++pass.changed;
   }
   for (const auto& [n, reason] : plan.weights_only) {
-    layers.quantize(n, 0);
+    layers.quantize(n, 0, int(options.bits));
     ++pass.changed;
   }
   if (const int tables = quantize_tables(graph, options.exclude)) {

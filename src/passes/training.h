@@ -23,6 +23,11 @@ FieldList<S>& training_fields(FieldList<S>& fields) {
       .number("step-rate", &S::step_rate, 0, 1, "", "learning rate of quantizers' steps, relative to the step");
 }
 
+// (weight · gradient)² of every trained constant, the gradient squared in the mean over batches, as the constant is laid out: what
+// the loss changes by to first order when an element goes (Molchanov et al. 2019, Importance Estimation for Neural Network
+// Pruning, equation 8). From labelled samples. Throws Error where there are none, or no training library.
+std::map<std::string, std::vector<float>> loss_changes(const Graph& graph, const std::string& name, PassRun& pass);
+
 // Checks what training needs of the run and hands the graph over.
 void run_training(Graph& graph, const std::string& name, const TrainingOptions& options, const Teaching& teaching, PassRun& pass);
 

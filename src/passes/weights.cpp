@@ -62,4 +62,24 @@ bool name_matches(const std::string& patterns, const Node& node) {
   return false;
 }
 
+std::vector<char> nodes_beyond(const Graph& graph, const std::vector<char>& among, bool forward) {
+  const auto producers = graph.producers();
+  const auto consumers = graph.consumers();
+  std::vector<char> beyond(graph.nodes.size(), 0);
+  const auto visit = [&](size_t n) {
+    const auto take = [&](int other) {
+      if (other >= 0 && (among[size_t(other)] || beyond[size_t(other)])) beyond[n] = 1;
+    };
+    if (forward) {
+      for (ValueId id : graph.nodes[n].inputs) take(id == kNone ? -1 : producers[size_t(id)]);
+    } else {
+      for (ValueId id : graph.nodes[n].outputs)
+        if (id != kNone)
+          for (int other : consumers[size_t(id)]) take(other);
+    }
+  };
+  for (size_t i = 0; i < beyond.size(); ++i) visit(forward ? i : beyond.size() - 1 - i);
+  return beyond;
+}
+
 }  // namespace pare

@@ -17,6 +17,9 @@ struct WeightUse {
 // In graph order; a weight shared between nodes appears once a use.
 std::vector<WeightUse> weight_uses(const Graph& graph);
 
+// Nodes with a node of `among` (a flag each) somewhere in front of them (forward), or behind them.
+std::vector<char> nodes_beyond(const Graph& graph, const std::vector<char>& among, bool forward);
+
 // Replaces a constant for all its readers.
 void replace_constant(Graph& graph, ValueId value, Tensor tensor);
 

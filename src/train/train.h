@@ -48,10 +48,18 @@ struct Teaching {
   double hints = 0;                // weight of equal values inside
 };
 
+// Weights that go little by little while the others are trained.
+struct GradualPruning {
+  std::function<void(Graph& graph, double part)> prune;  // sets as many weights to zero as are to be gone after that part of all steps; null: no pruning
+  double until = 1;                                      // the part after which all are gone
+  std::string recipe;                                    // what says how, for checkpoints
+};
+
 struct TrainingJob {
   std::string name = "finetune";    // of the pass, for progress and errors
   TrainingOptions options;
   Teaching teaching;
+  GradualPruning pruning;
   const TrainingSource* data = nullptr;
   const Graph* floats = nullptr;    // the graph as it was before weights were encoded; null: they never were
   uint64_t seed = 1;

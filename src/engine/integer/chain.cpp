@@ -154,9 +154,8 @@ IntegerChain integer_chain(const Planner& planner, ValueId value, bool activatio
 }
 
 IntegerLimits limits_of(const Planner::Quantized& q, float low, float high) {
-  const int least = q.type == Type::u8 ? 0 : -128, most = q.type == Type::u8 ? 255 : 127;
-  auto position = [&](float bound) { return std::clamp(std::nearbyint(double(bound) / q.scale) + q.zero, double(least), double(most)); };
-  return {std::isfinite(low) ? int(position(low)) : least, std::isfinite(high) ? int(position(high)) : most};
+  auto position = [&](float bound) { return std::clamp(std::nearbyint(double(bound) / q.scale) + q.zero, double(q.least), double(q.most)); };
+  return {std::isfinite(low) ? int(position(low)) : q.least, std::isfinite(high) ? int(position(high)) : q.most};
 }
 
 Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) {
@@ -200,15 +199,21 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales) 
   return e;
 }
 
+bool holds_bytes(const Tensor* weight) {
+  if (weight == nullptr || weight->plain() || weight->group != 0) return false;
+  const Type type = weight->parts[0].type();
+  return type == Type::i8 || type == Type::i4 || type == Type::i2;
+}
+
 std::optional<IntegerWeights> integer_weights(Planner& planner, const Node& node, int axis, float input_scale, ValueId bias_id) {
   const Tensor* weight = planner.graph.constant(node.input(1));
-  if (weight == nullptr || weight->plain() || weight->parts[0].type() != Type::i8 || weight->group != 0) return std::nullopt;
+  if (!holds_bytes(weight)) return std::nullopt;
   if (weight->parts.size() > 2) return planner.refuse("its weights have a zero point"), std::nullopt;
   const int64_t outputs = weight->dims[size_t(axis)];
   if (weight->parts[1].count() != 1 && (weight->axis != axis || weight->parts[1].count() != outputs))
     return planner.refuse("its weights' scales do not run along the output channels"), std::nullopt;
   IntegerWeights w;
-  w.weights = weight->parts[0].aligned();
+  w.weights = weight->parts[0].aligned().cast(Type::i8);  // kernels multiply bytes
   w.scales = weight->parts[1].to_floats();
   if (w.scales.size() == 1) w.scales.assign(size_t(outputs), w.scales[0]);
   for (float& scale : w.scales) scale *= input_scale;

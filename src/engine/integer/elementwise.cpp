@@ -47,7 +47,7 @@ bool covers_image(const Node& node, const Dims& x) {
 void lower_max_pool(Planner& planner, const Node& node, PoolInt8 job, SlotId source, const Planner::Quantized& in, const IntegerChain& chain) {
   const std::string name = planner.graph.at(chain.result).name;
   const Storage storage{in.type, planner.dims(node.outputs[0]), Layout::channels_last};
-  const bool same = in.scale == chain.out->scale && in.zero == chain.out->zero && in.type == chain.out->type;
+  const bool same = in.scale == chain.out->scale && in.zero == chain.out->zero && in.type == chain.out->type && in.least >= chain.out->least && in.most <= chain.out->most;
   const SlotId pooled = same ? planner.define(chain.result, storage) : planner.scratch(storage);
   emit_job(planner, job, elementwise_kernel(planner).pool, bind_one<PoolInt8>, {source}, pooled, node, node.op_type + chain.text, name);
   if (same) return;

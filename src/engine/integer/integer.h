@@ -54,6 +54,7 @@ Int8Epilogue epilogue_of(const IntegerChain& chain, std::vector<float>& scales);
 struct IntegerLimits {
   int low, high;
 };
+bool holds_bytes(const Tensor* weight);  // a weight of signed integers of at most 8 bits, not in groups
 IntegerLimits limits_of(const Planner::Quantized& q, float low, float high);
 
 // An int8 weight without zero point, one scale per output channel, and its bias in int32 units of input scale · weight scale.

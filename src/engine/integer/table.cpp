@@ -94,6 +94,8 @@ std::shared_ptr<const ByteTable> fill_table(const Planner& planner, const Region
 }  // namespace
 
 std::optional<TableFunction> table_function(const Planner& planner, ValueId source, int node, bool shared) {
+  const auto has_bytes = [&](ValueId id) { return type_bits(planner.graph.at(id).type) == 8; };  // which index a table and fill it
+  if (!has_bytes(source)) return std::nullopt;
   // Forward to the nearest quantization that depends on `source` alone.
   std::set<ValueId> reached{source};
   int seen = 0;
@@ -107,7 +109,7 @@ std::optional<TableFunction> table_function(const Planner& planner, ValueId sour
     if (!is_pointwise(at)) continue;
     if (at.is("QuantizeLinear")) {
       const auto q = planner.quantized_by(n);
-      const Region region = q ? region_before(planner, n) : Region();
+      const Region region = q && has_bytes(q->value) ? region_before(planner, n) : Region();
       const bool holds = node < 0 || std::find(region.nodes.begin(), region.nodes.end(), node) != region.nodes.end();
       if (region.source == source && holds && planner.dims(q->value) == planner.dims(source) && is_closed(planner, region, shared)) {
         if (const auto table = fill_table(planner, region)) return TableFunction{region.nodes, *q, table};

@@ -8,10 +8,21 @@
 
 namespace pare {
 
+namespace {
+
+// Pictures and their filters with channels innermost: libtorch's layers keep that order, and oneDNN's convolutions need
+// no reordering in front of and behind each of them.
+at::Tensor channels_last(const at::Tensor& tensor) {
+  return tensor.dim() == 4 && tensor.is_floating_point() ? tensor.contiguous(at::MemoryFormat::ChannelsLast) : tensor;
+}
+
+}  // namespace
+
 Interpreter::Interpreter(Graph graph, at::ScalarType real) : graph_(std::move(graph)), real_(real) {
   constants_.resize(graph_.values.size());
   for (size_t id = 0; id < graph_.values.size(); ++id)
-    if (graph_.values[id].constant && graph_.values[id].type != Type::string) constants_[id] = tensor_of(graph_.values[id].constant->decode(), real_);
+    if (graph_.values[id].constant && graph_.values[id].type != Type::string)
+      constants_[id] = channels_last(tensor_of(graph_.values[id].constant->decode(), real_));
   std::vector<int> last(graph_.values.size(), -1);
   for (size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
@@ -29,25 +40,29 @@ Interpreter::Interpreter(Graph graph, at::ScalarType real) : graph_(std::move(gr
 
 std::vector<at::Tensor> Interpreter::inputs_of(const std::vector<Array>& arrays) const {
   if (arrays.size() != graph_.inputs.size())
-    throw Error("model", "takes " + std::to_string(graph_.inputs.size()) + " inputs, " + std::to_string(arrays.size()) + " were given");
+    throw Error("model", "takes " + std::to_string(graph_.inputs.size()) + " inputs, " + std::to_string(arrays.size()) +
+                             " were given");
   std::vector<at::Tensor> tensors;
   for (size_t i = 0; i < arrays.size(); ++i) {
     const Type type = graph_.at(graph_.inputs[i]).type;
-    tensors.push_back(tensor_of(type == Type::none ? arrays[i] : arrays[i].cast(type), real_));
+    tensors.push_back(channels_last(tensor_of(type == Type::none ? arrays[i] : arrays[i].cast(type), real_)));
   }
   return tensors;
 }
 
-std::vector<at::Tensor> Interpreter::by_reference(const Node& node, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& values) const {
+std::vector<at::Tensor> Interpreter::by_reference(const Node& node, const std::vector<at::Tensor>& inputs,
+                                                  const std::vector<at::Tensor>& values) const {
   Forward forward{node, graph_.opset(), {}, {}};
   bool trained = false;
   const auto plain = [&](const at::Tensor& tensor, Type type) {
     trained |= tensor.requires_grad();
     return array_of(tensor, type);
   };
-  for (size_t i = 0; i < inputs.size(); ++i) forward.inputs.push_back(inputs[i].defined() ? plain(inputs[i], graph_.at(node.inputs[i]).type) : Array());
+  for (size_t i = 0; i < inputs.size(); ++i)
+    forward.inputs.push_back(inputs[i].defined() ? plain(inputs[i], graph_.at(node.inputs[i]).type) : Array());
   for (const std::string& name : outer_names(node))
-    if (const ValueId id = graph_.find(name); id != kNone && values[size_t(id)].defined()) forward.outer.emplace(name, plain(values[size_t(id)], graph_.at(id).type));
+    if (const ValueId id = graph_.find(name); id != kNone && values[size_t(id)].defined())
+      forward.outer.emplace(name, plain(values[size_t(id)], graph_.at(id).type));
   if (trained && at::GradMode::is_enabled())
     throw Error(node.where(), "training knows no gradient of the operator '" + node.op_type + "'",
                 "freeze the layers in front of it (freeze=NAMES), or take it out of the model");
@@ -61,13 +76,16 @@ std::vector<at::Tensor> Interpreter::by_reference(const Node& node, const std::v
 void Interpreter::compute(const Node& node, Mapping mapping, std::vector<at::Tensor>& values, bool training) const {
   Mapped mapped{node, graph_, real_, training, {}};
   for (ValueId id : node.inputs) mapped.in.push_back(id == kNone ? at::Tensor() : values[size_t(id)]);
-  if (mapping != nullptr) mapping(mapped);
-  else mapped.out = by_reference(node, mapped.in, values);
+  if (mapping != nullptr)
+    mapping(mapped);
+  else
+    mapped.out = by_reference(node, mapped.in, values);
   for (size_t i = 0; i < node.outputs.size() && i < mapped.out.size(); ++i)
     if (node.outputs[i] != kNone) values[size_t(node.outputs[i])] = std::move(mapped.out[i]);
 }
 
-std::vector<at::Tensor> Interpreter::run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted, bool training) const {
+std::vector<at::Tensor> Interpreter::run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted,
+                                         bool training) const {
   std::vector<at::Tensor> values = constants_;
   std::vector<char> kept(values.size(), 0);
   for (size_t i = 0; i < inputs.size(); ++i) values[size_t(graph_.inputs[i])] = inputs[i];

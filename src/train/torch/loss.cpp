@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "graph/simplify.h"
+
 namespace pare {
 namespace {
 
@@ -56,7 +58,12 @@ Loss::Loss(const Graph& graph, const TrainingJob& job) : job_(job), wanted_{scor
       asked_.push_back(teacher->find(name));
     }
   if (job.teaching.hints > 0 && asked_.size() == 1) throw Error("teacher", "shares no inner value with the model, by name and shape", "leave hints at 0");
-  teacher_ = std::make_shared<Interpreter>(*teacher);
+  Graph judged = *teacher;
+  if (job.teaching.hints == 0) {  // what only says its answers does so faster without normalizations
+    fold_batch_norms(judged);
+    asked_ = {scores_value(judged)};
+  }
+  teacher_ = std::make_shared<Interpreter>(judged);
 }
 
 LossTerms Loss::of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs, const std::vector<int64_t>& labels) const {

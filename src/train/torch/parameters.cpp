@@ -56,6 +56,12 @@ bool is_vector(const Tensor& tensor) {
   return wide == 1 && is_float(tensor.type);
 }
 
+// Elements that are 0 in `values` are not trained.
+void hold_zeros(Parameter& p, const at::Tensor& values) {
+  const at::Tensor mask = (values != 0).to(p.value.scalar_type(), false, false, p.value.suggest_memory_format());
+  p.mask = at::all(mask != 0).item<bool>() ? at::Tensor() : mask;
+}
+
 bool is_normalization(const Node& node) {
   for (const char* name : {"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"})
     if (node.is(name)) return true;
@@ -86,13 +92,12 @@ void Parameters::add(const Interpreter& interpreter, const Node& node, size_t in
       if (tensor->parts[0].type() == Type::i8) p.least = -127;
       const at::Tensor latent = before_encoding(graph, job.floats, node, input, interpreter.real());
       if (latent.defined()) {
-        p.mask = at::logical_or(latent != 0, p.value != 0).to(interpreter.real());
+        hold_zeros(p, at::logical_or(latent != 0, p.value != 0));
         p.value = latent;
       }
     } else {
-      p.mask = (p.value != 0).to(interpreter.real());
+      hold_zeros(p, p.value);
     }
-    if (p.mask.defined() && at::all(p.mask != 0).item<bool>()) p.mask = at::Tensor();
   }
   p.value.requires_grad_(true);
   all.push_back(std::move(p));
@@ -155,6 +160,12 @@ void Parameters::keep_zeros() {
     if (p.mask.defined()) p.value.mul_(p.mask);
 }
 
+void Parameters::take_zeros(const Graph& graph) {
+  for (Parameter& p : all)
+    if (p.role == Role::weight && !p.encoded()) hold_zeros(p, tensor_of(graph.constant(p.id)->decode(), p.value.scalar_type()));
+  keep_zeros();
+}
+
 int64_t Parameters::masked() const {
   int64_t count = 0;
   for (const Parameter& p : all)
@@ -177,6 +188,7 @@ void Parameters::restore(const std::vector<at::Tensor>& state, Interpreter& inte
   size_t i = 0;
   for (Parameter& p : all) {
     p.value.copy_(state.at(i++));
+    if (p.role == Role::weight && !p.encoded()) hold_zeros(p, p.value);  // gradual pruning had got so far
     if (p.log_step.defined()) p.log_step.copy_(state.at(i++));
   }
   for (ValueId id : statistics) interpreter.set(id, state.at(i++).clone());

@@ -36,6 +36,7 @@ class Parameters {
 
   // Puts the parameters, encoded weights rounded, where the interpreter computes with them.
   void place(Interpreter& interpreter) const;
+  void take_zeros(const Graph& graph);       // holds at 0 what is 0 there, in weights that are not encoded
   void keep_zeros();                         // after a step of the optimizer
   int64_t masked() const;                    // elements held at 0
   // Everything that changes while training, to save and restore: clones / copies back.

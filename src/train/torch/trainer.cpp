@@ -21,6 +21,12 @@ namespace {
 
 constexpr int64_t kJudgedAtOnce = 250;
 
+// Gradual pruning takes away so many times; `part` of all steps are done.
+constexpr int64_t kPrunings = 60;
+int64_t prunings_due(const GradualPruning& pruning, double part) {
+  return pruning.prune ? int64_t(std::min(part / pruning.until, 1.0) * kPrunings) : kPrunings;
+}
+
 // FNV-1a over what makes two runs the same.
 int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state) {
   uint64_t hash = 0xcbf29ce484222325u;
@@ -28,8 +34,8 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
     for (size_t i = 0; i < count; ++i) hash = (hash ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3u;
   };
   const TrainingOptions& o = job.options;
-  const std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup, o.optimizer, o.decay, o.batch,
-                                       o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed, job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints);
+  const std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup, o.optimizer, o.decay, o.batch,
+                                       o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed, job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints, job.pruning.recipe);
   take(text.data(), text.size());
   for (const at::Tensor& tensor : state) take(tensor.data_ptr(), size_t(tensor.nbytes()));
   return int64_t(hash);
@@ -113,13 +119,14 @@ Trainer::Score Trainer::judge() {
     score.loss += terms.loss.item<double>() * double(read.labels.size());
     score.metric += terms.correct.item<double>();
   }
-  return {score.metric / double(order.size()), score.loss / double(order.size())};
+  last_metric_ = score.metric / double(order.size());
+  return {last_metric_, score.loss / double(order.size())};
 }
 
 void Trainer::tell(int64_t epoch, size_t done, size_t count) {
   if (!job_.progress) return;
   const double all = job_.options.epochs, part = double(epoch) + double(done) / double(count), spent = seconds();
-  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1, int64_t(all), last_loss_, 100 * now_.best_metric);
+  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1, int64_t(all), last_loss_, 100 * last_metric_);
   if (part > 0.02) text += fmt::format(", {:.0f} min left", std::ceil(spent / part * (all - part) / 60));
   job_.progress(text, part, all);
 }
@@ -132,12 +139,27 @@ bool Trainer::train_epoch(int64_t epoch) {
     if (job_.stopped()) return false;
     TrainingBatch read = reader.next();
     augment(read, job_.options.augment, random);
-    const double t = (double(epoch) + double(i) / double(reader.count())) / job_.options.epochs;
-    const double loss = step(std::move(read), schedule_factor(job_.options, t));
+    const auto part = [&](size_t steps) { return (double(epoch) + double(steps) / double(reader.count())) / job_.options.epochs; };
+    const double loss = step(std::move(read), schedule_factor(job_.options, part(i)));
+    if (prunings_due(job_.pruning, part(i + 1)) != prunings_due(job_.pruning, part(i))) prune(part(i + 1));
     last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
     tell(epoch, i + 1, reader.count());
   }
   return true;
+}
+
+void Trainer::prune(double part) {
+  Graph now = interpreter_.graph();
+  parameters_.write(interpreter_, now);
+  job_.pruning.prune(now, part);
+  parameters_.take_zeros(now);
+}
+
+void Trainer::take_best(const Score& score, int64_t epoch) {
+  now_.best = now_.state;
+  now_.best_epoch = epoch;
+  now_.best_metric = score.metric;
+  now_.best_loss = score.loss;
 }
 
 TrainingReport Trainer::run() {
@@ -150,8 +172,8 @@ TrainingReport Trainer::run() {
     parameters_.restore(now_.state, interpreter_);
   } else {
     const Score first = judge();
-    now_.first_metric = now_.best_metric = first.metric;
-    now_.best_loss = first.loss;
+    now_.first_metric = first.metric;
+    take_best(job_.pruning.prune ? Score{-1, 0} : first, 0);
   }
   TrainingReport report;
   if (resumed) report.notes.push_back(fmt::format("continued after epoch {}", now_.epoch));
@@ -163,14 +185,15 @@ TrainingReport Trainer::run() {
     const Score score = judge();
     now_.state = parameters_.state(interpreter_);
     now_.epoch = epoch + 1;
-    if (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss)) {
-      now_.best = now_.state;
-      now_.best_epoch = epoch + 1;
-      now_.best_metric = score.metric;
-      now_.best_loss = score.loss;
-    }
+    const bool sparse = prunings_due(job_.pruning, double(epoch + 1) / job_.options.epochs) == kPrunings;
+    if (sparse && (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss))) take_best(score, epoch + 1);
     now_.seconds = seconds();
     if (!job_.checkpoint.empty()) save_checkpoint(job_.checkpoint, now_, optimizers());
+  }
+  if (now_.best_metric < 0) {  // stopped before all was pruned that the recipe asks for
+    prune(1);
+    now_.state = parameters_.state(interpreter_);
+    take_best(judge(), now_.epoch);
   }
   parameters_.restore(now_.best, interpreter_);
   note(report);
@@ -182,7 +205,7 @@ void Trainer::note(TrainingReport& report) const {
   report.notes.push_back(fmt::format("{:.2f} % → {:.2f} % on {} held-out training samples; trained on {}, best after epoch {} of {}", 100 * now_.first_metric, 100 * now_.best_metric,
                                      split_.held_out.size(), split_.train.size(), now_.best_epoch, epochs));
   if (!report.finished) report.notes.push_back(fmt::format("stopped in epoch {} of {}: the best state so far is kept, the same command continues", now_.epoch + 1, epochs));
-  if (const int64_t masked = parameters_.masked()) report.notes.push_back(fmt::format("{} zeros of earlier pruning stayed zero", masked));
+  if (const int64_t masked = parameters_.masked()) report.notes.push_back(fmt::format("{} pruned weights stayed zero", masked));
   if (const size_t steps = parameters_.steps().size()) report.notes.push_back(fmt::format("trained through {} quantizers, their steps learned", steps));
 }
 

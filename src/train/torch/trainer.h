@@ -28,6 +28,8 @@ class Trainer {
   };
   Score judge();
   bool train_epoch(int64_t epoch);            // false: stopped inside
+  void prune(double part);
+  void take_best(const Score& score, int64_t epoch);
   void tell(int64_t epoch, size_t done, size_t count);
   void make_optimizers();
   std::vector<torch::optim::Optimizer*> optimizers() const;
@@ -41,7 +43,7 @@ class Trainer {
   SampleSplit split_;
   std::unique_ptr<torch::optim::Optimizer> weights_, steps_;
   Checkpoint now_;
-  double last_loss_ = 0, before_ = 0;
+  double last_loss_ = 0, last_metric_ = 0, before_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

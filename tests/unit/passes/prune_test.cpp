@@ -147,6 +147,28 @@ TEST(PruneWeights, KeptWeightsBiasesAndNormsStayAsTheyWere) {
   }
 }
 
+TEST(PruneWeights, BatchNormalizationsWeighInAndStay) {
+  Graph pruned = testing::residual_network(1, true), merged = pruned;
+  const auto norms = [](const Graph& graph) { return std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.is("BatchNormalization"); }); };
+  const auto before = norms(pruned);
+  run_recipe(pruned, "prune-weights{sparsity=0.6, scope=global}", {});
+  EXPECT_EQ(norms(pruned), before);
+  // The same weights go as if they had been merged first.
+  run_recipe(pruned, "fold-batchnorm", {});
+  run_recipe(merged, "fold-batchnorm, prune-weights{sparsity=0.6, scope=global}", {});
+  const auto a = prunable_layers(pruned), b = prunable_layers(merged);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(weight_matrix(pruned, a[i]), weight_matrix(merged, b[i])) << a[i].name;
+}
+
+TEST(PruneWeights, GraduallyOnlyInFrontOfTraining) {
+  for (const char* recipe : {"prune-weights{schedule=cubic}", "prune-weights{schedule=cubic}, fold-batchnorm", "prune-weights{schedule=cubic, score=obs}, finetune",
+                             "prune-weights{schedule=cubic, pattern=2:4}, finetune"}) {
+    Graph graph = testing::residual_network();
+    EXPECT_THROW(run_recipe(graph, recipe, {}), UsageError) << recipe;
+  }
+}
+
 TEST(PruneWeights, StoredTypesStay) {
   for (const char* first : {"cast-weights{type=f16}", "cast-weights{type=bf16}", "quantize-dynamic"}) {
     Graph graph = testing::residual_network();

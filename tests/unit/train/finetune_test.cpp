@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -155,6 +156,60 @@ TEST(Finetune, TrainsThroughQuantizersAndStoresIntegers) {
   EXPECT_GT(testing::sqnr_db(training_library().forward(trained, {data.pictures[0]})[0], run_reference(trained, {data.pictures[0]})[0]), 30);
 }
 
+int64_t zero_weights(const Graph& graph) {
+  int64_t zeros = 0;
+  for (const Node& node : graph.nodes)
+    if (node.is("Conv") || node.is("Gemm"))
+      for (float w : graph.constant(node.inputs[1])->decode().to_floats()) zeros += w == 0;
+  return zeros;
+}
+
+TEST(Finetune, PrunesLittleByLittle) {
+  const LearnedFromItself data(96, true);
+  Graph once = data.network, gradually = data.network;
+  run_recipe(once, "prune-weights{sparsity=0.8, spare=none}", data.inputs);
+  run_recipe(gradually, std::string("prune-weights{sparsity=0.8, spare=none, schedule=cubic}, finetune") + kTraining, data.inputs);
+  EXPECT_EQ(zero_weights(gradually), zero_weights(once));
+  EXPECT_GT(data.right(gradually), data.right(once) + 0.2);
+}
+
+// What a gradual pruning is told of the steps done, and that zeros it has made stay.
+TEST(Finetune, GradualPruningIsAskedAlongTheWay) {
+  const LearnedFromItself data(48);
+  std::vector<double> parts;
+  TrainingJob job;
+  job.options.epochs = 4;
+  job.options.batch = 16;
+  job.options.held_out = 0;
+  job.data = &data.inputs.training;
+  job.pruning.until = 0.5;
+  job.pruning.prune = [&](Graph& graph, double part) {
+    parts.push_back(part);
+    for (Node& node : graph.nodes) {  // the first weights of the first layer, more each time
+      if (!node.is("Conv")) continue;
+      Array weight = graph.constant(node.inputs[1])->decode();
+      auto values = weight.mutable_values<float>();
+      std::fill_n(values.begin(), parts.size() * 5, 0.f);
+      graph.at(node.inputs[1]).constant = std::make_shared<const Tensor>(weight);
+      break;
+    }
+  };
+  Graph graph = data.network;
+  training_library().train(graph, job);
+  ASSERT_EQ(parts.size(), 6u);  // three steps an epoch, to half of twelve
+  for (size_t i = 0; i < parts.size(); ++i) EXPECT_NEAR(parts[i], double(i + 1) / 12, 1e-9);
+  const std::vector<float> first = graph.constant(graph.nodes[0].inputs[1])->decode().to_floats();
+  EXPECT_EQ(std::count(first.begin(), first.end(), 0.f), 30);
+  // Stopped before all is pruned: the rest goes at once.
+  int steps = 0;
+  parts.clear();
+  job.stopped = [&] { return ++steps > 3; };
+  Graph stopped = data.network;
+  EXPECT_FALSE(training_library().train(stopped, job).finished);
+  ASSERT_FALSE(parts.empty());
+  EXPECT_EQ(parts.back(), 1);
+}
+
 TEST(Finetune, FollowsBatchStatistics) {
   LearnedFromItself data(64, true);
   for (int64_t& label : data.labels) label = (label + 1) % 10;  // something to learn
@@ -182,6 +237,12 @@ TEST(Finetune, ContinuesExactlyWhereItWasStopped) {
   job.options.batch = 16;
   job.options.held_out = 0.25;
   job.data = &data.inputs.training;
+  job.pruning.until = 0.6;
+  job.pruning.prune = [](Graph& graph, double part) {
+    const Observations nothing;
+    PassRun run{.observed = nothing, .reference = graph};
+    find_pass("prune-weights").bind({{"sparsity", fmt::format("{:.3f}", 0.7 * std::min(part / 0.6, 1.0))}})->run(graph, run);
+  };
   Graph whole = data.network, stopped = data.network, continued = data.network;
   EXPECT_TRUE(training_library().train(whole, job).finished);
   job.checkpoint = file;
@@ -257,6 +318,47 @@ TEST(Gradients, AreThoseOfTheLoss) {
     p[size_t(data.labels[i])] -= 1;
     return p;
   });
+}
+
+// The network with one layer 64 times as loud and the next one as much deafer: it computes the same.
+Graph rescaled(Graph graph) {
+  std::vector<const Node*> convolutions;
+  for (const Node& node : graph.nodes)
+    if (node.is("Conv")) convolutions.push_back(&node);
+  const auto scale = [&](ValueId id, float factor) {
+    Array values = graph.constant(id)->decode();
+    for (float& v : values.mutable_values<float>()) v *= factor;
+    graph.at(id).constant = std::make_shared<const Tensor>(values);
+  };
+  scale(convolutions[1]->inputs[1], 64);
+  scale(convolutions[1]->inputs[2], 64);
+  scale(convolutions[2]->inputs[1], 1 / 64.f);
+  return graph;
+}
+
+TEST(Gradients, ScoresOfTheLossDoNotCareHowLayersAreScaled) {
+  const LearnedFromItself data(32);
+  const auto after = [&](Graph graph, const std::string& recipe) {
+    run_recipe(graph, recipe, data.inputs);
+    return graph;
+  };
+  const auto zeros = [](const Graph& graph) {
+    std::vector<bool> is_zero;
+    for (const Node& node : graph.nodes)
+      if (node.is("Conv") || node.is("Gemm"))
+        for (float w : graph.constant(node.inputs[1])->decode().to_floats()) is_zero.push_back(w == 0);
+    return is_zero;
+  };
+  const auto pruned = [&](const Graph& graph, const char* score) { return zeros(after(graph, std::string("prune-weights{sparsity=0.5, scope=global, spare=none, score=") + score + "}")); };
+  const std::vector<bool> plain = pruned(data.network, "first-order"), scaled = pruned(rescaled(data.network), "first-order");
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), true), std::llround(0.5 * double(plain.size())));
+  EXPECT_EQ(plain, scaled);
+  EXPECT_NE(pruned(data.network, "magnitude"), pruned(rescaled(data.network), "magnitude"));
+  const auto outputs = [&](const Graph& graph, const char* score) {
+    return run_reference(after(graph, std::string("prune-channels{macs=0.6, repair=no, score=") + score + "}"), {data.pictures[0]})[0];
+  };
+  EXPECT_GT(testing::sqnr_db(outputs(rescaled(data.network), "taylor"), outputs(data.network, "taylor")), 80);
+  EXPECT_LT(testing::sqnr_db(outputs(data.network, "l2"), outputs(data.network, "taylor")), 80);  // it matters who judges
 }
 
 TEST(Gradients, AreThoseOfATeacher) {
