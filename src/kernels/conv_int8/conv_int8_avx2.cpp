@@ -113,7 +113,7 @@ struct Avx2 {
   static void fill(std::uint8_t* to, std::size_t count, int value) { std::memset(to, value, count); }
 
   struct Tiles {
-    Tiles(const ConvInt8Args& args, int) : finish(args) {}
+    Tiles(const ConvInt8Args& args, int) : finish(args.epilogue, args.output) {}
 
     void run(const ConvTileJob& job, const ConvTileOutput& out, ConvTilePixels) const {
       tile_of(out.pixels, out.vectors, std::make_integer_sequence<int, kMaxVectors>{})(job);

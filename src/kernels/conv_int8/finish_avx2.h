@@ -12,7 +12,7 @@ namespace {
 // Int8Epilogue256.
 class Finish256 {
  public:
-  explicit Finish256(const ConvInt8Args& args) : e_(args.epilogue), any_{args.epilogue, args.output} {
+  Finish256(const Int8Epilogue& epilogue, void* output) : e_(epilogue), any_{epilogue, output} {
     const bool activates = e_.first.kind != Int8Activation::none || e_.last.kind != Int8Activation::none;
     bytes_ = e_.type != Int8Output::f32 && !activates && !e_.table;
   }
@@ -52,7 +52,7 @@ class Finish256 {
         const int pixel = per_pixel == 2 ? at >> 1 : at / per_pixel, vector = at - pixel * per_pixel;
         index[i] = first + pixel * std::size_t(out.pitch) + vector * 8;
         q[i] = rounded<Mid, Residual>(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + at * 8)),
-                                      _mm256_load_ps(out.multiplier + vector * 8), index[i]);
+                                      _mm256_loadu_ps(out.multiplier + vector * 8), index[i]);
       }
       store(packed(q), index, std::min(4, count - done));
     }
