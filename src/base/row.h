@@ -20,7 +20,7 @@ struct PairedTest {
   double difference = 0, low = 0, high = 0;  // value − baseline value, 95 % interval
   int64_t better = 0, worse = 0;    // samples only this model / only the baseline gets right
   double p_value = 1;               // two-sided
-  std::string test = "exact McNemar";  // or "paired bootstrap": better and worse count the samples it does better on
+  std::string test = "exact McNemar";  // "paired bootstrap": better and worse count the samples it does better on; "paired jackknife": no counts
 };
 
 struct Latency {

@@ -19,9 +19,10 @@ struct Task {
   std::string_view name;
   bool needs_labels;
   TruthKind truth = TruthKind::label;
+  bool settings = truth != TruthKind::label;  // a table of its own name says how outputs are to be read
 };
-constexpr Task tasks[] = {
-    {"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes}, {"language", false}, {"restore", true, TruthKind::picture}};
+constexpr Task tasks[] = {{"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes},
+                          {"generate", false, TruthKind::label, true}, {"language", false}, {"restore", true, TruthKind::picture}};
 
 constexpr int64_t calibration_limit = 300;
 
@@ -221,7 +222,7 @@ DataSet read_data_set(const std::string& path) {
   const Task& task = tasks[whole.choice("task", names_of(tasks))];
   std::vector<std::string> known = {"task", "test",    "calibration",  "training", "preprocess",
                                     "text", "classes", "latency_shape"};
-  if (task.truth != TruthKind::label) known.emplace_back(task.name);
+  if (task.settings) known.emplace_back(task.name);
   whole.allow(known);
   DataSet set{.path = path, .task = std::string(task.name), .classes = read_classes(whole.section("classes"))};
   set.latency_shapes = read_latency_shapes(whole);

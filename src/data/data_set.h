@@ -54,7 +54,7 @@ struct Padding {
 
 // A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
 struct DataSet {
-  std::string path, task;                            // "classify", "classify-text", "compare", "detect", "restore"
+  std::string path, task;                            // "classify", "classify-text", "compare", "detect", "generate", "restore"
   std::vector<std::string> classes, input_names;     // empty where the description names none
   std::vector<int64_t> class_ids;                    // the data's own numbers of the classes; empty: 0, 1, …
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none

@@ -135,12 +135,25 @@ std::vector<std::string> element_texts(const Array& array) {
   return texts;
 }
 
+// The one number that all elements are, as text; empty where they differ.
+std::string one_number(const Array& array) {
+  if (!has_numbers(array.type()) || type_bits(array.type()) < 8 || array.count() == 0) return "";
+  const std::byte* bytes = array.bytes();
+  const size_t size = array.size_bytes() / size_t(array.count());
+  for (size_t i = size; i < array.size_bytes(); ++i)
+    if (bytes[i] != bytes[i - size]) return "";
+  Array first(array.type(), {1});
+  std::memcpy(first.mutable_bytes(), bytes, size);
+  return element_texts(first)[0];
+}
+
 // TYPE SHAPE DATA
 std::string array_text(const Array& array, bool whole) {
   const std::string head = fmt::format("{} {} ", type_text(array.type()), extents_text(shape_of(array.dims())));
   const bool small = array.count() <= kInline;
   if (array.type() == Type::string ? small || whole : small && has_numbers(array.type()))
     return head + fmt::format("[{}]", fmt::join(element_texts(array), ", "));
+  if (const std::string number = one_number(array); !number.empty()) return head + "all " + number;
   return head + (whole || small ? "base64 \"" + encode_base64(array.bytes(), array.size_bytes()) + '"' : digest(array));
 }
 

@@ -14,6 +14,7 @@ namespace pare::text_form {
 //   input x: float32 Nx3x32x32                          "N": a named extent, "?": an unknown one
 //   outer h: float32 8                                  in a subgraph: a value of the graph around it
 //   const b: float32 3 [0.5, 1.0, 2.0]
+//   const z: float32 16x3x3x3 all 0.0                   one number
 //   const w: float32 16x3x3x3 base64 "…"                or #0123abcd, a digest, which cannot be read back
 //   const q: float32 16x8 as int8 axis=0 group=0 {int8 16x8 base64 "…", float32 16 [...]}
 //   value v: float32 3                                  a value that no other line would name
@@ -26,6 +27,7 @@ namespace pare::text_form {
 // else, is quoted; a value without a name is %0, %1, … in order of appearance. Strings escape \" \\ \n \t \xHH.
 
 constexpr int64_t kInline = 16;   // constants of up to so many elements are always written out
+constexpr int64_t kMostFilled = int64_t(1) << 28;  // elements of all constants that are one number
 constexpr int kDeepest = 32;      // graphs inside graphs
 
 bool is_bare(char c);                   // may stand in a name without quotes

@@ -1,5 +1,4 @@
-// The text form of a graph, read. text.h shows it. Nothing is allocated that the text has not paid for: arrays are made
-// after their elements were counted against their extents.
+// The text form of a graph, read. text.h shows it. Nothing is allocated that the text has not paid for.
 #include <cstring>
 #include <unordered_map>
 
@@ -88,7 +87,8 @@ class TensorScanner : public Scanner {
     blanks();
     if (peek() == '#') fail_at(position(), "found a digest, expected the constant's elements", "print the graph with whole constants");
     if (take_word("base64")) return base64(type, dims, count, start);
-    if (peek() != '[') expected("'[', base64 or a digest");
+    filled_ = take_word("all");
+    if (!filled_ && peek() != '[') expected("'[', all, base64 or a digest");
     if (type == Type::string) return strings(dims, count, start);
     if (!has_numbers(type)) fail_at(start, "elements of type " + std::string(type_text(type)) + " are written in base64");
     if (type == Type::f64) return numbers<double>(type, dims, count, start, [this] { return real<double>(); });
@@ -104,7 +104,10 @@ class TensorScanner : public Scanner {
   template <class T, class F>
   Array numbers(Type type, const Dims& dims, int64_t count, size_t start, F read) {
     std::vector<T> values;
-    list('[', ']', [&] { values.push_back(read()); });
+    // What a few letters ask for stays below a limit, all such constants together.
+    if (filled_ && count > fillable_) fail_at(start, fmt::format("found more than {} elements that are one number", kMostFilled));
+    if (filled_) values.assign(size_t(count), read()), fillable_ -= count;
+    else list('[', ']', [&] { values.push_back(read()); });
     check_count(values.size(), count, start);
     return Array::of<T>(dims, values).cast(type);
   }
@@ -164,6 +167,8 @@ class TensorScanner : public Scanner {
   }
 
   CodecLookup codecs_;
+  bool filled_ = false;             // the elements at hand are one number, said once
+  int64_t fillable_ = kMostFilled;  // elements that still may be
 };
 
 // Integers have neither point nor exponent.

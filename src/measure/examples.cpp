@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "graph/text.h"
@@ -47,6 +48,22 @@ void find_detail(const Image& picture, const std::vector<double>& squares, Candi
     }
 }
 
+// Pictures of one size in rows, as square as can be.
+Image side_by_side(const std::vector<Image>& pictures) {
+  const Image& first = pictures[0];
+  const auto across = int64_t(std::ceil(std::sqrt(double(pictures.size())))), down = (int64_t(pictures.size()) + across - 1) / across;
+  Image sheet{down * first.height, across * first.width, first.channels, {}};
+  sheet.values.resize(size_t(sheet.height * sheet.width * sheet.channels));
+  const auto row_bytes = size_t(first.width * first.channels);
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (pictures[i].values.size() != first.values.size()) throw Error("pictures", "differ in size");
+    for (int64_t y = 0; y < first.height; ++y)
+      std::copy_n(pictures[i].values.begin() + y * int64_t(row_bytes), row_bytes,
+                  sheet.values.begin() + ((int64_t(i) / across * first.height + y) * across + int64_t(i) % across) * int64_t(row_bytes));
+  }
+  return sheet;
+}
+
 class Exhibition {
  public:
   Exhibition(std::span<const OpenModel> models, const MeasureOptions& options)
@@ -54,7 +71,7 @@ class Exhibition {
 
   std::vector<Example> make() {
     std::vector<Candidate> candidates;
-    const int64_t count = std::min(kCandidates, data_.test->size());
+    const int64_t count = sheet() > 1 ? 1 : std::min(kCandidates, data_.test->size());
     for (int64_t i = 0; i < count; ++i) candidates.push_back({i * data_.test->size() / count, {}, -1, {}});
     for (const OpenModel& model : models_) run(model, candidates);
     for (Candidate& candidate : candidates) look(candidate);
@@ -62,7 +79,7 @@ class Exhibition {
                      [](const Candidate& a, const Candidate& b) { return a.difference > b.difference; });
     std::vector<Example> examples;
     for (size_t i = 0; i < std::min(kExamples, candidates.size()); ++i)
-      if (candidates[i].difference >= 0) examples.push_back(show(candidates[i]));
+      if (candidates[i].difference >= 0) examples.push_back(sheet() > 1 ? show_sheets(candidates[i]) : show(candidates[i]));
     return examples;
   }
 
@@ -77,12 +94,18 @@ class Exhibition {
     for (Candidate& candidate : candidates) {
       candidate.pictures.emplace_back();
       if (!model.row.error.empty() || interrupted()) continue;
-      const auto inputs = gather_batch(model.graph, data_, *data_.test, candidate.sample, 1);
-      const std::vector<Array> outputs = sessions.of(inputs).run(inputs);
-      candidate.pictures.back() =
-          find_task(data_.task).picture(data_, {{}, outputs, {}, false, {&candidate.sample, 1}, inputs, names});
+      std::vector<Image> made;
+      for (int64_t i = 0; i < sheet(); ++i) {
+        const int64_t sample = candidate.sample + i;
+        const auto inputs = gather_batch(model.graph, data_, *data_.test, sample, 1);
+        const std::vector<Array> outputs = sessions.of(inputs).run(inputs);
+        made.push_back(find_task(data_.task).picture(data_, {{}, outputs, {}, false, {&sample, 1}, inputs, names}));
+      }
+      candidate.pictures.back() = made.size() == 1 ? made[0] : side_by_side(made);
     }
   }
+
+  int64_t sheet() const { return std::min(find_task(data_.task).sheet, data_.test->size()); }
 
   static bool comparable(const Image& a, const Image& b) {
     return !a.values.empty() && a.values.size() == b.values.size() && a.width == b.width;
@@ -93,6 +116,18 @@ class Exhibition {
     for (size_t i = 1; i < pictures.size(); ++i)
       if (comparable(pictures[0], pictures[i]))
         find_detail(pictures[0], squares_of(pictures[0], pictures[i]), candidate);
+  }
+
+  // Of generators nobody knows what their pictures should have been: each model's stand beside the baseline's.
+  Example show_sheets(const Candidate& candidate) const {
+    const Image& baseline = candidate.pictures[0];
+    const Frame whole{0, 0, baseline.height, baseline.width};
+    Example example{fmt::format("{} pictures, every model's from the same numbers", sheet()), {}};
+    for (size_t i = 0; i < candidate.pictures.size(); ++i)
+      if (comparable(baseline, candidate.pictures[i]))
+        example.pictures.push_back(hang(candidate.pictures[i], whole, int64_t(i),
+                                        i == 0 ? "" : fmt::format("{:.1f} dB to the first", psnr(luma_of(candidate.pictures[i], 0), luma_of(baseline, 0)))));
+    return example;
   }
 
   static ExamplePicture hang(const Image& picture, const Frame& detail, int64_t row, std::string caption) {

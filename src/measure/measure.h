@@ -44,6 +44,8 @@ struct Quality {
   std::vector<char> correct;  // per sample, for the paired test; empty where the task has no right and wrong
   // Else the metric over a choice of samples (numbers in the test split, repeats allowed), for the paired bootstrap.
   std::function<double(std::span<const int64_t>)> over_samples;
+  // Else the metric without one after the other of some groups of samples, the same for every model: for the paired jackknife.
+  std::vector<double> without_group;
   int64_t batch = 1;          // samples judged at a time
 };
 // `baseline` is needed by tasks that compare with it. Throws Error where data and model do not fit, or when
@@ -106,6 +108,8 @@ std::vector<LayerRow> compare_layers(const Graph& small, const Graph& baseline, 
 
 // --- samples -------------------------------------------------------------------------------------------------------
 
+// Arrays of batch 1, alike in type and extents, as one batch.
+Array stack(const std::vector<const Array*>& rows);
 // These samples as one batch of `count`, in the model's input order; where there are fewer the last one repeats. Samples
 // of different lengths are filled up as the data's padding says. Throws Error naming input and shapes where samples and
 // model do not fit.

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <latch>
 #include <mutex>
+#include <numbers>
 #include <numeric>
 #include <optional>
 #include <thread>
@@ -220,9 +222,27 @@ std::optional<PairedTest> compare_by_bootstrap(const Quality& model, const Quali
   return test;
 }
 
+// The difference of a metric of all samples together: both models are judged without the same groups.
+std::optional<PairedTest> compare_by_jackknife(const Quality& model, const Quality& baseline) {
+  const size_t groups = model.without_group.size();
+  if (groups < 2 || groups != baseline.without_group.size() || model.metric.name != baseline.metric.name) return std::nullopt;
+  PairedTest test;
+  test.test = "paired jackknife";
+  test.difference = model.metric.value - baseline.metric.value;
+  std::vector<double> differences;
+  for (size_t i = 0; i < groups; ++i) differences.push_back(model.without_group[i] - baseline.without_group[i]);
+  const Interval interval = jackknife_interval(test.difference, differences);
+  test.low = interval.low;
+  test.high = interval.high;
+  const double deviation = jackknife_deviation(differences);
+  test.p_value = deviation > 0 ? std::erfc(std::abs(test.difference) / deviation / std::numbers::sqrt2) : test.difference == 0 ? 1 : 0;
+  return test;
+}
+
 }  // namespace
 
 std::optional<PairedTest> compare_quality(const Quality& model, const Quality& baseline) {
+  if (!model.without_group.empty() || !baseline.without_group.empty()) return compare_by_jackknife(model, baseline);
   if (model.correct.empty() && baseline.correct.empty()) return compare_by_bootstrap(model, baseline);
   if (model.correct.empty() || model.correct.size() != baseline.correct.size()) return std::nullopt;
   PairedCounts counts;

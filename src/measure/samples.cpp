@@ -6,6 +6,23 @@
 #include "measure/measure.h"
 
 namespace pare {
+
+Array stack(const std::vector<const Array*>& rows) {
+  Dims dims = rows[0]->dims();
+  dims[0] = int64_t(rows.size());
+  Array batch(rows[0]->type(), dims);
+  std::byte* to = batch.mutable_bytes();
+  const size_t each = rows[0]->size_bytes();
+  for (const Array* row : rows) {
+    if (row->size_bytes() != each || row->type() != rows[0]->type())
+      throw Error("batch",
+                  "samples differ in shape: " + dims_text(row->dims()) + " beside " + dims_text(rows[0]->dims()));
+    std::memcpy(to, row->bytes(), each);
+    to += each;
+  }
+  return batch;
+}
+
 namespace {
 
 // Where the sample's array for the graph's input stands: by name where the description names inputs, else by position.
@@ -30,22 +47,6 @@ void check_fits(const Value& input, const Array& array, const DataSet& data) {
                 "its samples are " + dims_text(array.dims()) + ", the model's input '" + input.name + "' takes " +
                     shape_text(shape),
                 "adapt the description's preprocessing, or use the data this model was trained for");
-}
-
-Array stack(const std::vector<const Array*>& rows) {
-  Dims dims = rows[0]->dims();
-  dims[0] = int64_t(rows.size());
-  Array batch(rows[0]->type(), dims);
-  std::byte* to = batch.mutable_bytes();
-  const size_t each = rows[0]->size_bytes();
-  for (const Array* row : rows) {
-    if (row->size_bytes() != each || row->type() != rows[0]->type())
-      throw Error("batch",
-                  "samples differ in shape: " + dims_text(row->dims()) + " beside " + dims_text(rows[0]->dims()));
-    std::memcpy(to, row->bytes(), each);
-    to += each;
-  }
-  return batch;
 }
 
 // The second extent of the model's inputs, -1 where it is open.

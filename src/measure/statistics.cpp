@@ -72,6 +72,18 @@ Interval bootstrap_interval(int64_t count, uint64_t seed,
   return {percentile(results, 0.025), percentile(results, 0.975)};
 }
 
+double jackknife_deviation(std::span<const double> without_group) {
+  const double count = double(without_group.size()), mean = std::accumulate(without_group.begin(), without_group.end(), 0.0) / count;
+  double squares = 0;
+  for (double value : without_group) squares += (value - mean) * (value - mean);
+  return std::sqrt((count - 1) / count * squares);
+}
+
+Interval jackknife_interval(double value, std::span<const double> without_group) {
+  const double reach = 1.959964 * jackknife_deviation(without_group);  // of the normal distribution, 2.5 % on each side
+  return {value - reach, value + reach};
+}
+
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples) {
   std::vector<int64_t> all(static_cast<size_t>(count));

@@ -34,6 +34,11 @@ double percentile(std::vector<double> values, double fraction);  // linear betwe
 Interval bootstrap_interval(int64_t count, uint64_t seed,
                             const std::function<double(std::span<const int64_t>)>& statistic);
 
+// 95 % interval of a statistic from its values without one after the other of some equal groups (Quenouille 1956, the
+// jackknife), normal.
+Interval jackknife_interval(double value, std::span<const double> without_group);
+double jackknife_deviation(std::span<const double> without_group);
+
 // The metric over all of `count` samples with its bootstrap interval. A value that is not finite has none.
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples);

@@ -17,6 +17,7 @@ constexpr MetricStyle metric_styles[] = {
     {"map50", "mAP@50", "%", "points", "images", 100, 2, 0.005, false},
     {"psnr_y", "PSNR (Y)", "dB", "dB", "images", 1, 2, 0.1, false},
     {"ssim", "SSIM", "", "", "images", 1, 4, 0.005, false},
+    {"frechet", "Fréchet distance", "", "", "pictures", 1, 3, 0.02, true},
     // 1 % of perplexity is what good 6-bit weights cost (llama.cpp, Llama-3-8B: q6_K 6.253 against 6.233).
     {"perplexity", "perplexity", "", "", "texts", 1, 2, 0.01, true},
 };

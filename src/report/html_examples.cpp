@@ -24,8 +24,9 @@ std::string examples_section(const Sheet& sheet, const PageLimits& limits) {
   if (count == 0) return "";
   std::string html;
   html +=
-      "<section id=\"examples\"><h2>Before and after</h2><p>The details in which a compressed model’s picture differs most "
-      "from the baseline’s, out of pictures spread over the test data. The decibels are of the detail against the target.</p>";
+      "<section id=\"examples\"><h2>Before and after</h2><p>Where there is a target, the details in which a compressed model’s picture "
+      "differs most from the baseline’s, out of pictures spread over the test data, with decibels against the target. Where there is "
+      "none, what each model makes, with decibels against the baseline.</p>";
   for (size_t i = 0; i < count; ++i) {
     const Example& example = sheet.table.examples[i];
     html += "<h3>" + escaped(example.title, 200) + "</h3><div class=\"exhibit\">";

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "measure/tasks/task.h"
@@ -38,6 +40,19 @@ Array sample_of(const Array& output, size_t sample, bool batched) {
   Dims dims = output.dims();
   dims[0] = 1;
   return Array::of<float>(dims, sample_values(output, sample, true));
+}
+
+Preprocess output_units(const Section& section, const std::string& key, const Preprocess& otherwise) {
+  if (!section.has(key)) return otherwise;
+  std::vector<double> range = section.numbers(key);
+  if (range.size() == 1) range.insert(range.begin(), 0);
+  if (range.size() != 2 || range[0] >= range[1])
+    section.fail(key, "expected the output's white, or [black, white]", fmt::format("{0} = 1, {0} = 255 or {0} = [-1, 1]", key));
+  Preprocess units = otherwise;
+  units.scale = (range[1] - range[0]) / 255;
+  units.mean = {-range[0]};
+  units.std = {1};
+  return units;
 }
 
 size_t top_index(std::span<const float> values) {

@@ -20,14 +20,7 @@ struct Settings {
     const Section& section = *data.settings;
     section.allow({"range", "border"});
     border = section.integer("border", border, 0, 4096);
-    if (!section.has("range")) return;
-    std::vector<double> range = section.numbers("range");
-    if (range.size() == 1) range.insert(range.begin(), 0);
-    if (range.size() != 2 || range[0] >= range[1])
-      section.fail("range", "expected the output's white, or [black, white]", "range = 1, range = 255 or range = [-1, 1]");
-    units.scale = (range[1] - range[0]) / 255;
-    units.mean = {-range[0]};
-    units.std = {1};
+    units = output_units(section, "range", units);
   }
 };
 

@@ -36,6 +36,7 @@ struct Task {
   bool one_at_a_time = false;  // outputs need not have a batch axis
   // The first sample's outputs as a picture to look at; null where the task makes none.
   Image (*picture)(const DataSet& data, const JudgedBatch& batch) = nullptr;
+  int64_t sheet = 1;  // so many samples make one picture to look at, side by side in rows
 };
 
 std::span<const Task* const> tasks();            // the catalog
@@ -45,6 +46,8 @@ const Task& find_task(const std::string& name);  // throws Error listing what is
 std::vector<float> sample_values(const Array& output, size_t sample, bool batched);
 // The same with its extents, the batch axis being 1.
 Array sample_of(const Array& output, size_t sample, bool batched);
+// How a model's output becomes pixels: the table's `key` gives the output's white, or [black, white]; `otherwise` where it does not.
+Preprocess output_units(const Section& section, const std::string& key, const Preprocess& otherwise);
 // Index of the largest value, the first of equals; NaN never wins.
 size_t top_index(std::span<const float> values);
 

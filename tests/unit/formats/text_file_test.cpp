@@ -1,0 +1,48 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "../../support/networks.h"
+#include "formats/format.h"
+
+namespace pare {
+namespace {
+
+TEST(TextFile, RoundTripsAndIsTold) {
+  const std::string path = ::testing::TempDir() + "pare_text_test.graph";
+  const Graph network = testing::residual_network(1, true);
+  write_model(network, path);
+  EXPECT_STREQ(format_of_file(path).name, "text");
+  const Graph again = read_model(path);
+  EXPECT_EQ(print(again, true), print(network, true));
+  std::filesystem::remove(path);
+}
+
+TEST(TextFile, SaysWhereItIsBroken) {
+  const std::string path = ::testing::TempDir() + "pare_text_broken.graph";
+  for (const char* text : {"graph \"x\" ir 8 opset 13\ninput a: float32 1\nconst b: float32 999999x999999x9 all 0.0\noutput b\n",
+                           "graph \"x\" ir 8 opset 13\nconst b: float32 4 all \"y\"\noutput b\n", "graph \"x\" ir 8 opset 13\nconst b: string 4 all 1\noutput b\n"}) {
+    std::ofstream(path) << text;
+    try {
+      read_model(path);
+      FAIL() << text;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(path + ":"), std::string::npos) << error.what();
+    }
+  }
+  std::filesystem::remove(path);
+}
+
+TEST(TextFile, WritesOneNumberOnce) {
+  Graph graph;
+  graph.opsets[""] = 13;
+  graph.outputs.push_back(graph.add_constant("zeros", Tensor(Array(Type::f32, {100, 100}))));
+  const std::string text = print(graph, true);
+  EXPECT_LT(text.size(), 200u);
+  EXPECT_NE(text.find("100x100 all 0.0"), std::string::npos) << text;
+  EXPECT_EQ(parse(text).constant(0)->dims, (Dims{100, 100}));
+}
+
+}  // namespace
+}  // namespace pare
