@@ -129,10 +129,18 @@ def model_table(name, found):
     return tables.table(head, body)
 
 
+def instructions():
+    """What decides the speed of products here."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    return "AVX-512" if "avx512f" in flags else "AVX2 (no AVX-512, no VNNI)"
+
+
 def section(result):
+    missing = [f"`{name}`" for name in study.DATA if name not in result["models"]]
     text = [f"One shot, without training: `{result['prune'] % 'S'}`, alone and followed by `{DENSE_INT8}`. *of dense* is the latency "
             f"as a multiple of the same precision without pruning, {result['threads']} thread(s), measured in one run; below 1 "
-            f"pruning pays. {result['date']}, {result['machine']['cpu']}.\n"]
+            f"pruning pays. {result['date']}, {result['machine']['cpu']}, {result['instructions']}."
+            + (f" Not run: {', '.join(missing)}." if missing else "") + "\n"]
     text += [model_table(name, found) for name, found in result["models"].items()]
     return "\n".join(text)
 
@@ -155,7 +163,7 @@ def kept_section(page):
 def main():
     a = parse_arguments()
     result = {"machine": run.describe_machine(), "date": study.datetime.date.today().isoformat(), "prune": a.prune,
-              "threads": a.threads, "models": {}}
+              "threads": a.threads, "instructions": instructions(), "models": {}}
     a.out.mkdir(parents=True, exist_ok=True)
     kept = a.out / "pruning.json"
     if a.latency_only:
