@@ -46,6 +46,30 @@ std::vector<OpCase> layer_cases() {
   };
 }
 
+std::vector<OpCase> attention_cases() {
+  const std::map<std::string, Attribute> grouped{{"q_num_heads", int64_t(4)}, {"kv_num_heads", int64_t(2)}, {"is_causal", int64_t(1)}};
+  auto windowed = grouped, capped = grouped;
+  windowed["left_window_size"] = int64_t(1);
+  capped["softcap"] = 1.5f;
+  capped["scale"] = 0.7f;
+  capped["is_causal"] = int64_t(0);
+  Array mask(Type::boolean, {3, 3});
+  for (size_t i = 0; i < 9; ++i) mask.mutable_values<bool>()[i] = i % 4 == 0 || i == 3;
+  const std::map<std::string, Attribute> heads{{"num_heads", int64_t(2)}};
+  auto neighbours = heads, partly = heads;
+  neighbours["interleaved"] = int64_t(1);
+  partly["rotary_embedding_dim"] = int64_t(2);
+  return {
+      {"Attention", {{2, 3, 8}, {2, 3, 4}, {2, 3, 6}}, grouped, {}, -2, 2, 23},
+      {"Attention", {{1, 3, 8}, {1, 4, 4}, {1, 4, 4}}, windowed, {}, -2, 2, 24},
+      {"Attention", {{1, 2, 8}, {1, 4, 4}, {1, 4, 4}, {2, 4}}, capped, {}, -2, 2, 23},
+      {"Attention", {{1, 4, 3, 2}, {1, 2, 3, 2}, {1, 2, 3, 2}}, {}, {{3, Array(mask)}}, -2, 2, 23},
+      {"RotaryEmbedding", {{2, 3, 8}, {2, 3, 2}, {2, 3, 2}}, heads, {}, -2, 2, 23},
+      {"RotaryEmbedding", {{2, 3, 8}, {2, 3, 2}, {2, 3, 2}}, neighbours, {}, -2, 2, 23},
+      {"RotaryEmbedding", {{1, 2, 3, 4}, {5, 1}, {5, 1}}, partly, {{3, Array::of<int64_t>({1, 3}, {4, 0, 2})}}, -2, 2, 23},
+  };
+}
+
 std::vector<OpCase> pool_cases() {
   const Array axes = Array::of<int64_t>({1}, {1}), both = Array::of<int64_t>({2}, {-1, 0});
   std::vector<OpCase> cases{
@@ -118,7 +142,7 @@ std::vector<OpCase> move_cases() {
 
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> cases;
-  for (const auto& part : {layer_cases(), pool_cases(), elementwise_cases(), move_cases()}) cases.insert(cases.end(), part.begin(), part.end());
+  for (const auto& part : {layer_cases(), attention_cases(), pool_cases(), elementwise_cases(), move_cases()}) cases.insert(cases.end(), part.begin(), part.end());
   return cases;
 }
 

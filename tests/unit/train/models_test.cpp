@@ -27,7 +27,8 @@ const ModelCase kModels[] = {{"image_classification/resnet20_cifar10.onnx"},
                              {"generative/rfdn_x4.onnx", {1, 3, 16, 18}},
                              {"object_detection/yolox_nano_416.onnx"},
                              {"text_classification/minilm_l6_banking77.onnx", {2, 7}},
-                             {"llm/stories260K.onnx", {1, 9}}};
+                             {"llm/stories260K.onnx", {1, 9}},
+                             {"llm/stories260K/model.safetensors", {1, 9}}};
 
 class Models : public ::testing::TestWithParam<ModelCase> {};
 
