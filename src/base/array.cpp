@@ -64,12 +64,17 @@ Array Array::aligned() const {
   if (!in_file_) return *this;
   Array copy = *this;
   copy.mutable_bytes();
+  give_back(0, size_);
+  return copy;
+}
+
+void Array::give_back(size_t from, size_t count) const {
+  if (!in_file_) return;
   // Whole pages of a private mapping that nobody wrote to: dropping them loses nothing.
   constexpr uintptr_t kPage = 4096;
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(bytes_) + kPage - 1) / kPage * kPage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes_) + size_) / kPage * kPage;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes_) + from;
+  const uintptr_t first = (begin + kPage - 1) / kPage * kPage, end = (begin + count) / kPage * kPage;
   if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
-  return copy;
 }
 
 std::byte* Array::mutable_bytes() {

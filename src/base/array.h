@@ -65,6 +65,8 @@ class Array {
   // This array, or a private copy where it lies in a file and not as an allocation would: kernels want 64 bytes of
   // alignment, and 64 readable bytes behind. The file's pages are given back: they come again when they are read.
   Array aligned() const;
+  // Memory that holds `count` bytes of a file from `from` on is free for others: who reads them again waits for the disk.
+  void give_back(size_t from, size_t count) const;
   Array reshaped(Dims dims) const;             // the same bytes under other extents of the same count
   Array cast(Type type, CastRule rule = {}) const;  // value by value, ONNX Cast semantics (see cast.cpp)
   std::vector<float> to_floats() const;        // any numeric type

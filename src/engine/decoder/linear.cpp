@@ -13,6 +13,8 @@
 namespace pare {
 namespace {
 
+constexpr size_t kGivenBack = size_t(1) << 20;   // bytes of a file at a time
+
 LowBitPlanes planes_for(const BlockFormat& format) {
   if (format.table != nullptr) return LowBitPlanes::nibble;
   const int levels = format.most - format.least + 1;
@@ -57,10 +59,17 @@ void read_row(const Tensor& tensor, const LowBitShape& shape, const uint8_t* byt
 
 std::shared_ptr<const PackedLowBit> pack(const Tensor& tensor) {
   const LowBitShape shape = shape_of_blocks(tensor);
-  const Array bytes = tensor.parts[0].aligned();  // the file's pages are given back
+  const Array& bytes = tensor.parts[0];   // blocks have no alignment
   const auto* from = reinterpret_cast<const uint8_t*>(bytes.bytes());
+  const size_t row_bytes = bytes.size_bytes() / size_t(shape.outputs);
+  const int64_t rows = std::max<int64_t>(1, int64_t(kGivenBack / row_bytes));
   return std::make_shared<const PackedLowBit>(pack_low_bit(
-      shape, [&](int64_t o, LowBitRow& row) { read_row(tensor, shape, from, o, row); },
+      shape,
+      [&](int64_t o, LowBitRow& row) {
+        read_row(tensor, shape, from, o, row);
+        // Threads take rows in order: what is packed need not stay in memory as the file has it too.
+        if ((o + 1) % rows == 0 || o + 1 == shape.outputs) bytes.give_back(size_t(o / rows * rows) * row_bytes, size_t(o % rows + 1) * row_bytes);
+      },
       [](int64_t n, const auto& body) { parallel_for(n, body); }));
 }
 
