@@ -21,6 +21,8 @@ struct FloatRowsKernel {
   float (*sum)(const float* x, int64_t n);
   // y[i] = (first ? 0 : y[i]) + x[i]·factor over n.
   void (*accumulate)(const float* x, float factor, bool first, float* y, int64_t n);
+  // y = x·sigmoid(x)·by over n: gated linear units with SiLU (Shazeer 2020).
+  void (*gate)(const float* x, const float* by, float* y, int64_t n);
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.

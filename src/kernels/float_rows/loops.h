@@ -145,5 +145,18 @@ inline void accumulate_row(const float* x, float factor, bool first, float* y, i
     for (int64_t i = 0; i < n; ++i) y[i] += x[i] * factor;
 }
 
+// The exponent is never positive, so nothing overflows: sigmoid(x) is 1/(1 + e) for x ≥ 0, else e/(1 + e), e = e^−|x|.
+inline void gate_row(const float* x, const float* by, float* y, int64_t n) {
+  int64_t i = 0;
+  for (; i + kVector <= n; i += kVector) {
+    const Floats v = vector_at(x + i), e = exp_of(v < 0.0f ? v : -v);
+    vector_at(y + i) = v * (v < 0.0f ? e : Floats{} + 1.0f) / (1.0f + e) * vector_at(by + i);
+  }
+  for (; i < n; ++i) {
+    const float e = exp_of(x[i] < 0 ? x[i] : -x[i]);
+    y[i] = x[i] * (x[i] < 0 ? e : 1.0f) / (1.0f + e) * by[i];
+  }
+}
+
 }  // namespace
 }  // namespace pare

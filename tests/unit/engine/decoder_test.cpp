@@ -153,6 +153,21 @@ TEST(Decoder, LinearLayersOfEveryBlockTypeAreTheReferencesButForRounding) {
   }
 }
 
+TEST(Decoder, GatedUnitsAreOneStep) {
+  for (const bool first : {false, true}) {
+    Network net;
+    const ValueId x = net.input("x", {3, 70}), by = net.input("by", {3, 70});
+    const ValueId gate = net.node("Mul", {x, net.node("Sigmoid", {x})});
+    const Graph graph = net.finish(first ? net.node("Mul", {gate, by}) : net.node("Mul", {by, gate}));
+    const std::vector<Array> inputs{random_array({3, 70}, 5, 3), random_array({3, 70}, 6)};
+    SessionOptions options;
+    options.threads = 2;
+    Session session(graph, {}, options);
+    EXPECT_TRUE(implementation(session, "Swish+Mul").starts_with("float_rows"));
+    EXPECT_LT(worst(session.run(inputs)[0], run_reference(graph, inputs)[0]), 1e-5);
+  }
+}
+
 TEST(Decoder, EmbeddingsInBlocksAreReadRowByRow) {
   for (const Codec* codec : codecs()) {
     if (codec->blocks == nullptr) continue;

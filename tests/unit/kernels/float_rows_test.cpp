@@ -72,6 +72,24 @@ TEST(FloatRows, SoftmaxOfMaskedRows) {
   }
 }
 
+TEST(FloatRows, GateLikeItsDefinition) {
+  for (const FloatRowsKernel& kernel : float_rows_kernels()) {
+    if (!kernel.supported()) continue;
+    for (const int64_t n : {1, 8, 37, 64}) {
+      auto x = numbers(size_t(n), 7, 20);
+      const auto by = numbers(x.size(), 8, 1);
+      std::vector<float> y(x.size() + 1, 77.f);
+      x[0] = -200;   // e to its distance from 0 is no float
+      kernel.gate(x.data(), by.data(), y.data(), n);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double exact = x[i] / (1 + std::exp(-double(x[i]))) * by[i];
+        EXPECT_NEAR(y[i], exact, 1e-6 * (1 + std::abs(exact))) << kernel.name << " " << x[i];
+      }
+      EXPECT_EQ(y[size_t(n)], 77.f) << "wrote behind the row";
+    }
+  }
+}
+
 TEST(FloatRows, NormLikeItsDefinition) {
   for (const FloatRowsKernel& kernel : float_rows_kernels()) {
     if (!kernel.supported()) continue;
