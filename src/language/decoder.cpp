@@ -67,6 +67,11 @@ Session& Decoder::session(int64_t tokens) {
   return sessions_.emplace(tokens, Session(graph_, {{1, tokens}, {1}, {1}}, options)).first->second;
 }
 
+void Decoder::prepare(int64_t tokens) {
+  for (; tokens > 0; tokens -= run_for(tokens)) session(run_for(tokens));
+  session(1);
+}
+
 std::span<const float> Decoder::read(std::span<const int64_t> ids) {
   if (ids.empty()) throw Error(where_, "there is no token to read");
   if (int64_t(ids.size()) > cache_->capacity - cache_->past)

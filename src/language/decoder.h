@@ -18,6 +18,8 @@ class Decoder {
   // Reads `ids` behind what it has read; the scores of the token that follows, [vocabulary], valid until the next call.
   // Throws Error where the cache is full or an id is none.
   std::span<const float> read(std::span<const int64_t> ids);
+  // Compiles ahead what reading so many tokens at once, then one by one, will run.
+  void prepare(int64_t tokens);
   int64_t past() const { return cache_->past; }
   int64_t capacity() const { return cache_->capacity; }
   void forget(int64_t past = 0) { cache_->past = past; }   // all but the first `past` tokens
