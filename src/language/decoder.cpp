@@ -22,6 +22,9 @@ int node_of(const Graph& graph, const std::string& output) {
   return id == kNone ? -1 : graph.producers()[size_t(id)];
 }
 
+// What the readers of checkpoints call the positions of tokens, and the scores before they become a batch.
+constexpr const char *kPositions = "position_column", *kScores = "scores";
+
 // Puts a node between a value and its one reader.
 void insert(Graph& graph, const std::string& type, ValueId value, ValueId other, int reader, int64_t axis = -1) {
   const ValueId between = graph.add_value(graph.unique_name(graph.at(value).name + "_" + type));
@@ -33,8 +36,8 @@ void insert(Graph& graph, const std::string& type, ValueId value, ValueId other,
 
 // Two more inputs: `past`, the position of the first token, and `last`, the row whose scores are wanted.
 Graph with_memory(Graph graph, const std::string& where) {
-  const int positions = node_of(graph, "position_column"), scores = node_of(graph, "scores");
-  if (positions < 0 || scores < 0 || graph.inputs.size() != 1)
+  const int positions = node_of(graph, kPositions), scores = node_of(graph, kScores);
+  if (!Decoder::fits(graph))
     throw Error(where, "is no decoder that was read from a checkpoint", "name a GGUF file or a Hugging Face folder of the Llama family");
   const ValueId past = graph.add_value(graph.unique_name("past"), Type::f32, shape_of({1}));
   const ValueId last = graph.add_value(graph.unique_name("last"), Type::i64, shape_of({1}));
@@ -49,6 +52,8 @@ Graph with_memory(Graph graph, const std::string& where) {
 }
 
 }  // namespace
+
+bool Decoder::fits(const Graph& graph) { return graph.inputs.size() == 1 && node_of(graph, kPositions) >= 0 && node_of(graph, kScores) >= 0; }
 
 Decoder::Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where)
     : graph_(with_memory(graph, where)), where_(where), threads_(threads), cache_(std::make_shared<DecoderCache>()) {

@@ -12,6 +12,7 @@ namespace pare {
 // and values. For graphs as the readers of checkpoints build them.
 class Decoder {
  public:
+  static bool fits(const Graph& graph);   // whether it has the form that is needed
   // `capacity`: tokens it can remember. Throws Error (where) for graphs of another form.
   Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where);
 

@@ -72,6 +72,10 @@ std::vector<Array> latency_inputs(const Graph& graph, const MeasureOptions& opti
 // What to say where the model leaves extents open that nothing given decides; "" where there are none.
 std::string open_extents_note(const Graph& graph, const MeasureOptions& options);
 
+// Absent for models that are no decoders.
+std::optional<Throughput> measure_throughput(const Graph& graph, const std::string& path,
+                                             const MeasureOptions& options);
+
 // --- memory, energy, machine -----------------------------------------------------------------------------------------
 
 // Peak resident bytes of a fresh process that loads the model and runs it once. Throws Error where that process fails.

@@ -23,6 +23,7 @@ void fill_run_figures(OpenModel& model, const MeasureOptions& options) {
   const Energy energy = measure_energy(session, inputs);
   model.row.energy_joules = energy.joules;
   model.row.energy_note = energy.note;
+  model.row.throughput = measure_throughput(model.graph, model.path, options);
   // After the session: what it measured about its layers is cached, so the new process only loads and runs.
   if (!options.program.empty()) model.row.peak_memory_bytes = measure_memory(model.path, inputs, options);
 }

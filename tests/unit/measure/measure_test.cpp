@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "codecs/codecs.h"
+#include "support/decoders.h"
 #include "support/networks.h"
 
 namespace pare {
@@ -145,6 +146,18 @@ TEST(MeasureLatency, ShapesAreCheckedAgainstTheModel) {
 }
 
 // The first conv's weights are replaced by coarse ones; its row must show the loss and blame the weights.
+TEST(MeasureThroughput, OfDecodersOnly) {
+  MeasureOptions options;
+  options.threads = 1;
+  options.seconds = 0.01;
+  EXPECT_FALSE(measure_throughput(small_classifier(1), "test", options));
+  const Graph graph = testing::small_decoder(testing::small_shape());
+  const auto found = measure_throughput(graph, "test", options);
+  ASSERT_TRUE(found);
+  EXPECT_GT(found->prompt_tokens_per_s, 0);
+  EXPECT_GT(found->generate_tokens_per_s, 0);
+}
+
 TEST(CompareLayers, BlamesTheLayerThatWasSpoiled) {
   const Graph graph = small_classifier(1);
   Graph spoiled = graph;
