@@ -59,20 +59,24 @@ double OutputError::sqnr_db(const Graph& donor, const SharedLayer& layer, Graft 
   Graph host = baseline_;
   graft_layer(host, layer.first, donor, layer.second, what);
   infer_shapes(host);
-  front_.move(baseline_, layer.first);
-  std::vector<char> before = values_before(baseline_, layer.first);
-  before.resize(host.values.size(), 0);
-  const Rest rest = rest_of(host, before);
+  return sqnr_db(host, layer.first);
+}
+
+double OutputError::sqnr_db(const Graph& changed, int node) {
+  front_.move(baseline_, node);
+  std::vector<char> before = values_before(baseline_, node);
+  before.resize(changed.values.size(), 0);
+  const Rest rest = rest_of(changed, before);
   const auto given = front_.values(rest.reads);
-  if (!given) return sqnr_db(host);  // the other form reads what lies further in front
+  if (!given) return sqnr_db(changed);  // the other form reads what lies further in front
   std::vector<ValueId> outputs;
   std::vector<size_t> numbers;
-  for (size_t i = 0; i < host.outputs.size(); ++i)
-    if (!before[size_t(host.outputs[i])]) {
-      outputs.push_back(host.outputs[i]);
+  for (size_t i = 0; i < changed.outputs.size(); ++i)
+    if (!before[size_t(changed.outputs[i])]) {
+      outputs.push_back(changed.outputs[i]);
       numbers.push_back(i);
     }
-  return outputs.empty() ? INFINITY : worst_db(run_samples(part_of(std::move(host), rest, outputs), *given, session_), numbers);
+  return outputs.empty() ? INFINITY : worst_db(run_samples(part_of(changed, rest, outputs), *given, session_), numbers);
 }
 
 }  // namespace pare

@@ -18,6 +18,8 @@ class OutputError {
   // The same for the baseline with this layer's form from `donor`. What lies in front of the layer is computed once and kept
   // for the next one: cheapest in the order of shared_layers().
   double sqnr_db(const Graph& donor, const SharedLayer& layer, Graft what = Graft::whole);
+  // The same for a graph that differs from the baseline in nothing that lies in front of `node`.
+  double sqnr_db(const Graph& changed, int node);
 
  private:
   using Arrays = Front::Arrays;

@@ -9,6 +9,7 @@
 #include "codecs/codecs.h"
 #include "engine/output_error.h"
 #include "graph/simplify.h"
+#include "passes/assign_types.h"
 #include "passes/pass.h"
 #include "passes/quantize_plan.h"
 #include "passes/statistics/activation.h"
@@ -21,11 +22,17 @@ struct AssignBits {
   double size = 0.4;
   double least_sqnr = 0;
   double samples = 2;
+  std::string types;
+  double bits = 4.5;
+  std::string exclude;
   static std::vector<Field> fields() {
     return FieldList<AssignBits>()
         .number("size", &AssignBits::size, 0, 1, "", "budget: constants may take this share of their bytes now", {"0.3", "0.4", "0.5"})
         .number("least-sqnr", &AssignBits::least_sqnr, 0, 200, "dB", "stop when the output's signal to noise is this good, though the size would permit more; 0: use the whole size", {"0", "30"})
         .number("samples", &AssignBits::samples, 1, 64, "", "calibration samples a layer's cost is measured on; fewer where one has 100,000 values")
+        .word("types", &AssignBits::types, {}, "choose among these types of weights instead, activations staying floats: names as in quantize-weights, | between them, for example q4_0|q5_0|q8_0; int4 and int8 for ONNX")
+        .number("bits", &AssignBits::bits, 1, 32, "", "with types: budget, of all weights on average", {"4.5", "5"})
+        .word("exclude", &AssignBits::exclude, {}, "with types: layers whose weights stay: names or operators, * for anything, | between them")
         .take();
   }
 };
@@ -51,7 +58,8 @@ std::unique_ptr<BoundPass> quantization(const std::string& exclude) {
   return find_pass("quantize-static").bind(exclude.empty() ? OptionTexts{} : OptionTexts{{"exclude", exclude}});
 }
 
-void request(const Graph& graph, const AssignBits&, Observations& observations) {
+void request(const Graph& graph, const AssignBits& options, Observations& observations) {
+  if (!options.types.empty()) return;  // activations stay
   quantization("")->request(graph, observations);
   // With fewer layers in int8 a value may need a scale of its own that it shares when all are.
   for (ValueId id : plan_quantization(graph, {}).values)
@@ -227,6 +235,7 @@ std::vector<std::vector<Array>> trial_samples(const AssignBits& options, const P
 
 void run(Graph& graph, const AssignBits& options, PassRun& pass) {
   fold_batch_norms(graph);  // a weight in int8 could not take one up any more
+  if (!options.types.empty()) return assign_types(graph, {options.types, options.bits, options.samples, options.exclude}, pass);
   name_layers(graph);
   std::vector<Group> groups = find_groups(graph);
   if (groups.empty()) {

@@ -65,14 +65,6 @@ void store_bias(Graph& graph, const BiasPlace& place, const PrunableLayer& layer
   inputs[place.input] = id;
 }
 
-// The last row and column, of the constant input, only where there is a bias to take it.
-template <class T>
-std::vector<T> without_last(const std::vector<T>& square, int64_t n) {
-  std::vector<T> smaller;
-  for (int64_t i = 0; i + 1 < n && !square.empty(); ++i) smaller.insert(smaller.end(), square.begin() + i * n, square.begin() + i * n + n - 1);
-  return smaller;
-}
-
 void prune_layer(Graph& graph, PruneOrder& order, const LayerColumns& columns, const StageOptions& options) {
   const PrunableLayer& layer = *order.layer;
   const MatrixShape& whole = layer.shape;
@@ -87,12 +79,8 @@ void prune_layer(Graph& graph, PruneOrder& order, const LayerColumns& columns, c
     problem.pattern = options.pattern;
     problem.damping = options.damping;
     problem.n = n;
-    problem.products = columns.products(g);
-    problem.cross = columns.cross_products(g);
-    if (!bias) {
-      problem.products = without_last(problem.products, n + 1);
-      problem.cross = without_last(problem.cross, n + 1);
-    }
+    problem.products = bias ? columns.products(g) : columns.moments(g);   // the constant input only where there is a bias to take it
+    problem.cross = bias ? columns.cross_products(g) : columns.cross_moments(g);
     if (!std::isfinite(problem.products[0]))
       throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", "prune with score=magnitude, or spare this layer (spare=)");
     problem.weights.resize(size_t(rows * n));

@@ -20,7 +20,9 @@ struct QuantizeColumns : WeightTypeOptions {
   std::string target = "original";
   static std::vector<Field> fields() {
     FieldList<QuantizeColumns> fields;
-    return type_fields(fields)
+    std::vector<std::string> names = weight_type_names();
+    names.emplace_back("stored");
+    return type_fields(fields, std::move(names), "; stored: what an earlier pass (assign-bits) stored each in, from the weights as they were before")
         .number("damping", &QuantizeColumns::damping, 1e-6, 1, "", "added to the diagonal of the inputs' second moments, as a share of its mean: more trusts the calibration data less", {"0.01", "0.1"})
         .flag("act-order", &QuantizeColumns::act_order, "the loudest inputs first, with scales chosen before; no: from left to right, scales chosen on the way", {"yes", "no"})
         .number("sweeps", &QuantizeColumns::sweeps, 0, 100, "", "afterwards, rounds in which each step and level is chosen again, given all others", {"0", "4"})
@@ -35,22 +37,14 @@ struct Order {
   double relative_error = 0;
 };
 
-// Without the constant input.
-template <class T>
-std::vector<T> moments(const std::vector<T>& square, int64_t n) {
-  std::vector<T> smaller;
-  for (int64_t i = 0; i < n && !square.empty(); ++i) smaller.insert(smaller.end(), square.begin() + i * (n + 1), square.begin() + i * (n + 1) + n);
-  return smaller;
-}
-
 void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const QuantizeColumns& options) {
   const PrunableLayer& layer = order.weight->layer;
   RoundProblem problem;
   problem.rows = layer.shape.rows;
   problem.n = layer.shape.cols;
   problem.weights = weight_matrix(graph, layer);
-  problem.products = moments(columns.products(0), problem.n);
-  if (options.target == "original") problem.cross = moments(columns.cross_products(0), problem.n);
+  problem.products = columns.moments(0);
+  if (options.target == "original") problem.cross = columns.cross_moments(0);
   problem.damping = options.damping;
   problem.act_order = options.act_order;
   problem.sweeps = int(options.sweeps);
@@ -61,16 +55,36 @@ void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const 
   replace_constant(graph, layer.value, made.tensor(*made.grid));
 }
 
+TypeChoice stored_type(const Graph& graph, const StoredWeight& weight) {
+  const auto type = WeightType::of(*graph.constant(weight.layer.value));
+  return type ? TypeChoice{*type, false, ""} : TypeChoice{{}, true, "in floats"};
+}
+
+// The weights again as they were before a pass rounded them.
+void restore_weights(Graph& graph, const std::vector<StoredWeight>& weights, const PassRun& pass) {
+  const Graph& before = pass.floats != nullptr ? *pass.floats : *pass.original;
+  for (const StoredWeight& weight : weights) {
+    const Tensor* was = before.constant(before.find(graph.at(weight.layer.value).name));
+    if (was == nullptr || was->dims != graph.constant(weight.layer.value)->dims)
+      throw Error("quantize-columns{type=stored}", "the model has no earlier form of '" + graph.at(weight.layer.value).name + "'", "put it right behind the pass that chose the types");
+    replace_constant(graph, weight.layer.value, *was);
+  }
+}
+
 void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
   need_samples(pass.samples, "quantize-columns");
   fold_batch_norms(graph);  // a weight in few bits could not take one up any more
   const std::vector<StoredWeight> weights = stored_weights(graph);
+  std::vector<TypeChoice> choices;
+  for (const StoredWeight& weight : weights) choices.push_back(options.type == "stored" ? stored_type(graph, weight) : type_for(weight, options.wanted(), graph, options.exclude));
+  if (options.type == "stored") restore_weights(graph, weights, pass);
   const Graph original = graph;
   TypeNotes notes;
   std::vector<Order> orders;
   std::vector<std::pair<const StoredWeight*, WeightType>> others;   // each weight by itself
-  for (const StoredWeight& weight : weights) {
-    const TypeChoice choice = type_for(weight, options.wanted(), graph, options.exclude);
+  for (size_t w = 0; w < weights.size(); ++w) {
+    const StoredWeight& weight = weights[w];
+    const TypeChoice& choice = choices[w];
     notes.add(weight, choice);
     if (choice.stays) continue;
     const bool fed_back = weight.solvable() && weight.layer.shape.group_rows == weight.layer.shape.rows && choice.type.few_bits();

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "graph/simplify.h"
-#include "passes/statistics/layer_columns.h"
 #include "passes/weight_types.h"
 #include "passes/weights.h"
 
@@ -29,36 +28,13 @@ ScaleSearch search_of(const std::string& method) {
   return method == "hqq" ? ScaleSearch::half_quadratic : ScaleSearch::least_squares;
 }
 
-// Mean squares of each weight's inputs, by weight; empty where nothing was measured.
-std::vector<std::vector<float>> importance_of(const Graph& graph, const std::vector<StoredWeight>& weights, PassRun& pass) {
-  std::vector<std::vector<float>> importance(weights.size());
-  std::vector<const PrunableLayer*> layers;
-  std::vector<size_t> which;
-  for (size_t w = 0; w < weights.size(); ++w) {
-    const MatrixShape& shape = weights[w].layer.shape;
-    if (weights[w].layer.nodes.empty() || shape.group_rows != shape.rows) continue;   // looked up; or inputs of each group
-    layers.push_back(&weights[w].layer);
-    which.push_back(w);
-  }
-  const std::vector<LayerColumns> columns = measure_columns(graph, layers, {.squares_only = true, .progress = "quantize-weights: calibration"}, pass);
-  for (size_t i = 0; i < which.size(); ++i) {
-    std::vector<double> squares = columns[i].squares(0);
-    squares.pop_back();   // of the constant input
-    double mean = 0;
-    for (const double s : squares) mean += s / double(squares.size());
-    // An input that was silent on these samples still counts a little.
-    for (const double s : squares) importance[which[i]].push_back(mean > 0 ? float(s / mean + 1e-4) : 1.f);
-  }
-  return importance;
-}
-
 void run(Graph& graph, const QuantizeWeights& options, PassRun& pass) {
   fold_batch_norms(graph);  // a weight in few bits could not take one up any more
   const std::vector<StoredWeight> weights = stored_weights(graph);
   std::vector<std::vector<float>> importance(weights.size());
   if (options.method == "importance") {
     need_samples(pass.samples, "quantize-weights{method=importance}");
-    importance = importance_of(graph, weights, pass);
+    importance = input_importance(graph, weights, "quantize-weights", pass);
   }
   TypeNotes notes;
   for (size_t w = 0; w < weights.size(); ++w) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codecs/codecs.h"
+#include "passes/statistics/layer_columns.h"
 #include "passes/weights.h"
 
 namespace pare {
@@ -46,10 +47,12 @@ const std::string& fallback_of(const std::string& name) {
 
 bool divides(const PrunableLayer& layer, const WeightType& type) { return type.blocks() == nullptr || layer.shape.cols % type.blocks()->blocks->elements == 0; }
 
-// Columns that share a scale. In a convolution groups stay within a tap; where they do not fill it, an output has one scale.
+// Columns that share a scale: as many as asked for, or the next larger number that divides the inputs (OpenVINO takes no shorter
+// last group); in a convolution within a tap. Where there is none an output has one scale.
 int64_t group_of(const WeightType& type, const PrunableLayer& layer) {
-  const bool whole = type.group == 0 || (layer.taps > 1 && layer.shape.run % type.group != 0);
-  return whole ? layer.shape.cols : std::min(type.group, layer.shape.cols);
+  for (int64_t group = type.group; group > 0 && group <= layer.shape.run; ++group)
+    if (layer.shape.run % group == 0) return group;
+  return layer.shape.cols;
 }
 
 Tensor group_tensor(const GroupGrid& grid, const PrunableLayer& layer, const Dims& dims, int bits, int64_t group) {
@@ -85,6 +88,14 @@ Tensor group_tensor(const GroupGrid& grid, const PrunableLayer& layer, const Dim
 const Codec* WeightType::blocks() const {
   const Codec* codec = find_codec(name);
   return codec != nullptr && codec->blocks != nullptr ? codec : nullptr;
+}
+
+std::optional<WeightType> WeightType::of(const Tensor& tensor) {
+  if (tensor.codec == nullptr) return std::nullopt;
+  WeightType type{tensor.codec->name};
+  if (type.blocks() != nullptr) return type;
+  if (tensor.codec != &codec_int4 && tensor.codec != &codec_int8) return std::nullopt;
+  return WeightType{"int", tensor.codec == &codec_int4 ? 4 : 8, tensor.group, tensor.parts.size() > 2};
 }
 
 std::string WeightType::text() const {
@@ -193,6 +204,28 @@ GridOfWeight grid_for(const WeightType& type, const PrunableLayer& layer, const 
   const int64_t group = group_of(type, layer);
   return {std::make_unique<GroupGrid>(type.bits, type.zero_points, shape.rows, shape.cols, group, search),
           [layer, dims, bits = type.bits, group](const WeightGrid& grid) { return group_tensor(static_cast<const GroupGrid&>(grid), layer, dims, bits, group); }};
+}
+
+std::vector<std::vector<float>> input_importance(const Graph& graph, std::span<const StoredWeight> weights, const std::string& who, const PassRun& pass) {
+  std::vector<std::vector<float>> importance(weights.size());
+  std::vector<const PrunableLayer*> layers;
+  std::vector<size_t> which;
+  for (size_t w = 0; w < weights.size(); ++w) {
+    const MatrixShape& shape = weights[w].layer.shape;
+    if (weights[w].layer.nodes.empty() || shape.group_rows != shape.rows) continue;
+    layers.push_back(&weights[w].layer);
+    which.push_back(w);
+  }
+  const std::vector<LayerColumns> columns = measure_columns(graph, layers, {.squares_only = true, .progress = who + ": calibration"}, pass);
+  for (size_t i = 0; i < which.size(); ++i) {
+    std::vector<double> squares = columns[i].squares(0);
+    squares.pop_back();   // of the constant input
+    double mean = 0;
+    for (const double s : squares) mean += s / double(squares.size());
+    // An input that was silent on these samples still counts a little.
+    for (const double s : squares) importance[which[i]].push_back(mean > 0 ? float(s / mean + 1e-4) : 1.f);
+  }
+  return importance;
 }
 
 Tensor rounded_tensor(const Graph& graph, const StoredWeight& weight, const WeightType& type, ScaleSearch search, std::span<const float> importance) {

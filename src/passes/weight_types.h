@@ -2,6 +2,7 @@
 // What weights are stored as: the types that passes offer, and which one each weight of a graph takes.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct WeightType {
   int64_t group = 32;             // int: inputs that share a scale; 0: all of an output
   bool zero_points = false;       // int: with a whole zero point beside each scale
   bool few_bits() const { return name == "int" || blocks() != nullptr; }
+  static std::optional<WeightType> of(const Tensor& tensor);   // what it is stored as, where that is one of these
   const Codec* blocks() const;    // the block codec; null: another
   std::string text() const;       // "q4_0", "int4 in groups of 32"
   double bits_per_weight(const PrunableLayer& layer) const;
@@ -41,10 +43,11 @@ struct WeightTypeOptions {
 };
 std::vector<std::string> weight_type_names();
 template <class S>
-FieldList<S>& type_fields(FieldList<S>& fields) {
-  return fields.word("type", &S::type, weight_type_names(), "int: whole numbers of `bits` in groups, for ONNX; q4_0, q4_k, …: blocks as GGUF files hold them; f32, f16, bf16", {"int"})
+FieldList<S>& type_fields(FieldList<S>& fields, std::vector<std::string> names = weight_type_names(), const std::string& more = "") {
+  const std::string help = "int: whole numbers of `bits` in groups, for ONNX; q4_0, q4_k, …: blocks as GGUF files hold them; f32, f16, bf16" + more;
+  return fields.word("type", &S::type, std::move(names), help.c_str(), {"int"})
       .number("bits", &S::bits, 2, 8, "", "of type=int; 2 and 3 are stored in 4 bits, 5 to 7 in 8", {"4", "8"})
-      .number("group", &S::group, 0, 65536, "", "of type=int: inputs that share a scale; 0: all of an output", {"32", "64", "128"})
+      .number("group", &S::group, 0, 65536, "", "of type=int: inputs that share a scale, or the next larger number that divides them; 0: all of an output", {"32", "64", "128"})
       .flag("zero-points", &S::zero_points, "of type=int: a zero point beside each scale")
       .word("exclude", &S::exclude, {}, "layers whose weights stay: names or operators, * for anything, | between them");
 }
@@ -79,6 +82,10 @@ struct GridOfWeight {
 };
 GridOfWeight grid_for(const WeightType& type, const PrunableLayer& layer, const Dims& dims, ScaleSearch search);
 Tensor float_tensor(const WeightType& type, const Array& values);   // of f32, f16 and bf16
+
+// How much each column of each weight counts: mean squares of its inputs, over their mean; empty for what is looked up and for
+// grouped convolutions. One run of the calibration data.
+std::vector<std::vector<float>> input_importance(const Graph& graph, std::span<const StoredWeight> weights, const std::string& who, const PassRun& pass);
 
 // Nearest, each weight by itself. `importance`: of each column, or empty.
 Tensor rounded_tensor(const Graph& graph, const StoredWeight& weight, const WeightType& type, ScaleSearch search, std::span<const float> importance);

@@ -82,9 +82,23 @@ DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
   return shape;
 }
 
+// A checkpoint holds a weight for each place; a pass may have put other layers there.
+void check_places(const Graph& graph, const std::map<int64_t, int64_t>& numbers, const std::string& where) {
+  const auto check = [&](const TensorRow& row, int64_t layer) {
+    const std::string name = tensor_name(row.role, layer, Naming::hf);
+    if (graph.constant(graph.find(name)) == nullptr) throw Error(where, "the model has no weight '" + name + "' any more, checkpoints of its family do", "write .onnx, which holds any graph");
+  };
+  for (const TensorRow& row : tensor_rows()) {
+    if (row.optional) continue;
+    if (std::string_view(row.hf).find("{}") == std::string_view::npos) check(row, -1);
+    else for (const auto& [layer, number] : numbers) check(row, layer);
+  }
+}
+
 std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool interleaved, const std::string& where) {
   const DecoderShape shape = shape_of_graph(graph, where);
   const auto numbers = layer_numbers(graph);
+  check_places(graph, numbers, where);
   std::vector<NamedTensor> tensors;
   for (const Value& value : graph.values) {
     if (!value.constant) continue;

@@ -2,6 +2,7 @@
 // Decoders of the Llama family: what a config.json or GGUF metadata says, and the graph it stands for.
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,7 @@ struct TensorPlace {
   const TensorRow* row;
   int64_t layer;          // -1 outside of layers
 };
+std::span<const TensorRow> tensor_rows();
 enum class Naming { hf, gguf };
 std::optional<TensorPlace> place_of(std::string_view tensor_name, Naming naming);
 std::string tensor_name(std::string_view role, int64_t layer, Naming naming);

@@ -53,6 +53,8 @@ std::string known_families() {
   return text;
 }
 
+std::span<const TensorRow> tensor_rows() { return kTensors; }
+
 std::optional<TensorPlace> place_of(std::string_view name, Naming naming) {
   for (const TensorRow& row : kTensors)
     if (const auto layer = layer_in(name, name_in(row, naming))) return TensorPlace{&row, *layer};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "kernels/float_products/float_products.h"
 
 namespace pare {
@@ -82,6 +83,18 @@ std::vector<double> InverseFactor::inverse_diagonal() const {
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = i; j < n; ++j) diagonal[size_t(j)] += double(at(i, j)) * at(i, j);
   return diagonal;
+}
+
+std::vector<double> lower_factor(std::vector<double> h, int64_t n) {
+  for (double more = 1e-9;; more *= 8) {
+    std::vector<double> lower = h;
+    if (factor_lower(lower, n)) {
+      for (int64_t i = 0; i < n; ++i) std::fill(lower.begin() + i * n + i + 1, lower.begin() + (i + 1) * n, 0.0);
+      return lower;
+    }
+    for (int64_t i = 0; i < n; ++i) h[size_t(i * n + i)] *= 1 + more;
+    PARE_CHECK(more < 1e9);
+  }
 }
 
 InverseFactor factor_inverse(std::vector<double> h, int64_t n, double damping, double* added) {

@@ -18,4 +18,7 @@ struct InverseFactor {
 // exists, so statistics of few samples do not fail. Returns what was added to the diagonal in `added`.
 InverseFactor factor_inverse(std::vector<double> h, int64_t n, double damping, double* added = nullptr);
 
+// L of H = L·Lᵀ (n x n, lower triangular, zeros above), of an H that is positive definite; more on its diagonal where it is not.
+std::vector<double> lower_factor(std::vector<double> h, int64_t n);
+
 }  // namespace pare

@@ -2,6 +2,7 @@
 #include "passes/statistics/layer_columns.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 
@@ -127,6 +128,21 @@ std::vector<float> LayerColumns::cross_products(int64_t group) const {
   for (const auto& part : parts_) add_to(sum, part->cross_products(group));
   return sum;
 }
+
+namespace {
+
+template <class T>
+std::vector<T> without_last(const std::vector<T>& square) {
+  const auto n = int64_t(std::llround(std::sqrt(double(square.size()))));
+  std::vector<T> smaller;
+  for (int64_t i = 0; i + 1 < n; ++i) smaller.insert(smaller.end(), square.begin() + i * n, square.begin() + i * n + n - 1);
+  return smaller;
+}
+
+}  // namespace
+
+std::vector<double> LayerColumns::moments(int64_t group) const { return without_last(products(group)); }
+std::vector<float> LayerColumns::cross_moments(int64_t group) const { return without_last(cross_products(group)); }
 
 std::vector<ValueId> read_values(const Graph& graph, std::span<const PrunableLayer* const> layers) {
   std::vector<ValueId> values;

@@ -18,6 +18,8 @@ class LayerColumns {
   int64_t positions() const;
   std::vector<double> squares(int64_t group) const;        // columns + 1
   std::vector<double> products(int64_t group) const;       // (columns + 1)²
+  std::vector<double> moments(int64_t group) const;        // columns²: the products without the constant input's
+  std::vector<float> cross_moments(int64_t group) const;
   std::vector<float> cross_products(int64_t group) const;  // of the original's inputs with these; empty: not measured
 
  private:

@@ -42,8 +42,8 @@ Graph three_layers() {
   testing::Network n;
   ValueId x = n.node("Relu", {n.conv(n.input("x", {1, 64, 6, 6}), 64, 64, 3, 1)});
   x = n.node("Flatten", {n.node("GlobalAveragePool", {x})});
-  x = n.node("MatMul", {x, n.constant({64, 44}, 0.2f)});
-  return n.finish(n.node("Gemm", {n.node("Relu", {x}), n.constant({10, 44}, 0.2f)}, {{"transB", int64_t(1)}}));
+  x = n.node("MatMul", {x, n.constant({64, 96}, 0.2f)});
+  return n.finish(n.node("Gemm", {n.node("Relu", {x}), n.constant({10, 96}, 0.2f)}, {{"transB", int64_t(1)}}));
 }
 
 struct Stored {
@@ -57,7 +57,7 @@ TEST(QuantizeWeights, GroupsLieAlongTheInputsWhereverTheyAre) {
   Graph graph = three_layers();
   const Graph original = graph;
   run_recipe(graph, "quantize-weights{bits=4, group=32, method=nearest}", {});
-  for (const Stored& row : {Stored{"Conv", 1, 32, {64, 2, 3, 3}}, Stored{"MatMul", 0, 32, {2, 44}}, Stored{"Gemm", 1, 32, {10, 2}}}) {
+  for (const Stored& row : {Stored{"Conv", 1, 32, {64, 2, 3, 3}}, Stored{"MatMul", 0, 32, {2, 96}}, Stored{"Gemm", 1, 32, {10, 3}}}) {
     const Tensor &before = weight_of(original, row.op), &after = weight_of(graph, row.op);
     ASSERT_EQ(after.codec, &codec_int4) << row.op;
     EXPECT_EQ(after.axis, row.axis);
@@ -75,6 +75,15 @@ TEST(QuantizeWeights, GroupsLieAlongTheInputsWhereverTheyAre) {
     }
     EXPECT_LT(error / energy, 0.012) << row.op;   // 4 bits in groups of 32: 19 to 21 dB for normally distributed weights
     EXPECT_GT(error / energy, 0.004) << row.op;
+  }
+}
+
+TEST(QuantizeWeights, GroupsThatDoNotDivideTheInputsGrowUntilTheyDo) {
+  for (const auto& [asked, group] : {std::pair<int, int64_t>{40, 48}, {50, 0}, {0, 0}, {16, 16}}) {
+    Graph graph = three_layers();
+    run_recipe(graph, "quantize-weights{group=" + std::to_string(asked) + "}", {});
+    EXPECT_EQ(weight_of(graph, "Gemm").group, group) << asked;
+    check_tensor(weight_of(graph, "Gemm"), "Gemm");
   }
 }
 

@@ -1,0 +1,89 @@
+// assign-bits with types: budgets, what it prefers, and quantize-columns on what it chose.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "../../support/decoders.h"
+#include "engine/engine.h"
+#include "passes/pass.h"
+
+namespace pare {
+namespace {
+
+PipelineInputs texts(int64_t count) {
+  PipelineInputs inputs;
+  inputs.calibration = {count, [](int64_t i) {
+                          Random random(uint64_t(i) + 5);
+                          std::vector<int64_t> ids;
+                          for (int64_t t = 0; t < 24; ++t) ids.push_back(int64_t(random.uniform() * 50) % 50);
+                          return std::vector<Array>{testing::token_ids(ids)};
+                        }};
+  return inputs;
+}
+
+double stored_bits(const Graph& graph) {
+  double bits = 0, count = 0;
+  for (const Value& value : graph.values) {
+    if (!value.constant || value.constant->dims.size() != 2 || !value.name.ends_with("weight")) continue;
+    bits += 8 * double(value.constant->size_bytes());
+    count += double(value.constant->count());
+  }
+  return bits / count;
+}
+
+double output_db(const Graph& graph, const Graph& small) {
+  const std::vector<Array> input = texts(1).calibration.get(90);
+  const std::vector<float> exact = run_reference(graph, input)[0].to_floats(), result = run_reference(small, input)[0].to_floats();
+  double signal = 0, noise = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    signal += std::pow(exact[i], 2);
+    noise += std::pow(exact[i] - result[i], 2);
+  }
+  return 10 * std::log10(signal / noise);
+}
+
+Graph decoder() { return testing::small_decoder(testing::small_shape()); }
+
+const Codec* codec_of(const Graph& graph, const std::string& name) { return graph.constant(graph.find(name))->codec; }
+
+TEST(AssignTypes, TheBudgetHoldsAndBitsGoWhereTheyMatter) {
+  const Graph graph = decoder();
+  Graph mixed = graph, four = graph;
+  run_recipe(mixed, "assign-bits{types=q4_0|q5_0|q8_0, bits=5.2}", texts(4));
+  run_recipe(four, "assign-bits{types=q4_0, bits=5.2}", texts(4));
+  EXPECT_LE(stored_bits(mixed), 5.2);
+  EXPECT_GT(stored_bits(mixed), 5.0);   // what is left is less than any step
+  EXPECT_NEAR(stored_bits(four), 4.5, 1e-9);
+  EXPECT_GT(output_db(graph, mixed), output_db(graph, four) + 3);
+  // The weight that costs most alone takes more bits than the one that costs least.
+  std::string costliest, cheapest;
+  double least = 1000, most = -1000;
+  for (const Value& value : graph.values) {
+    if (!value.constant || value.constant->dims.size() != 2 || !value.name.ends_with("weight")) continue;
+    Graph alone = graph;
+    alone.at(alone.find(value.name)).constant = std::make_shared<const Tensor>(codec_q4_0.encode(value.constant->array(), -1, 0));
+    const double db = output_db(graph, alone);
+    if (db < least) costliest = value.name;
+    if (db > most) cheapest = value.name;
+    least = std::min(least, db);
+    most = std::max(most, db);
+  }
+  EXPECT_NE(codec_of(mixed, costliest), &codec_q4_0) << costliest;
+  EXPECT_EQ(codec_of(mixed, cheapest), &codec_q4_0) << cheapest;
+}
+
+TEST(AssignTypes, ColumnsAreRoundedToTheTypesChosenFromTheFirstWeights) {
+  const Graph graph = decoder();
+  Graph mixed = graph, columns = graph;
+  run_recipe(mixed, "assign-bits{types=q4_0|q5_0, bits=4.8}", texts(24));
+  run_recipe(columns, "assign-bits{types=q4_0|q5_0, bits=4.8}, quantize-columns{type=stored}", texts(24));
+  for (const Value& value : mixed.values)
+    if (value.constant && !value.constant->plain()) { EXPECT_EQ(columns.constant(columns.find(value.name))->codec, value.constant->codec) << value.name; }
+  EXPECT_GT(output_db(graph, columns), output_db(graph, mixed) + 1);
+  Graph nothing = graph;
+  EXPECT_EQ(run_recipe(nothing, "quantize-columns{type=stored}", texts(24)).passes[0].changed, 0);
+  EXPECT_THROW(run_recipe(nothing, "assign-bits{types=q4_0|q9_0}", texts(24)), UsageError);
+}
+
+}  // namespace
+}  // namespace pare
