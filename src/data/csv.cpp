@@ -113,11 +113,7 @@ Split read_csv(const SplitRequest& request) {
   need_tokenizer(request.text, request.section);
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : request.section.files("files")) read_rows(path, request, *samples);
-  return {.samples = samples,
-          .input_names = request.text.input_names(),
-          .fixed_size = false,
-          .padding = request.text.filling(),
-          .texts = true};
+  return text_split(request, samples);
 }
 
 }  // namespace pare

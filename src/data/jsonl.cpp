@@ -92,11 +92,7 @@ Split read_jsonl(const SplitRequest& request) {
   if (!keys.text.empty()) need_tokenizer(request.text, section);
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : section.files("files")) read_lines(path, keys, request, *samples);
-  return {.samples = samples,
-          .input_names = request.text.input_names(),
-          .fixed_size = false,
-          .padding = request.text.filling(),
-          .texts = true};
+  return text_split(request, samples);
 }
 
 }  // namespace pare

@@ -33,6 +33,9 @@ struct Split {
   TruthKind truth = TruthKind::label;
 };
 
+// The split that a reader of texts gives.
+Split text_split(const SplitRequest& request, std::shared_ptr<const TokenSamples> samples);
+
 // A layout of files on disk. A new one is a file here and a row in readers.inc.
 struct Reader {
   std::string_view name, summary, example;  // example: the keys, as written under [test]

@@ -18,6 +18,14 @@ const std::vector<Reader>& readers() {
   return rows;
 }
 
+Split text_split(const SplitRequest& request, std::shared_ptr<const TokenSamples> samples) {
+  return {.samples = std::move(samples),
+          .input_names = request.text.input_names(),
+          .fixed_size = false,
+          .padding = request.text.filling(),
+          .texts = true};
+}
+
 void check_label(int64_t label, int64_t count, const std::string& where) {
   if (label < 0 || label >= count)
     throw Error(where, fmt::format("label {} is not one of the {} classes (0 … {})", label, count, count - 1),

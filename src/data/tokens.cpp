@@ -28,14 +28,6 @@ void cut(const std::vector<int64_t>& ids, const Windows& windows, int64_t length
     samples.add(std::vector<int64_t>(ids.begin() + at, ids.begin() + at + length), -1, where);
 }
 
-Split split_of(const SplitRequest& request, std::shared_ptr<TokenSamples> samples) {
-  return {.samples = std::move(samples),
-          .input_names = request.text.input_names(),
-          .fixed_size = false,
-          .padding = request.text.filling(),
-          .texts = true};
-}
-
 template <class T>
 std::vector<int64_t> ids_in(const Bytes& file) {
   std::vector<int64_t> ids(file.view.size() / sizeof(T));
@@ -79,7 +71,7 @@ Split read_tokens(const SplitRequest& request) {
   if (samples->size() == 0)
     section.fail("files", fmt::format("fewer than {} tokens are left for one window", request.text.length),
                  "lower first, or [text] length");
-  return split_of(request, std::move(samples));
+  return text_split(request, std::move(samples));
 }
 
 Split read_corpus(const SplitRequest& request) {
@@ -99,7 +91,7 @@ Split read_corpus(const SplitRequest& request) {
       }
     }
   }
-  return split_of(request, std::move(samples));
+  return text_split(request, std::move(samples));
 }
 
 }  // namespace pare
