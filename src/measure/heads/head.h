@@ -82,6 +82,11 @@ std::vector<int64_t> read_strides(const Section& settings);  // the key `strides
 std::vector<int64_t> cells_of_levels(const HeadInput& input, std::span<const int64_t> strides, int64_t boxes_a_cell = 1);
 std::vector<Cell> grid_cells(const HeadInput& input, std::span<const int64_t> strides, int64_t boxes_a_cell = 1);
 
+// Detectors that decode their boxes in the model: a row or column is centre x, y, w, h, with `objectness` one number for it, and
+// a score a class.
+std::unique_ptr<Head> make_decoded_rows(const Section& settings, bool objectness);
+inline const std::vector<std::string> decoded_rows_keys = {"normalized", "sigmoid"};
+
 // How four numbers make a box.
 enum class BoxForm { corners, centre, yxyx, corner_size };
 inline const std::vector<std::string> box_forms = {"corners", "centre", "yxyx", "corner-size"};
