@@ -85,9 +85,9 @@ class Sessions {
 // What open extents are taken to be where nobody says more: the height and width of pictures (a multiple of every
 // usual stride) and the length of token sequences.
 constexpr int64_t assumed_extent = 128;
-// The extents a session takes where the model leaves them open: `batch` for the first axis, `assumed_extent` for the
-// spatial axes of 4-D inputs and the second axis of 2-D whole-number inputs, 1 for others unless `given` (by input
-// name) says more.
+// The extents a session takes where the model leaves them open: `batch` for the first axis, `assumed_extent` (or another usual
+// extent, where the model's shapes do not fit together with that one) for the spatial axes of 4-D inputs and the second axis of
+// 2-D whole-number inputs, 1 for others unless `given` (by input name) says more.
 std::vector<Dims> default_input_dims(const Graph& graph, int64_t batch, const std::map<std::string, Dims>& given = {});
 std::vector<Array> random_inputs(const Graph& graph, const std::vector<Dims>& dims, uint64_t seed);
 

@@ -87,5 +87,17 @@ TEST(Session, ElementwiseChainsAndConstants) {
   expect_like_reference(n.finish(n.node("Softmax", {y}, {{"axis", int64_t(-1)}})), {{2, 5, 6, 7}}, quick());
 }
 
+TEST(DefaultInputDims, TakeTheHeightThatAModelOfOpenHeightNeeds) {
+  testing::Network n;
+  const ValueId x = n.input("lines", {1, 3, 48, 48});
+  n.graph.at(x).shape = Shape{{-1, "N"}, {3, ""}, {-1, "H"}, {-1, "W"}};
+  const ValueId rows = n.node("Reshape", {x, n.graph.add_constant("rows", Array::of<int64_t>({4}, {0, 3, 48, -1}))});
+  EXPECT_EQ(default_input_dims(n.finish(rows), 2), (std::vector<Dims>{{2, 3, 48, 48}})) << "128 rows cannot become 48";
+  testing::Network any;
+  const ValueId y = any.input("image", {1, 3, 8, 8});
+  any.graph.at(y).shape = Shape{{-1, "N"}, {3, ""}, {-1, "H"}, {-1, "W"}};
+  EXPECT_EQ(default_input_dims(any.finish(any.node("Relu", {y})), 1), (std::vector<Dims>{{1, 3, assumed_extent, assumed_extent}}));
+}
+
 }  // namespace
 }  // namespace pare
