@@ -4,7 +4,7 @@ import onnx
 import openvino
 import pytest
 
-from conftest import onnxruntime_session
+from conftest import EXACT, onnxruntime_session
 
 NETWORKS = ["resnet20", "resnet32", "fashion"]
 BEST_STATIC = "equalize-layers, quantize-static{calibration=mse}, correct-bias"
@@ -92,7 +92,7 @@ def test_runtimes_agree(pare, network, artifact, tmp_path, name, recipe):
     elsewhere = in_openvino(path, few)
     reference = in_onnxruntime(path, few) if kind == "dynamic" else want[:100]
     assert elsewhere.shape == reference.shape
-    assert same_top1(reference, elsewhere) >= 0.97
+    assert same_top1(reference, elsewhere) >= (0.97 if EXACT or kind in ("float", "half") else 0.9)
 
     if name in PUBLISHED:
         least = round(PUBLISHED[name] * len(net.labels)) - may_lose

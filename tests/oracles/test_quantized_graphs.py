@@ -1,6 +1,5 @@
 """Graphs that break static quantization elsewhere, by name: their artifacts load in ONNX Runtime and OpenVINO, compute there
 what pare computes, and stay close to the float graph in all three."""
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +8,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from conftest import EXACT
 from test_artifacts import sqnr
 from test_real_graphs import three_results
 
-# Without VNNI the 8-bit products of ONNX Runtime and OpenVINO saturate in 16 bits (ONNX Runtime's x64quantprecision turns that
-# off): they may then be far from what the file says. pare's never do.
-EXACT = "vnni" in Path("/proc/cpuinfo").read_text()
 LEAST_FLOAT = np.float32(-3.4028234663852886e38)
 
 
