@@ -2,7 +2,7 @@
 // The loops around a tile, the same for every instruction set. Only for the sparse_int8_*.cpp files: `Isa` must be a type of
 // an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
 //   kLanes                as in SparseInt8Kernel
-//   kElement, copy, fill  see conv_int8/bands.h
+//   copy, fill            see conv_int8/bands.h
 //   gather(job), blocks<Together>(job)   the sums of a tile
 //   Finish(packed, args)  whose run(tile, block, channel, sums) writes a tile's outputs
 

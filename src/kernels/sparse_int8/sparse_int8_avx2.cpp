@@ -47,7 +47,6 @@ void gather_tile(const SparseTileJob& job, std::integer_sequence<int, I...>) {
 
 struct Avx2 {
   static constexpr int kLanes = kTileLanes;
-  static constexpr int kElement = 1;
 
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {
     for (std::size_t i = 0; i < bytes; ++i) to[i] = from[i] ^ flip;

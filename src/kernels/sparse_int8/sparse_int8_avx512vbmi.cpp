@@ -207,7 +207,6 @@ class FinishTile {
 
 struct Avx512 {
   static constexpr int kLanes = pare::kLanes;
-  static constexpr int kElement = 1;
   using Finish = FinishTile;
 
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {

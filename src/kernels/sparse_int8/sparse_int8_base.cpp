@@ -9,7 +9,6 @@ namespace {
 struct Base {
   static constexpr int kLanes = 16;
   static constexpr int kGroup = 4;
-  static constexpr int kElement = 1;
 
   static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::uint8_t flip) {
     for (std::size_t i = 0; i < bytes; ++i) to[i] = from[i] ^ flip;
