@@ -1,7 +1,6 @@
 // assign-bits with types: budgets, what it prefers, and quantize-columns on what it chose.
 #include <gtest/gtest.h>
 
-#include <cmath>
 
 #include "../../support/decoders.h"
 #include "engine/engine.h"
@@ -33,13 +32,7 @@ double stored_bits(const Graph& graph) {
 
 double output_db(const Graph& graph, const Graph& small) {
   const std::vector<Array> input = texts(1).calibration.get(90);
-  const std::vector<float> exact = run_reference(graph, input)[0].to_floats(), result = run_reference(small, input)[0].to_floats();
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    signal += std::pow(exact[i], 2);
-    noise += std::pow(exact[i] - result[i], 2);
-  }
-  return 10 * std::log10(signal / noise);
+  return testing::sqnr_db(run_reference(small, input)[0], run_reference(graph, input)[0]);
 }
 
 Graph decoder() { return testing::small_decoder(testing::small_shape()); }

@@ -1,7 +1,6 @@
 // factorize-linear: eigenvectors, the best factors for given inputs, and graphs with two layers for one.
 #include <gtest/gtest.h>
 
-#include <cmath>
 
 #include "../../support/networks.h"
 #include "engine/engine.h"
@@ -93,13 +92,7 @@ Graph two_layers() {
 }
 
 double output_db(const Graph& graph, const Graph& small, const std::vector<Array>& input) {
-  const std::vector<float> exact = run_reference(graph, input)[0].to_floats(), result = run_reference(small, input)[0].to_floats();
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    signal += std::pow(exact[i], 2);
-    noise += std::pow(exact[i] - result[i], 2);
-  }
-  return 10 * std::log10(signal / noise);
+  return testing::sqnr_db(run_reference(small, input)[0], run_reference(graph, input)[0]);
 }
 
 TEST(FactorizeLinear, TwoLayersForOneOfTheShareAskedFor) {

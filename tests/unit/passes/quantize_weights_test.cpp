@@ -296,13 +296,7 @@ TEST(RoundColumns, WhatItReportsIsWhatTheGridHolds) {
 double output_db(const Graph& graph, const std::string& recipe, const PipelineInputs& inputs, const std::vector<Array>& input) {
   Graph small = graph;
   run_recipe(small, recipe, inputs);
-  const std::vector<float> exact = run_reference(graph, input)[0].to_floats(), result = run_reference(small, input)[0].to_floats();
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    signal += std::pow(exact[i], 2);
-    noise += std::pow(exact[i] - result[i], 2);
-  }
-  return 10 * std::log10(signal / noise);
+  return testing::sqnr_db(run_reference(small, input)[0], run_reference(graph, input)[0]);
 }
 
 TEST(QuantizeColumns, OutputsOfADecoderComeNearerThanByNearest) {
