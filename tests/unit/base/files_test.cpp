@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -15,11 +16,11 @@ namespace fs = std::filesystem;
 
 class Files : public ::testing::Test {
  protected:
-  Files() : folder_(fs::temp_directory_path() / ("pare_files_" + std::to_string(getpid()))) { fs::create_directories(folder_); }
-  ~Files() override { fs::remove_all(folder_); }
   std::string path(const std::string& name) const { return folder_ / name; }
-  size_t count() const { return size_t(std::distance(fs::directory_iterator(folder_), fs::directory_iterator())); }
-  fs::path folder_;
+  size_t count() const {
+    return size_t(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()));
+  }
+  testing::TemporaryFolder folder_;
 };
 
 TEST_F(Files, WrittenAndReadBack) {
@@ -44,9 +45,12 @@ TEST_F(Files, AWriterThatFailsLeavesTheOldFile) {
 }
 
 TEST_F(Files, FaultsSayWhichFile) {
-  for (const auto& action : {std::function<void()>([&] { read_text(path("absent")); }), std::function<void()>([&] { read_text(folder_); }),
-                             std::function<void()>([&] { write_text(path("no/such/folder/x"), "a"); }), std::function<void()>([&] { write_text(folder_, "a"); }),
-                             std::function<void()>([&] { file_size(path("absent")); }), std::function<void()>([&] { MappedFile::open("/dev/zero"); })}) {
+  for (const auto& action : {std::function<void()>([&] { read_text(path("absent")); }),
+                             std::function<void()>([&] { read_text(folder_.path()); }),
+                             std::function<void()>([&] { write_text(path("no/such/folder/x"), "a"); }),
+                             std::function<void()>([&] { write_text(folder_.path(), "a"); }),
+                             std::function<void()>([&] { file_size(path("absent")); }),
+                             std::function<void()>([&] { MappedFile::open("/dev/zero"); })}) {
     try {
       action();
       ADD_FAILURE() << "no error";

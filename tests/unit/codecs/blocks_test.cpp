@@ -7,6 +7,8 @@
 #include <fstream>
 #include <random>
 
+#include "support/places.h"
+
 namespace pare {
 namespace {
 
@@ -31,7 +33,8 @@ std::vector<uint8_t> file_bytes(const std::string& path) {
 
 // tools/record_blocks.py: four blocks, then their values by the gguf package.
 TEST_P(Blocks, DecodeAsTheGgufPackageDoesBitForBit) {
-  const std::vector<uint8_t> golden = file_bytes(std::string(PARE_SOURCE_DIR "/tests/golden/codecs/") + codec().name + ".bin");
+  const std::vector<uint8_t> golden =
+      file_bytes(testing::source_dir() + "/tests/golden/codecs/" + codec().name + ".bin");
   const size_t bytes = 4 * size_t(format().bytes), elements = 4 * size_t(format().elements);
   ASSERT_EQ(golden.size(), bytes + elements * sizeof(float));
   Array stored(Type::u8, {int64_t(bytes)});
@@ -43,7 +46,8 @@ TEST_P(Blocks, DecodeAsTheGgufPackageDoesBitForBit) {
 }
 
 TEST_P(Blocks, UnpackedAndPackedAgainTheBytesAreTheSame) {
-  const std::vector<uint8_t> golden = file_bytes(std::string(PARE_SOURCE_DIR "/tests/golden/codecs/") + codec().name + ".bin");
+  const std::vector<uint8_t> golden =
+      file_bytes(testing::source_dir() + "/tests/golden/codecs/" + codec().name + ".bin");
   for (int b = 0; b < 4; ++b) {
     Block block;
     format().unpack(golden.data() + b * format().bytes, block);

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <set>
 
-#include "../../support/networks.h"
 #include "codecs/blocks.h"
 #include "graph/op.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

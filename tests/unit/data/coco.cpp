@@ -1,5 +1,7 @@
 #include "data/coco.h"
 
+#include <filesystem>
+
 #include "fixtures.h"
 
 namespace pare {
@@ -57,7 +59,7 @@ TEST(Coco, MistakesNameTheEntry) {
 }
 
 TEST(Coco, PicturesAndTheirPlace) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("p/a.png", encode_png(plain_picture(4, 6, {10, 20, 30})));
   folder.write("p/b.png", encode_png(plain_picture(3, 3, {1, 2, 3})));
   folder.write("a.json", coco(R"({"image_id": 7, "category_id": 18, "bbox": [0, 1, 2, 2]})"));

@@ -22,7 +22,7 @@ std::vector<int> order_of(const Samples& samples) {
 }
 
 TEST(DataSet, TestTakesTheFirstAndCalibrationSpreads) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", sorted_by_class());
   const DataSet set = read_data_set(folder.write(
       "d.toml", test_lines + "limit = 3\n[calibration]\nformat = \"cifar\"\nfiles = \"a.bin\"\nlimit = 10\n"));
@@ -32,7 +32,7 @@ TEST(DataSet, TestTakesTheFirstAndCalibrationSpreads) {
 }
 
 TEST(DataSet, CalibrationTakes300UnlessTold) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   std::string bytes;
   for (int i = 0; i < 7; ++i) bytes += sorted_by_class();
   folder.write("a.bin", bytes);
@@ -44,7 +44,7 @@ TEST(DataSet, CalibrationTakes300UnlessTold) {
 }
 
 TEST(DataSet, ShuffleIsARandomSubsetFixedByTheSeed) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", sorted_by_class());
   const auto order = [&](const std::string& keys) {
     return order_of(*read_data_set(folder.write("d.toml", test_lines + keys)).test);
@@ -60,7 +60,7 @@ TEST(DataSet, ShuffleIsARandomSubsetFixedByTheSeed) {
 }
 
 TEST(DataSet, ClassesByNameAndByFile) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", cifar_record(1, 0, 0, 0));
   folder.write("classes.txt", "cat\r\nblue whale\n\n");
   EXPECT_EQ(read_data_set(folder.write("d.toml", test_lines + "[classes]\nfile = \"classes.txt\"\n")).classes,
@@ -71,7 +71,7 @@ TEST(DataSet, ClassesByNameAndByFile) {
 }
 
 TEST(DataSet, PathsAreRelativeToTheDescription) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("data/a.bin", cifar_record(1, 0, 0, 0));
   const std::string path =
       folder.write("sets/d.toml", "task = \"classify\"\n[test]\nformat = \"cifar\"\nfiles = \"../data/a.bin\"\n");
@@ -151,7 +151,7 @@ TEST(DataSet, MistakesAreNamed) {
        "d.toml:5",
        {"applies to images"}},
   };
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", cifar_record(1, 0, 0, 0));
   folder.write("short.bin", std::string(3072, 'x'));
   folder.write("hundred.bin", std::string(3074, '\1'));

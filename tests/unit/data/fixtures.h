@@ -2,10 +2,8 @@
 #include <gtest/gtest.h>
 #include <png.h>
 #include <turbojpeg.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,29 +11,11 @@
 #include "base/files.h"
 #include "data/data_set.h"
 #include "data/image.h"
+#include "support/places.h"
 
 namespace pare {
 
-// A folder of its own for each test, removed afterwards.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "pare_data_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    std::filesystem::create_directories(std::filesystem::path(*this / name).parent_path());
-    write_text(*this / name, bytes);
-    return *this / name;
-  }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using testing::TemporaryFolder;
 
 // The text of the Error that `action` throws; empty (and a failed test) where it throws none.
 template <class Action>

@@ -6,14 +6,14 @@ namespace {
 const std::vector<float> six = {1, 2, 3, 4, 5, 6};
 
 template <class T>
-void check_round_trip(const TempFolder& folder, const std::vector<T>& values, const Dims& dims) {
+void check_round_trip(const TemporaryFolder& folder, const std::vector<T>& values, const Dims& dims) {
   const Array array = Array::of<T>(dims, values);
   write_npy(array, folder / "x.npy");
   EXPECT_TRUE(read_npy(folder / "x.npy").same_as(array)) << type_text(array.type());
 }
 
 TEST(Npy, EveryTypeRoundTrips) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   check_round_trip<float>(folder, {1.5f, -2, 0}, {3});
   check_round_trip<double>(folder, {1.5, -2}, {1, 2});
   check_round_trip<uint8_t>(folder, {1, 255}, {2, 1});
@@ -38,7 +38,7 @@ TEST(Npy, EveryTypeRoundTrips) {
 }
 
 TEST(Npy, VersionsAndSpellings) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const Array expected = Array::of<float>({2, 3}, six);
   for (int version : {1, 2, 3})
     EXPECT_TRUE(read_npy(folder.write("x.npy", npy_bytes(npy_header("<f4", "(2, 3)"), bytes_of_values(six), version)))
@@ -79,7 +79,7 @@ TEST(Npy, BrokenFilesAreErrors) {
       {npy_bytes("{'descr", data), "a quote is not closed"},
       {npy_bytes("", data), "expected {"},
   };
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (const auto& [bytes, message] : cases) {
     const std::string text = error_of([&] { read_npy(folder.write("x.npy", bytes)); });
     expect_contains(text, message);
@@ -90,7 +90,7 @@ TEST(Npy, BrokenFilesAreErrors) {
 }
 
 TEST(Npz, MembersStoredAndDeflated) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const std::string x = npy_bytes(npy_header("<f4", "(2, 3)"), bytes_of_values(six)),
                     y = npy_bytes(npy_header("<f4", "(6,)"), bytes_of_values(six));
   const std::string path = folder.write("a.npz", zip_bytes({{"x.npy", x}, {"y.npy", y, true}}));
@@ -130,7 +130,7 @@ TEST(Npz, BrokenArchivesAreErrors) {
       {change(packed, packed_record - 30, "\xff\xff\xff\xff\xff\xff"), "a.npz"},
       {change(packed, 30 + 5 + 20, "\xff"), "the compressed data is damaged"},
   };
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (const auto& [bytes, message] : cases) {
     const std::string text = error_of([&] { read_npy(folder.write("a.npz", bytes) + ":x"); });
     expect_contains(text, message);

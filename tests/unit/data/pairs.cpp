@@ -6,7 +6,7 @@ namespace {
 const std::string start = "task = \"restore\"\n[test]\nformat = \"pairs\"\ninputs = \"small\"\n";
 
 TEST(Pairs, PicturesMeetByName) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("small/b.png", encode_png(plain_picture(2, 3, {10, 20, 30})));
   folder.write("small/a.jpg", encode_jpeg(plain_picture(4, 2, {50, 50, 50})));
   folder.write("large/b.png", encode_png(plain_picture(4, 6, {1, 2, 3})));
@@ -26,7 +26,7 @@ TEST(Pairs, PicturesMeetByName) {
 }
 
 TEST(Pairs, MistakesAreErrors) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("small/a.png", encode_png(plain_picture(2, 3, {10, 20, 30})));
   folder.write("small/b.png", encode_png(plain_picture(2, 3, {10, 20, 30})));
   folder.write("large/a.png", encode_png(plain_picture(4, 6, {1, 2, 3})));

@@ -14,7 +14,7 @@ std::vector<float> pixel(const Sample& sample, int64_t y, int64_t x) {  // of NC
 }
 
 TEST(Cifar, FilesFollowOneAnother) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", cifar_record(3, 1, 2, 3) + cifar_record(4, 4, 5, 6));
   folder.write("b.bin", cifar_record(9, 7, 8, 9));
   const DataSet set = read_data_set(
@@ -32,7 +32,7 @@ TEST(Cifar, FilesFollowOneAnother) {
 }
 
 TEST(Cifar, HundredClassesUseTheFineLabel) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", "\x05" + cifar_record(73, 1, 2, 3));
   const DataSet set =
       read_data_set(folder.write("d.toml", "task = \"classify\"\n[test]\nformat = \"cifar100\"\nfiles = \"a.bin\"\n"));
@@ -41,7 +41,7 @@ TEST(Cifar, HundredClassesUseTheFineLabel) {
 }
 
 TEST(Preprocess, ScaleMeanStdLayoutChannels) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", cifar_record(0, 255, 51, 0));
   const std::string start = "task = \"classify\"\n[test]\nformat = \"cifar\"\nfiles = \"a.bin\"\n[preprocess]\n";
   const auto values = [&](const std::string& keys) {
@@ -65,7 +65,7 @@ TEST(Preprocess, ScaleMeanStdLayoutChannels) {
 }
 
 TEST(Idx, PlainAndCompressedGiveTheSame) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const std::string images = idx_bytes({3, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}),
                     labels = idx_bytes({3}, {2, 0, 1});
   folder.write("i", images), folder.write("l", labels), folder.write("i.gz", gzip(images));
@@ -105,7 +105,7 @@ TEST(Idx, BrokenFilesAreErrors) {
       {idx_bytes({8}, "12345678"), "this looks like the file of labels"},
       {idx_bytes({3, 1, 1}, "123"), "expected 3 labels"},
   };
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("l", idx_bytes({2}, {1, 1}));
   const std::string set =
       folder.write("d.toml", "task = \"classify\"\n[test]\nformat = \"idx\"\nimages = \"i\"\nlabels = \"l\"\n");
@@ -116,7 +116,7 @@ TEST(Idx, BrokenFilesAreErrors) {
 }
 
 TEST(Folder, AFolderAClass) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("images/dog/b.PNG", encode_png(plain_picture(4, 6, {10, 20, 30})));
   folder.write("images/dog/a.jpeg", encode_jpeg(plain_picture(4, 6, {50, 50, 50})));
   folder.write("images/cat/gray.png", encode_png(plain_picture(4, 6, {40})));
@@ -138,7 +138,7 @@ TEST(Folder, AFolderAClass) {
 }
 
 TEST(Folder, NumbersAreClassIndices) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (const char* name : {"0", "2", "10"})
     folder.write(std::string("images/") + name + "/x.png", encode_png(plain_picture(2, 2, {1})));
   const DataSet set =
@@ -150,7 +150,7 @@ TEST(Folder, NumbersAreClassIndices) {
 }
 
 TEST(Folder, ShorterSideAndCrop) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("images/a/wide.png", encode_png(make_picture(10, 25, 3)));
   folder.write("images/a/tall.png", encode_png(make_picture(25, 10, 3)));
   const std::string start = "task = \"compare\"\n[test]\nformat = \"folder\"\npath = \"images\"\n[preprocess]\n";
@@ -164,7 +164,7 @@ TEST(Folder, ShorterSideAndCrop) {
 }
 
 TEST(Folder, BrokenFoldersAreErrors) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const std::string image = encode_png(plain_picture(2, 2, {1}));
   const auto text = [&](const std::string& path, const std::string& more = "") {
     return error_of([&] {
@@ -192,7 +192,7 @@ TEST(Folder, BrokenFoldersAreErrors) {
 }
 
 TEST(NpyReader, RowsLabelsAndNames) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   write_npy(Array::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), folder / "x.npy");
   write_npy(Array::of<int64_t>({2, 2}, {1, 2, 3, 4}), folder / "ids.npy");
   folder.write("y.npz", zip_bytes({{"y.npy", npy_bytes(npy_header("<i4", "(2, 1)"), bytes_of_values<int32_t>({5, 6}))},
@@ -216,7 +216,7 @@ TEST(NpyReader, RowsLabelsAndNames) {
 }
 
 TEST(NpyReader, WhatDoesNotFitIsAnError) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   write_npy(Array::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), folder / "x.npy");
   write_npy(Array::of<float>({3, 1}, {1, 2, 3}), folder / "three.npy");
   write_npy(Array::scalar<float>(1), folder / "scalar.npy");
@@ -241,7 +241,7 @@ TEST(NpyReader, WhatDoesNotFitIsAnError) {
 }
 
 TEST(Samples, AreReadFromSeveralThreads) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (int i = 0; i < 8; ++i)
     folder.write("images/a/" + std::to_string(i) + ".png", encode_png(plain_picture(20, 20, {uint8_t(i)})));
   const DataSet set =

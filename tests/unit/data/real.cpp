@@ -1,15 +1,17 @@
+#include <filesystem>
+
 #include "fixtures.h"
 
 // Real data sets: skipped where they are not installed.
 namespace pare {
 namespace {
 
-const std::string pictures = std::string(PARE_MODELS_DIR) + "/image_classification/";
+const std::string pictures = testing::models_dir() + "/image_classification/";
 const std::string fashion = "/usr/share/datasets/fashion-mnist/";
 
 TEST(RealCifar, IsDescribedInTheRepository) {
   if (!std::filesystem::exists(pictures)) GTEST_SKIP() << "there is no " << pictures;
-  const DataSet set = read_data_set(std::string(PARE_SOURCE_DIR) + "/tests/models/cifar10.toml");
+  const DataSet set = read_data_set(testing::source_dir() + "/tests/models/cifar10.toml");
   EXPECT_EQ(set.summary, "classify: 1,017 test images 3x32x32, 300 calibration images, 10 classes");
   EXPECT_EQ(set.classes[3], "cat");
   std::vector<int64_t> counts(10);
@@ -22,7 +24,7 @@ TEST(RealCifar, IsDescribedInTheRepository) {
 TEST(RealCifar, ImagesAreThoseOfThePngFiles) {
   const std::string folder = pictures + "sample_png/";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there is no " << folder;
-  const TempFolder temp;
+  const TemporaryFolder temp;
   const DataSet set = read_data_set(temp.write("d.toml", "task = \"classify\"\n[test]\nformat = \"cifar\"\nfiles = \"" +
                                                              pictures + "cifar10_test_first1017.bin\"\n"));
   int compared = 0;
@@ -43,7 +45,7 @@ TEST(RealCifar, ImagesAreThoseOfThePngFiles) {
 
 TEST(RealFashion, ReadsAsInstalled) {
   if (!std::filesystem::exists(fashion)) GTEST_SKIP() << "install dataset-fashion-mnist to run this test";
-  const DataSet set = read_data_set(std::string(PARE_SOURCE_DIR) + "/examples/fashion/fashion.toml");
+  const DataSet set = read_data_set(testing::source_dir() + "/examples/fashion/fashion.toml");
   EXPECT_EQ(set.summary, "classify: 10,000 test images 1x28x28, 300 calibration images, 10 classes");
   EXPECT_EQ(set.test->get(0).label, 9);  // the published first labels: 9 2 1 1 6
   EXPECT_EQ(set.test->get(1).label, 2);
@@ -51,9 +53,9 @@ TEST(RealFashion, ReadsAsInstalled) {
 }
 
 TEST(RealBanking77, TextsGiveTheGivenIds) {
-  const std::string folder = std::string(PARE_MODELS_DIR) + "/text_classification/";
+  const std::string folder = testing::models_dir() + "/text_classification/";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "there is no " << folder;
-  const TempFolder temp;
+  const TemporaryFolder temp;
   const auto split = [&](const std::string& keys) {
     return read_data_set(temp.write("d.toml", "task = \"classify-text\"\n[classes]\nfile = \"" + folder +
                                                   "banking77_labels.txt\"\n" + keys))
@@ -76,10 +78,9 @@ TEST(RealBanking77, TextsGiveTheGivenIds) {
 }
 
 TEST(RealBanking77, IsDescribedInTheRepository) {
-  if (!std::filesystem::exists(std::string(PARE_MODELS_DIR) + "/text_classification/"))
-    GTEST_SKIP() << "there are no texts";
+  if (!std::filesystem::exists(testing::models_dir() + "/text_classification/")) GTEST_SKIP() << "there are no texts";
   for (const char* name : {"banking77", "banking77_ids"})
-    EXPECT_EQ(read_data_set(std::string(PARE_SOURCE_DIR) + "/tests/models/" + name + ".toml").summary,
+    EXPECT_EQ(read_data_set(testing::source_dir() + "/tests/models/" + name + ".toml").summary,
               "classify-text: 3,080 test samples of 4 to 82 tokens, 300 calibration samples, 77 classes");
 }
 

@@ -12,7 +12,7 @@ std::vector<int64_t> ints(const Array& array) {
   return {values.begin(), values.end()};
 }
 
-DataSet read(const TempFolder& folder, const std::string& lines, const std::string& more = "") {
+DataSet read(const TemporaryFolder& folder, const std::string& lines, const std::string& more = "") {
   folder.write("t.jsonl", lines);
   return read_data_set(folder.write("d.toml", head + more));
 }
@@ -20,7 +20,7 @@ DataSet read(const TempFolder& folder, const std::string& lines, const std::stri
 std::string as_words(const std::vector<uint16_t>& ids) { return {reinterpret_cast<const char*>(ids.data()), ids.size() * 2}; }
 
 TEST(Tokens, AreCutIntoWholeWindows) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("ids.u16", as_words({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
   const auto read = [&](const std::string& more) {
     return read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"tokens\"\nfiles = \"ids.u16\"\n" + more + "[text]\nlength = 4\ninputs = { input_ids = \"ids\" }\n"));
@@ -36,13 +36,13 @@ TEST(Tokens, AreCutIntoWholeWindows) {
 }
 
 TEST(Corpus, NeedsATokenizer) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("t.txt", "Once upon a time");
   expect_contains(error_of([&] { read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"corpus\"\nfiles = \"t.txt\"\n")); }), "tokenizer");
 }
 
 TEST(Jsonl, GivesIdsMaskAndLabels) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const DataSet set =
       read(folder, "{\"input_ids\": [5, 6, 7], \"label\": 1, \"text\": \"x\"}\r\n\n{\"label\": 0, \"input_ids\": [9]}");
   EXPECT_EQ(set.summary, "classify-text: 2 test samples of 1 to 3 tokens");
@@ -60,7 +60,7 @@ TEST(Jsonl, GivesIdsMaskAndLabels) {
 }
 
 TEST(Jsonl, KeysInputsAndLengthAreDeclared) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const DataSet set = read(folder, "{\"tokens\": [5, 6, 7], \"intent\": \"b\"}",
                            "ids = \"tokens\"\nlabel = \"intent\"\n[text]\nlength = 2\npad_id = 9\n"
                            "inputs = { words = \"ids\", seen = \"mask\" }\n[classes]\nnames = [\"a\", \"b\"]\n");
@@ -72,12 +72,12 @@ TEST(Jsonl, KeysInputsAndLengthAreDeclared) {
 }
 
 TEST(Jsonl, WithoutPaddingOnlyEqualLengthsStandTogether) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   EXPECT_TRUE(read(folder, "{\"input_ids\": [5], \"label\": 1}", "[text]\npadding = false\n").padding.values.empty());
 }
 
 TEST(Jsonl, SaysWhatIsWrongAndWhere) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto error = [&](const std::string& lines, const std::string& more = "") {
     return error_of([&] { read(folder, lines, more); });
   };
@@ -114,7 +114,7 @@ const std::string csv =
     "task = \"classify-text\"\n[text]\ntokenizer = \"w.json\"\n[classes]\nnames = [\"x\", \"y, z\"]\n[test]\nformat = "
     "\"csv\"\nfiles = \"t.csv\"\n";
 
-DataSet read_csv(const TempFolder& folder, const std::string& rows,
+DataSet read_csv(const TemporaryFolder& folder, const std::string& rows,
                  const std::string& keys = "text = \"t\"\nlabel = \"l\"\n") {
   folder.write("t.csv", rows);
   folder.write("w.json", words);
@@ -122,7 +122,7 @@ DataSet read_csv(const TempFolder& folder, const std::string& rows,
 }
 
 TEST(Csv, ReadsQuotedFieldsByTitle) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const DataSet set = read_csv(folder, "\xEF\xBB\xBFid,t,l\r\n1,a bc,x\r\n\r\n2,\"b, \"\"a\"\"\nq a a\",\"y, z\"");
   ASSERT_EQ(set.test->size(), 2);
   EXPECT_EQ(ints(set.test->get(0).inputs[1]), (std::vector<int64_t>{1, 2, 3}));
@@ -134,7 +134,7 @@ TEST(Csv, ReadsQuotedFieldsByTitle) {
 }
 
 TEST(Csv, ColumnsByNumberAndOtherDelimiters) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const DataSet set = read_csv(folder, "x\ta\n1\tb\n", "text = 1\nlabel = 0\nheader = false\ndelimiter = \"\\t\"\n");
   ASSERT_EQ(set.test->size(), 2);
   EXPECT_EQ(set.test->get(0).label, 0);
@@ -142,7 +142,7 @@ TEST(Csv, ColumnsByNumberAndOtherDelimiters) {
 }
 
 TEST(Csv, SaysWhatIsWrongAndWhere) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const auto error = [&](const std::string& rows, const std::string& keys = "text = \"t\"\nlabel = \"l\"\n") {
     return error_of([&] { read_csv(folder, rows, keys); });
   };
@@ -163,7 +163,7 @@ TEST(Csv, SaysWhatIsWrongAndWhere) {
 }
 
 TEST(Jsonl, ReadsTextsToo) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("w.json", words);
   const DataSet set =
       read(folder, "{\"sentence\": \"bc a\", \"label\": 1}", "text = \"sentence\"\n[text]\ntokenizer = \"w.json\"\n");
@@ -175,7 +175,7 @@ TEST(Jsonl, ReadsTextsToo) {
 }
 
 TEST(Jsonl, TextOptionsNeedTexts) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   folder.write("a.bin", cifar_record(1, 2, 3, 4));
   expect_contains(
       error_of([&] {

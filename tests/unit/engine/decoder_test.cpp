@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "../../support/networks.h"
 #include "codecs/blocks.h"
 #include "engine/engine.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -2,8 +2,8 @@
 // do not.
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
+#include "engine/engine.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -1,8 +1,8 @@
 // Layers whose weights hold zeros against the reference engine.
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -92,10 +92,10 @@ class BrokenFile : public ::testing::TestWithParam<size_t> {};
 
 TEST_P(BrokenFile, EndsInAnErrorThatHelps) {
   const Broken broken = broken_files()[GetParam()];
-  const Folder folder;
-  const std::string path = folder.path("model.onnx");
+  const TemporaryFolder folder;
+  const std::string path = folder / "model.onnx";
   std::ofstream(path, std::ios::binary) << broken.file;
-  std::ofstream(folder.path("data.bin"), std::ios::binary) << std::string(16, 'd');
+  std::ofstream(folder / "data.bin", std::ios::binary) << std::string(16, 'd');
   try {
     read_model(path);
     FAIL() << "expected an Error";

@@ -18,8 +18,8 @@ struct Lookalike {
 class LookalikeFile : public ::testing::TestWithParam<Lookalike> {};
 
 TEST_P(LookalikeFile, IsNamed) {
-  const Folder folder;
-  const std::string path = folder.path("model");
+  const TemporaryFolder folder;
+  const std::string path = folder / "model";
   std::ofstream(path, std::ios::binary) << GetParam().head;
   try {
     format_of_file(path);
@@ -41,8 +41,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, LookalikeFile,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Formats, OnnxIsFoundByContentNotByName) {
-  const Folder folder;
-  const std::string path = folder.path("weights.bin");
+  const TemporaryFolder folder;
+  const std::string path = folder / "weights.bin";
   std::filesystem::copy_file(fixture("float16_weights"), path);
   EXPECT_STREQ(format_of_file(path).name, "onnx");
   EXPECT_EQ(read_model(path).outputs.size(), 2u);
@@ -57,7 +57,7 @@ TEST(Formats, WritingGoesByExtension) {
 TEST(Formats, ArtifactBytesCountTheDataBeside) {
   const std::string path = fixture("external");
   const auto size = [](const std::string& p) { return int64_t(std::filesystem::file_size(p)); };
-  EXPECT_EQ(artifact_bytes(path), size(path) + size(std::string(PARE_SOURCE_DIR) + "/tests/golden/onnx/external.bin"));
+  EXPECT_EQ(artifact_bytes(path), size(path) + size(testing::source_dir() + "/tests/golden/onnx/external.bin"));
   EXPECT_EQ(artifact_bytes(fixture("int4_weights")), size(fixture("int4_weights")));
 }
 

@@ -1,24 +1,8 @@
 #include "golden.h"
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <sstream>
 
 namespace pare {
-
-Folder::Folder() {
-  path_ = (std::filesystem::temp_directory_path() / ("pare_formats_" + std::to_string(getpid()) + "_" +
-           ::testing::UnitTest::GetInstance()->current_test_info()->name())).string();
-  std::replace(path_.begin() + 5, path_.end(), '/', '_');
-  path_.replace(0, 5, "/tmp/");
-  std::filesystem::create_directories(path_);
-}
-
-Folder::~Folder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 Golden split_golden(Graph graph) {
   Golden golden;

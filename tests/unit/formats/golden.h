@@ -7,22 +7,15 @@
 #include "formats/format.h"
 #include "formats/onnx/onnx.h"
 #include "graph/op.h"
+#include "support/places.h"
 
 namespace pare {
 
-inline std::string fixture(const std::string& name) { return std::string(PARE_SOURCE_DIR) + "/tests/golden/onnx/" + name + ".onnx"; }
+inline std::string fixture(const std::string& name) {
+  return testing::source_dir() + "/tests/golden/onnx/" + name + ".onnx";
+}
 
-// A folder of the test's own, emptied when the test ends.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using testing::TemporaryFolder;
 
 // A fixture of tools/make_onnx_fixtures.py: the model, and the results another implementation gives.
 struct Golden {

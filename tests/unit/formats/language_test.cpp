@@ -4,9 +4,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../../support/decoders.h"
 #include "formats/format.h"
 #include "graph/op.h"
+#include "support/decoders.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -18,14 +19,9 @@ using testing::token_ids;
 
 class Language : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("pare_language_" + std::to_string(::getpid()) + ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path(const char* name) const { return (folder_ / name).string(); }
+  std::string path(const char* name) const { return folder_ / name; }
 
-  fs::path folder_;
+  testing::TemporaryFolder folder_;
 };
 
 Array scores(const Graph& graph) { return evaluate(graph, {token_ids({3, 1, 4, 1, 5, 9, 2, 6})})[0]; }
@@ -44,7 +40,7 @@ TEST_F(Language, EveryFamilyComputesTheSameFromBothFormats) {
   for (const char* family : {"llama", "mistral", "qwen2", "qwen3"}) {
     const Graph graph = small_decoder(small_shape(family));
     write_model(graph, path("model.safetensors"));
-    const Graph folder = read_model(folder_.string());
+    const Graph folder = read_model(folder_.path());
     write_model(folder, path("model.gguf"));
     const Graph gguf = read_model(path("model.gguf"));
     expect_near(scores(graph), scores(folder), 0);
@@ -152,16 +148,17 @@ TEST_F(Language, MissingPartsAreNamed) {
   fs::rename(path("config.json"), path("config.away"));
   EXPECT_NE(message(path("model.safetensors")).find("config.json"), std::string::npos);
   std::ofstream(path("config.json")) << R"({"model_type": "gpt_neox"})";
-  EXPECT_NE(message(folder_.string()).find("gpt_neox"), std::string::npos);
+  EXPECT_NE(message(folder_.path()).find("gpt_neox"), std::string::npos);
   nlohmann::json config = config_of(small_shape());
   config["num_hidden_layers"] = 3;
   std::ofstream(path("config.json")) << config.dump();
-  EXPECT_NE(message(folder_.string()).find("model.layers.2.input_layernorm.weight"), std::string::npos) << message(folder_.string());
+  EXPECT_NE(message(folder_.path()).find("model.layers.2.input_layernorm.weight"), std::string::npos)
+      << message(folder_.path());
   config["num_hidden_layers"] = int64_t(1) << 40;
   std::ofstream(path("config.json")) << config.dump();
-  EXPECT_NE(message(folder_.string()).find("layers"), std::string::npos);
+  EXPECT_NE(message(folder_.path()).find("layers"), std::string::npos);
   fs::remove(path("model.safetensors"));
-  EXPECT_NE(message(folder_.string()).find("folder"), std::string::npos);
+  EXPECT_NE(message(folder_.path()).find("folder"), std::string::npos);
 }
 
 TEST_F(Language, ShardsAreOneModel) {
@@ -170,10 +167,11 @@ TEST_F(Language, ShardsAreOneModel) {
   // Both names hold all tensors; the index says where each is sought.
   fs::copy(path("model.safetensors"), path("model-00002-of-00002.safetensors"));
   fs::rename(path("model.safetensors"), path("model-00001-of-00002.safetensors"));
-  std::ofstream(path("model.safetensors.index.json")) << R"({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})";
-  expect_near(scores(graph), scores(read_model(folder_.string())), 0);
+  std::ofstream(path("model.safetensors.index.json"))
+      << R"({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})";
+  expect_near(scores(graph), scores(read_model(folder_.path())), 0);
   std::ofstream(path("model.safetensors.index.json")) << R"({"weight_map": {"a": "../elsewhere.safetensors"}})";
-  EXPECT_THROW(read_model(folder_.string()), Error);
+  EXPECT_THROW(read_model(folder_.path()), Error);
 }
 
 // The published rule on one frequency below, between and above its limits.

@@ -1,11 +1,11 @@
 // Pack files: what is read is what was written, to the byte of the ONNX file made from it; broken ones end in an Error.
 #include <filesystem>
 
-#include "../../support/networks.h"
 #include "base/files.h"
 #include "codecs/codecs.h"
 #include "formats/pack/pack.h"
 #include "golden.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {
@@ -15,19 +15,19 @@ const char* const kModels[] = {"image_classification/resnet20_cifar10", "object_
 
 // The model as ONNX, and as ONNX by way of a pack file.
 void expect_restored(const Graph& graph, bool mapped) {
-  const Folder folder;
-  write_model(graph, folder.path("direct.onnx"));
-  write_model(graph, folder.path("a.pare"), {.mapped = mapped});
-  const Graph again = read_model(folder.path("a.pare"));
+  const TemporaryFolder folder;
+  write_model(graph, folder / "direct.onnx");
+  write_model(graph, folder / "a.pare", {.mapped = mapped});
+  const Graph again = read_model(folder / "a.pare");
   expect_same_text(again, graph);
   EXPECT_EQ(print(again, true), print(graph, true)) << "producer and doc as well";
-  write_model(again, folder.path("back.onnx"));
-  EXPECT_TRUE(read_text(folder.path("direct.onnx")) == read_text(folder.path("back.onnx"))) << "the ONNX file differs";
+  write_model(again, folder / "back.onnx");
+  EXPECT_TRUE(read_text(folder / "direct.onnx") == read_text(folder / "back.onnx")) << "the ONNX file differs";
 }
 
 class PackedModel : public ::testing::TestWithParam<const char*> {};
 TEST_P(PackedModel, ComesBackExactly) {
-  const std::string path = std::string(PARE_MODELS_DIR) + "/" + GetParam() + ".onnx";
+  const std::string path = testing::models_dir() + "/" + GetParam() + ".onnx";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
   const Graph graph = read_model(path);
   for (bool mapped : {false, true}) expect_restored(graph, mapped);
@@ -74,10 +74,10 @@ Graph mixed_network() {
 
 TEST(Pack, EveryKindOfWeightsComesBack) {
   const Graph graph = mixed_network();
-  const Folder folder;
+  const TemporaryFolder folder;
   for (bool mapped : {false, true}) {
-    write_model(graph, folder.path("a.pare"), {.mapped = mapped});
-    const Graph again = read_pack(folder.path("a.pare"));  // before inference: the very graph
+    write_model(graph, folder / "a.pare", {.mapped = mapped});
+    const Graph again = read_pack(folder / "a.pare");  // before inference: the very graph
     EXPECT_EQ(print(again, true), print(graph, true));
     for (size_t id = 0; id < graph.values.size(); ++id) {
       const Tensor *a = graph.values[id].constant.get(), *b = again.values[id].constant.get();
@@ -93,9 +93,9 @@ TEST(Pack, EveryKindOfWeightsComesBack) {
 int64_t packed_bytes(const Array& weight) {
   testing::Network n;
   const ValueId y = n.node("MatMul", {n.input("x", {1, weight.dim(0)}), n.graph.add_constant("w", weight)});
-  const Folder folder;
-  write_model(n.finish(y), folder.path("a.pare"));
-  return artifact_bytes(folder.path("a.pare"));
+  const TemporaryFolder folder;
+  write_model(n.finish(y), folder / "a.pare");
+  return artifact_bytes(folder / "a.pare");
 }
 
 // From both sides: not above the entropy of what is stored by more than a tenth and the graph's few hundred bytes, and
@@ -120,9 +120,9 @@ TEST(Pack, SizesComeNearTheEntropy) {
 }
 
 TEST(Pack, MappedWeightsStayInTheFile) {
-  const Folder folder;
-  write_model(mixed_network(), folder.path("a.pare"), {.mapped = true});
-  const auto file = MappedFile::open(folder.path("a.pare"));
+  const TemporaryFolder folder;
+  write_model(mixed_network(), folder / "a.pare", {.mapped = true});
+  const auto file = MappedFile::open(folder / "a.pare");
   const Graph graph = read_pack_bytes(file->bytes(), "a.pare", file);
   const Array weight = graph.constant(graph.find("dense"))->array();
   EXPECT_GE(weight.bytes(), file->bytes().data());
@@ -133,13 +133,13 @@ TEST(Pack, MappedWeightsStayInTheFile) {
 class BrokenPack : public ::testing::Test {
  protected:
   BrokenPack() {
-    write_model(mixed_network(), folder_.path("a.pare"));
-    whole_ = read_text(folder_.path("a.pare"));
+    write_model(mixed_network(), folder_ / "a.pare");
+    whole_ = read_text(folder_ / "a.pare");
   }
   void expect_refused(const std::string& file, const std::string& says) {
-    write_text(folder_.path("b.pare"), file);
+    write_text(folder_ / "b.pare", file);
     try {
-      read_model(folder_.path("b.pare"));
+      read_model(folder_ / "b.pare");
       FAIL() << "accepted: " << says;
     } catch (const Error& error) {
       EXPECT_NE(std::string(error.what()).find(says), std::string::npos) << error.what();
@@ -151,7 +151,7 @@ class BrokenPack : public ::testing::Test {
     file[at] = char(value);
     return file;
   }
-  Folder folder_;
+  TemporaryFolder folder_;
   std::string whole_;
 };
 

@@ -36,7 +36,7 @@ TEST(ReadOnnx, TypedAndRawDataAreTheSame) {
 
 // Weights of some size stay in the file until they are used, wherever they lie there.
 TEST(ReadOnnx, LargeWeightsStayInTheFile) {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::vector<float> values(20000);
   for (size_t i = 0; i < values.size(); ++i) values[i] = float(i) * 0.5f;
   const std::string content(reinterpret_cast<const char*>(values.data()), values.size() * 4);
@@ -45,7 +45,7 @@ TEST(ReadOnnx, LargeWeightsStayInTheFile) {
     graph += message::initializer(message::tensor("small", 1, {1}, message::raw(content.substr(4, 4))));
     graph += message::initializer(message::tensor("w", 1, {20000}, message::raw(content)));
     graph += message::node("Add", {"w", "small"}, {"y"});
-    const std::string path = folder.path("m.onnx");
+    const std::string path = folder / "m.onnx";
     write_text(path, message::model(graph));
     const Graph model = read_onnx(path);
     const Array w = constant(model, "w");

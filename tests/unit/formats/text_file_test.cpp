@@ -1,28 +1,31 @@
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 
-#include "../../support/networks.h"
 #include "formats/format.h"
+#include "support/networks.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
 
 TEST(TextFile, RoundTripsAndIsTold) {
-  const std::string path = ::testing::TempDir() + "pare_text_test.graph";
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "a.graph";
   const Graph network = testing::residual_network(1, true);
   write_model(network, path);
   EXPECT_STREQ(format_of_file(path).name, "text");
   const Graph again = read_model(path);
   EXPECT_EQ(print(again, true), print(network, true));
-  std::filesystem::remove(path);
 }
 
 TEST(TextFile, SaysWhereItIsBroken) {
-  const std::string path = ::testing::TempDir() + "pare_text_broken.graph";
-  for (const char* text : {"graph \"x\" ir 8 opset 13\ninput a: float32 1\nconst b: float32 999999x999999x9 all 0.0\noutput b\n",
-                           "graph \"x\" ir 8 opset 13\nconst b: float32 4 all \"y\"\noutput b\n", "graph \"x\" ir 8 opset 13\nconst b: string 4 all 1\noutput b\n"}) {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "broken.graph";
+  for (const char* text :
+       {"graph \"x\" ir 8 opset 13\ninput a: float32 1\nconst b: float32 999999x999999x9 all 0.0\noutput b\n",
+        "graph \"x\" ir 8 opset 13\nconst b: float32 4 all \"y\"\noutput b\n",
+        "graph \"x\" ir 8 opset 13\nconst b: string 4 all 1\noutput b\n"}) {
     std::ofstream(path) << text;
     try {
       read_model(path);
@@ -31,7 +34,6 @@ TEST(TextFile, SaysWhereItIsBroken) {
       EXPECT_NE(std::string(error.what()).find(path + ":"), std::string::npos) << error.what();
     }
   }
-  std::filesystem::remove(path);
 }
 
 TEST(TextFile, WritesOneNumberOnce) {

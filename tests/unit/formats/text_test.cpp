@@ -5,15 +5,16 @@
 
 #include "codecs/codecs.h"
 #include "formats/format.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
 
 TEST(TextOfModels, ReadsBackAsItself) {
   namespace fs = std::filesystem;
-  if (!fs::exists(PARE_MODELS_DIR)) GTEST_SKIP() << PARE_MODELS_DIR << " is absent";
+  if (!fs::exists(testing::models_dir())) GTEST_SKIP() << testing::models_dir() << " is absent";
   int models = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(PARE_MODELS_DIR)) {
+  for (const auto& entry : fs::recursive_directory_iterator(testing::models_dir())) {
     if (entry.path().extension() != ".onnx") continue;
     SCOPED_TRACE(entry.path());
     const Graph graph = read_model(entry.path());

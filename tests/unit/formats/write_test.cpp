@@ -15,13 +15,13 @@ const char* const kRealModels[] = {"image_classification/resnet20_cifar10", "ima
 class RealModel : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RealModel, RoundTripPrintsTheSame) {
-  const std::string path = std::string(PARE_MODELS_DIR) + "/" + GetParam() + ".onnx";
+  const std::string path = testing::models_dir() + "/" + GetParam() + ".onnx";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
-  const Folder folder;
+  const TemporaryFolder folder;
   const Graph graph = read_model(path);
-  write_model(graph, folder.path("a.onnx"));
-  expect_same_text(read_model(folder.path("a.onnx")), graph);
-  EXPECT_LE(artifact_bytes(folder.path("a.onnx")), artifact_bytes(path));
+  write_model(graph, folder / "a.onnx");
+  expect_same_text(read_model(folder / "a.onnx"), graph);
+  EXPECT_LE(artifact_bytes(folder / "a.onnx"), artifact_bytes(path));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shared, RealModel, ::testing::ValuesIn(kRealModels), [](const auto& test) {
@@ -32,19 +32,19 @@ INSTANTIATE_TEST_SUITE_P(Shared, RealModel, ::testing::ValuesIn(kRealModels), []
 class Fixture : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Fixture, RoundTripPrintsTheSame) {
-  const Folder folder;
-  write_model(read_model(fixture(GetParam())), folder.path("a.onnx"));  // once, so that names are short
-  const Graph graph = read_model(folder.path("a.onnx"));
-  write_model(graph, folder.path("b.onnx"));
-  expect_same_text(read_model(folder.path("b.onnx")), graph);
-  EXPECT_TRUE(read_text(folder.path("a.onnx")) == read_text(folder.path("b.onnx"))) << "writing is repeatable";
+  const TemporaryFolder folder;
+  write_model(read_model(fixture(GetParam())), folder / "a.onnx");  // once, so that names are short
+  const Graph graph = read_model(folder / "a.onnx");
+  write_model(graph, folder / "b.onnx");
+  expect_same_text(read_model(folder / "b.onnx"), graph);
+  EXPECT_TRUE(read_text(folder / "a.onnx") == read_text(folder / "b.onnx")) << "writing is repeatable";
 }
 
 TEST_P(Fixture, AllConstantsKeepTheirBytes) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const Graph graph = read_model(fixture(GetParam()));
-  write_model(graph, folder.path("a.onnx"), {.external_above = 0});
-  const Graph again = read_model(folder.path("a.onnx"));
+  write_model(graph, folder / "a.onnx", {.external_above = 0});
+  const Graph again = read_model(folder / "a.onnx");
   for (const Value& value : graph.values) {
     if (value.constant == nullptr || !value.name.starts_with("golden")) continue;
     const Tensor* other = again.constant(again.find(value.name));
@@ -59,10 +59,10 @@ INSTANTIATE_TEST_SUITE_P(Golden, Fixture,
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(WriteOnnx, WrittenFixturesGiveTheSameResults) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const char* name : {"int8_weights", "int4_weights", "float16_weights", "subgraphs_11", "attributes_7"}) {
-    write_model(read_model(fixture(name)), folder.path("a.onnx"));
-    const Golden golden = split_golden(read_model(folder.path("a.onnx")));
+    write_model(read_model(fixture(name)), folder / "a.onnx");
+    const Golden golden = split_golden(read_model(folder / "a.onnx"));
     expect_same_results(golden.graph, golden, 1e-4);
   }
 }
@@ -86,28 +86,28 @@ Graph small_graph() {
 }
 
 TEST(WriteOnnx, LargeTensorsGoToTheDataFile) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const Graph graph = small_graph();
-  write_model(graph, folder.path("a.onnx"), {.external_above = 10000});
-  EXPECT_TRUE(std::filesystem::exists(folder.path("a.onnx.data")));
-  EXPECT_LT(std::filesystem::file_size(folder.path("a.onnx")), 500u);
-  EXPECT_GT(artifact_bytes(folder.path("a.onnx")), 65536);
-  const Graph again = read_model(folder.path("a.onnx"));
+  write_model(graph, folder / "a.onnx", {.external_above = 10000});
+  EXPECT_TRUE(std::filesystem::exists(folder / "a.onnx.data"));
+  EXPECT_LT(std::filesystem::file_size(folder / "a.onnx"), 500u);
+  EXPECT_GT(artifact_bytes(folder / "a.onnx"), 65536);
+  const Graph again = read_model(folder / "a.onnx");
   const Array w = again.constant(again.find("layer.weight"))->array();
   EXPECT_TRUE(w.same_as(graph.constant(graph.find("layer.weight"))->array()));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(w.bytes()) % 64, 0u);
   // Written over itself: the mapped old data must stay readable until the new is there.
-  write_model(again, folder.path("a.onnx"), {.external_above = 10000});
-  const Graph third = read_model(folder.path("a.onnx"));
+  write_model(again, folder / "a.onnx", {.external_above = 10000});
+  const Graph third = read_model(folder / "a.onnx");
   EXPECT_TRUE(third.constant(third.find("layer.weight"))->array().same_as(w));
   // The model moved without its data.
-  std::filesystem::remove(folder.path("a.onnx.data"));
-  EXPECT_THROW(read_model(folder.path("a.onnx")), Error);
+  std::filesystem::remove(folder / "a.onnx.data");
+  EXPECT_THROW(read_model(folder / "a.onnx"), Error);
 }
 
 // Runtimes map the data file: a large tensor starts on a page, a small one on a cache line.
 TEST(WriteOnnx, ExternalDataIsAligned) {
-  const Folder folder;
+  const TemporaryFolder folder;
   Graph graph;
   graph.opsets[""] = 13;
   graph.opsets["test"] = 1;
@@ -117,26 +117,26 @@ TEST(WriteOnnx, ExternalDataIsAligned) {
   graph.outputs = {graph.add_value("y", Type::f32)};
   Node& node = graph.add_node("Keep", ids, graph.outputs);
   node.domain = "test";
-  write_model(graph, folder.path("a.onnx"), {.external_above = 0});
+  write_model(graph, folder / "a.onnx", {.external_above = 0});
   const int64_t c = (4096 + 70000 + 63) / 64 * 64;
-  EXPECT_EQ(file_size(folder.path("a.onnx.data")), c + 1100);
+  EXPECT_EQ(file_size(folder / "a.onnx.data"), c + 1100);
 }
 
 TEST(WriteOnnx, SmallModelsStayInOneFile) {
-  const Folder folder;
-  write_model(small_graph(), folder.path("a.onnx"));
-  EXPECT_FALSE(std::filesystem::exists(folder.path("a.onnx.data")));
-  const Graph again = read_model(folder.path("a.onnx"));
+  const TemporaryFolder folder;
+  write_model(small_graph(), folder / "a.onnx");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.onnx.data"));
+  const Graph again = read_model(folder / "a.onnx");
   EXPECT_EQ(again.producer, "pare");
   EXPECT_EQ(again.metadata.at("key"), "value");
   EXPECT_EQ(again.nodes.at(1).name, "product");
 }
 
 TEST(WriteOnnx, OpsetAndIrVersionAreWhatTheNodesNeed) {
-  const Folder folder;
+  const TemporaryFolder folder;
   auto written = [&](const Graph& graph) {
-    write_model(graph, folder.path("a.onnx"));
-    return read_model(folder.path("a.onnx"));
+    write_model(graph, folder / "a.onnx");
+    return read_model(folder / "a.onnx");
   };
   Graph graph = small_graph();
   EXPECT_EQ(written(graph).opset(), 13);
@@ -160,26 +160,26 @@ TEST(WriteOnnx, OpsetAndIrVersionAreWhatTheNodesNeed) {
 }
 
 TEST(WriteOnnx, WritingDoesNotChangeTheGraph) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const Graph graph = read_model(fixture("int8_weights"));
   const std::string before = text_of(graph);
-  write_model(graph, folder.path("a.onnx"));
+  write_model(graph, folder / "a.onnx");
   EXPECT_TRUE(text_of(graph) == before);
   const Graph branches = read_model(fixture("subgraphs_11"));
   const std::string text = text_of(branches);
-  write_model(branches, folder.path("b.onnx"));
+  write_model(branches, folder / "b.onnx");
   EXPECT_TRUE(text_of(branches) == text);
 }
 
 TEST(WriteOnnx, EncodedConstantsOfSubgraphsAreUnfoldedInTheFileOnly) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const Graph graph = read_model(fixture("subgraphs_11"));
   const auto branch = [](const Graph& g) { return g.nodes.at(0).get<std::shared_ptr<Graph>>("then_branch", nullptr); };
   Value& w = branch(graph)->at(branch(graph)->find("w"));
   w.constant = std::make_shared<const Tensor>(codec_float16.encode(w.constant->array(), 0, 0));
-  write_model(graph, folder.path("a.onnx"));
+  write_model(graph, folder / "a.onnx");
   EXPECT_EQ(w.constant->codec, &codec_float16);
-  const Graph again = read_model(folder.path("a.onnx"));
+  const Graph again = read_model(folder / "a.onnx");
   const Tensor* read = branch(again)->constant(branch(again)->find("w"));
   ASSERT_NE(read, nullptr);
   EXPECT_EQ(read->codec, &codec_float16);
@@ -188,20 +188,20 @@ TEST(WriteOnnx, EncodedConstantsOfSubgraphsAreUnfoldedInTheFileOnly) {
 }
 
 TEST(WriteOnnx, NamesOfQuantizersAreShortNamesOfWeightsStay) {
-  const Folder folder;
-  write_model(read_model(fixture("int8_weights")), folder.path("a.onnx"));
-  const std::string file = read_text(folder.path("a.onnx"));
+  const TemporaryFolder folder;
+  write_model(read_model(fixture("int8_weights")), folder / "a.onnx");
+  const std::string file = read_text(folder / "a.onnx");
   EXPECT_EQ(file.find("activations_of_the_first_layer"), std::string::npos);
-  const Graph graph = read_model(folder.path("a.onnx"));
+  const Graph graph = read_model(folder / "a.onnx");
   for (const char* name : {"x", "y", "w", "b"}) EXPECT_NE(graph.find(name), kNone) << name;
 }
 
 TEST(WriteOnnx, ConstantOutputsAreResultsOfConstantNodes) {
-  const Folder folder;
+  const TemporaryFolder folder;
   Graph graph = small_graph();
   graph.outputs.push_back(graph.find("layer.weight"));
-  write_model(graph, folder.path("a.onnx"));
-  const Graph again = read_model(folder.path("a.onnx"));
+  write_model(graph, folder / "a.onnx");
+  const Graph again = read_model(folder / "a.onnx");
   ASSERT_EQ(again.outputs.size(), 2u);
   EXPECT_NE(again.constant(again.outputs[1]), nullptr);
 }

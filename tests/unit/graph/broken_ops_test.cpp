@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "graph/op.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -90,7 +91,7 @@ void run(Graph graph) {
 
 TEST(BrokenOps, NothingButErrors) {
   Random random(11);
-  for (const auto& entry : std::filesystem::directory_iterator(PARE_SOURCE_DIR "/tests/golden/ops")) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing::source_dir() + "/tests/golden/ops")) {
     if (entry.path().extension() != ".txt") continue;
     const std::string text = read_text(entry.path());
     for (size_t start = 0; start < text.size();) {

@@ -7,11 +7,12 @@
 
 #include "base/files.h"
 #include "graph/op.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
 
-constexpr const char* kFolder = PARE_SOURCE_DIR "/tests/golden/ops/";
+const std::string kFolder = testing::source_dir() + "/tests/golden/ops/";
 
 struct Case {
   Graph graph;                        // one node; its arrays are taken out of it

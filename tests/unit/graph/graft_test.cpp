@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

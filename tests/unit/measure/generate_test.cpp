@@ -3,11 +3,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../../support/networks.h"
 #include "formats/format.h"
 #include "measure/frechet.h"
 #include "measure/statistics.h"
 #include "measure/tasks/task.h"
+#include "support/networks.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -61,7 +62,6 @@ TEST(Jackknife, OfAMeanIsItsStandardError) {
 class Generated : public ::testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(folder_);
     testing::Network g(3);
     const ValueId latent = g.input("latent", {1, 3});
     (*g.graph.at(latent).shape)[0] = {-1, "N"};
@@ -71,23 +71,22 @@ class Generated : public ::testing::Test {
     const ValueId image = c.input("image", {1, 1, 6, 6});
     (*c.graph.at(image).shape)[0] = {-1, "N"};
     const ValueId features = c.node("Gemm", {c.node("Flatten", {image}), c.constant({36, 2})});
-    write_model(c.finish(c.node("Softmax", {features})), (folder_ / "classifier.onnx").string());
+    write_model(c.finish(c.node("Softmax", {features})), folder_ / "classifier.onnx");
     features_ = c.graph.at(features).name;
     Array real(Type::f32, {40, 1, 6, 6});
     Random random(9);
     for (float& v : real.mutable_values<float>()) v = float(random.uniform());
     real_ = real;
-    write_npy(real, (folder_ / "real.npy").string());
+    write_npy(real, folder_ / "real.npy");
     std::ofstream(folder_ / "real.toml") << "task = \"compare\"\n[test]\nformat = \"npy\"\ninputs = \"real.npy\"\n";
     describe("features = \"" + features_ + "\"");
   }
-  void TearDown() override { fs::remove_all(folder_); }
   void describe(const std::string& features) {
     std::ofstream(folder_ / "data.toml") << "task = \"generate\"\n[test]\nformat = \"noise\"\nshape = [3]\ncount = 60\n"
                                          << "[generate]\nreal = \"real.toml\"\nclassifier = \"classifier.onnx\"\nrange = 1\n" << features << "\n";
   }
   Quality measure(const Graph& graph) const {
-    const DataSet data = read_data_set((folder_ / "data.toml").string());
+    const DataSet data = read_data_set(folder_ / "data.toml");
     MeasureOptions options;
     options.data = &data;
     options.threads = 2;
@@ -95,20 +94,20 @@ class Generated : public ::testing::Test {
   }
   // The features of pictures in whole steps of 1/255, as real and made ones are compared.
   FeatureSums features_of(const std::vector<Array>& pictures) const {
-    Graph classifier = read_model((folder_ / "classifier.onnx").string());
+    Graph classifier = read_model(folder_ / "classifier.onnx");
     FeatureSums sums;
     for (const Array& picture : pictures) sums.add(run_reference(classifier, {picture}, {features_})[1].to_floats());
     return sums;
   }
 
-  const fs::path folder_ = fs::path(::testing::TempDir()) / "pare_generate_test";
+  const testing::TemporaryFolder folder_;
   Graph generator_;
   Array real_;
   std::string features_;
 };
 
 TEST_F(Generated, IsJudgedByTheDistanceOfItsFeatures) {
-  const DataSet data = read_data_set((folder_ / "data.toml").string());
+  const DataSet data = read_data_set(folder_ / "data.toml");
   std::vector<Array> made, real;
   for (int64_t i = 0; i < 60; ++i) {
     Array picture = run_reference(generator_, data.test->get(i).inputs)[0];
@@ -160,7 +159,7 @@ TEST_F(Generated, SaysWhatIsWrongWithTheDescription) {
 }
 
 TEST_F(Generated, DrawsTheSameNumbersEverywhere) {
-  const DataSet data = read_data_set((folder_ / "data.toml").string());
+  const DataSet data = read_data_set(folder_ / "data.toml");
   EXPECT_EQ(data.test->size(), 60);
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < 60; ++i)

@@ -1,23 +1,18 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 
 #include "base/files.h"
 #include "measure/heads/head.h"
 #include "measure/tasks/task.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
 
 Section settings_of(const std::string& text) {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("pare_heads_" + std::to_string(getpid()) + ".toml")).string();
-  write_text(path, "[detect]\n" + text);
-  const Section section = *Section::read(path).section("detect");
-  std::filesystem::remove(path);
-  return section;
+  const testing::TemporaryFolder folder;
+  return *Section::read(folder.write("settings.toml", "[detect]\n" + text)).section("detect");
 }
 
 struct Named {

@@ -1,10 +1,9 @@
 // assign-bits with types: budgets, what it prefers, and quantize-columns on what it chose.
 #include <gtest/gtest.h>
 
-
-#include "../../support/decoders.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
+#include "support/decoders.h"
 
 namespace pare {
 namespace {

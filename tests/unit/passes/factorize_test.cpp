@@ -1,12 +1,11 @@
 // factorize-linear: eigenvectors, the best factors for given inputs, and graphs with two layers for one.
 #include <gtest/gtest.h>
 
-
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
 #include "passes/solvers/low_rank.h"
 #include "passes/solvers/symmetric_eigen.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "../../support/networks.h"
 #include "passes/pass.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

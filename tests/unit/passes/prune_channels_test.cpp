@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/channel_cuts.h"
 #include "passes/pass.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

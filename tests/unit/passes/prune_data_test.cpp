@@ -4,12 +4,12 @@
 
 #include <cmath>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
 #include "passes/prune_layers.h"
 #include "passes/solvers/prune_columns.h"
 #include "passes/statistics/column_products.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

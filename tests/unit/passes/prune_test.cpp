@@ -4,10 +4,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "../../support/networks.h"
 #include "codecs/codecs.h"
 #include "passes/pass.h"
 #include "passes/prune_layers.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <set>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
 #include "codecs/codecs.h"
 #include "engine/engine.h"
 #include "kernels/conv_int8/conv_int8.h"
 #include "passes/pass.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

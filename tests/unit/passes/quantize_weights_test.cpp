@@ -4,11 +4,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "../../support/decoders.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
 #include "passes/solvers/round_columns.h"
 #include "passes/weight_types.h"
+#include "support/decoders.h"
 
 namespace pare {
 namespace {

@@ -1,10 +1,10 @@
 // Passes that stand around training from scratch: initialize-weights and cut-graph.
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
 #include "passes/weights.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

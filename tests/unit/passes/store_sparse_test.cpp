@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include "../../support/networks.h"
 #include "codecs/codecs.h"
 #include "passes/pass.h"
+#include "support/networks.h"
 
 namespace pare {
 namespace {

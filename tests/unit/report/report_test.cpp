@@ -10,6 +10,7 @@
 #include "report/columns.h"
 #include "report/html.h"
 #include "sample.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -206,9 +207,10 @@ TEST(Page, AFactorThatWasNotShownIsNoGain) {
 }
 
 void expect_it_works_in_a_browser(const Table& table) {
-  const std::string path = testing::TempDir() + "pare_report.html";
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "report.html";
   std::ofstream(path) << html_page(table);
-  EXPECT_EQ(std::system((PARE_SOURCE_DIR "/tests/report_in_browser.sh " + path).c_str()), 0);
+  EXPECT_EQ(std::system((testing::source_dir() + "/tests/report_in_browser.sh " + path).c_str()), 0);
 }
 
 TEST(Page, WorksInABrowser) {

@@ -4,17 +4,18 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "support/places.h"
 #include "tokenizers/tokenizer.h"
 
 namespace pare {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path goldens = fs::path(PARE_SOURCE_DIR) / "tests/golden/tokenizers";
+const fs::path goldens = fs::path(testing::source_dir()) / "tests/golden/tokenizers";
 
 Tokenizer tokenizer_of(const nlohmann::json& golden) {
   if (golden.contains("tokenizer")) return Tokenizer(parse_tokenizer(golden["tokenizer"].dump(), "golden"));
-  return Tokenizer::read(std::string(PARE_MODELS_DIR) + "/" + golden["file"].get<std::string>());
+  return Tokenizer::read(testing::models_dir() + "/" + golden["file"].get<std::string>());
 }
 
 void compare(const nlohmann::json& golden) {
@@ -34,11 +35,11 @@ void compare(const nlohmann::json& golden) {
   }
 }
 
-class Golden : public testing::TestWithParam<std::string> {};
+class Golden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Golden, IdsAndTextsAreTheSame) {
   const auto golden = nlohmann::json::parse(read_text((goldens / (GetParam() + ".json")).string()));
-  if (golden.contains("file") && !fs::exists(fs::path(PARE_MODELS_DIR) / golden["file"].get<std::string>()))
+  if (golden.contains("file") && !fs::exists(fs::path(testing::models_dir()) / golden["file"].get<std::string>()))
     GTEST_SKIP() << "there is no " << golden["file"];
   compare(golden);
 }
@@ -50,7 +51,7 @@ std::vector<std::string> names() {
   return found;
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, Golden, testing::ValuesIn(names()), [](const auto& one) { return one.param; });
+INSTANTIATE_TEST_SUITE_P(Recorded, Golden, ::testing::ValuesIn(names()), [](const auto& one) { return one.param; });
 
 }  // namespace
 }  // namespace pare

@@ -7,13 +7,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
 
 using Json = nlohmann::json;
 using Ids = std::vector<int64_t>;
-const std::string llm = std::string(PARE_MODELS_DIR) + "/llm/";
+const std::string llm = testing::models_dir() + "/llm/";
 
 std::string error_of(const std::string& json) {
   try {

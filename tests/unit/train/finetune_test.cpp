@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "passes/pass.h"
+#include "support/networks.h"
+#include "support/places.h"
 #include "train/train.h"
 
 namespace pare {
@@ -229,8 +229,8 @@ TEST(Finetune, FollowsBatchStatistics) {
 
 TEST(Finetune, ContinuesExactlyWhereItWasStopped) {
   const LearnedFromItself data(48);
-  const std::string file = ::testing::TempDir() + "pare_checkpoint_test.1";
-  std::remove(file.c_str());
+  const testing::TemporaryFolder folder;
+  const std::string file = folder / "checkpoint.1";
   TrainingJob job;
   job.options.epochs = 3;
   job.options.batch = 16;

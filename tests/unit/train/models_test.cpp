@@ -3,10 +3,11 @@
 
 #include <filesystem>
 
-#include "../../support/networks.h"
 #include "engine/engine.h"
 #include "formats/format.h"
 #include "passes/pass.h"
+#include "support/networks.h"
+#include "support/places.h"
 #include "train/train.h"
 
 namespace pare {
@@ -33,7 +34,7 @@ const ModelCase kModels[] = {{"image_classification/resnet20_cifar10.onnx"},
 class Models : public ::testing::TestWithParam<ModelCase> {};
 
 TEST_P(Models, ComputeWhatTheReferenceComputes) {
-  const fs::path path = fs::path(PARE_MODELS_DIR) / GetParam().path;
+  const fs::path path = fs::path(testing::models_dir()) / GetParam().path;
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const Graph graph = read_model(path.string());
   std::vector<Dims> dims = default_input_dims(graph, 1);
