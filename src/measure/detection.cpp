@@ -45,6 +45,29 @@ std::vector<Detection> suppress(std::vector<Detection> boxes, double iou, size_t
   return kept;
 }
 
+std::vector<size_t> match_boxes(std::span<const Detection> detections, std::span<const TrueBox> boxes, double iou) {
+  const double least = std::min(iou, 1 - 1e-10);
+  std::vector<size_t> matches(detections.size(), boxes.size());
+  std::vector<char> taken(boxes.size());
+  for (size_t d = 0; d < detections.size(); ++d) {
+    // The best free box; a crowd, which is never used up, only where there is none.
+    double best = least;
+    size_t& match = matches[d];
+    for (const bool crowds : {false, true}) {
+      if (match < boxes.size()) break;
+      for (size_t b = 0; b < boxes.size(); ++b) {
+        if (boxes[b].label != detections[d].label || boxes[b].crowd != crowds || taken[b]) continue;
+        const double common = overlap(detections[d], boxes[b]);
+        if (common < best) continue;
+        best = common;
+        match = b;
+      }
+    }
+    if (match < boxes.size()) taken[match] = !boxes[match].crowd;
+  }
+  return matches;
+}
+
 void PrecisionScore::see(std::span<const Detection> detections, std::span<const TrueBox> boxes) {
   const auto picture = int32_t(pictures_++);
   for (const TrueBox& box : boxes) {
@@ -60,25 +83,11 @@ void PrecisionScore::see(std::span<const Detection> detections, std::span<const 
   const size_t first = judged_.size();
   for (const Detection& one : detections) judged_.push_back({one.label, picture, one.score});
   for (int t = 0; t < thresholds; ++t) {
-    const double threshold = std::min(0.5 + 0.05 * t, 1 - 1e-10);
-    std::vector<char> taken(boxes.size());
+    const std::vector<size_t> matches = match_boxes(detections, boxes, 0.5 + 0.05 * t);
     for (size_t d = 0; d < detections.size(); ++d) {
-      // The best free box; a crowd, which is never used up, only where there is none.
-      double best = threshold;
-      size_t match = boxes.size();
-      for (const bool crowds : {false, true}) {
-        if (match < boxes.size()) break;
-        for (size_t b = 0; b < boxes.size(); ++b) {
-          if (boxes[b].label != detections[d].label || boxes[b].crowd != crowds || taken[b]) continue;
-          const double iou = overlap(detections[d], boxes[b]);
-          if (iou < best) continue;
-          best = iou;
-          match = b;
-        }
-      }
-      if (match == boxes.size()) continue;
-      taken[match] = !boxes[match].crowd;
-      (boxes[match].crowd ? judged_[first + d].passed_over : judged_[first + d].right) |= uint16_t(1u << t);
+      if (matches[d] == boxes.size()) continue;
+      Judged& judged = judged_[first + d];
+      (boxes[matches[d]].crowd ? judged.passed_over : judged.right) |= uint16_t(1u << t);
     }
   }
 }

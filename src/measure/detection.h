@@ -18,8 +18,12 @@ struct Detection {
 // The `most` best remain, the best first; equal scores keep their order.
 std::vector<Detection> suppress(std::vector<Detection> boxes, double iou, size_t most);
 
-// Average precision as COCO defines it (pycocotools' COCOeval, bbox, area all): IoU 0.50:0.05:0.95, 101 recall points, a
-// detection takes the free box it overlaps most, crowds are neither hit nor miss, classes without boxes do not count.
+// The box each detection finds, as COCO matches them: best detections first, each takes the free box of its class that
+// it overlaps most, by `iou` at least; a crowd is never used up. boxes.size(): none.
+std::vector<size_t> match_boxes(std::span<const Detection> detections, std::span<const TrueBox> boxes, double iou);
+
+// Average precision as COCO defines it (pycocotools' COCOeval, bbox, area all): IoU 0.50:0.05:0.95, 101 recall points,
+// a detection takes the free box it overlaps most, crowds are neither hit nor miss, classes without boxes do not count.
 // 24 bytes a detection are kept.
 class PrecisionScore {
  public:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "measure/exhibit.h"
 #include "measure/picture_quality.h"
 #include "measure/statistics.h"
 #include "measure/tasks/task.h"
@@ -45,8 +46,8 @@ Image restored(const Settings& settings, const JudgedBatch& batch, size_t sample
     }
   }
   throw Error(truth.file,
-              fmt::format("its target is {}x{} pixels (height x width), the model's outputs are {}", truth.picture.height,
-                          truth.picture.width, found),
+              fmt::format("its target is {}x{} pixels (height x width), the model's outputs are {}",
+                          truth.picture.height, truth.picture.width, found),
               "the model makes pictures of another size: take the inputs or targets of its scale");
 }
 
@@ -93,7 +94,8 @@ class RestoreJudge : public Judge {
     const int64_t border = settings_.border >= 0 ? settings_.border : scale > 1 ? scale : 0;
     const Luma ours = luma_of(image, border), wanted = luma_of(target, border);
     if (std::min(ours.height, ours.width) < ssim_window)
-      throw Error(truth.file, fmt::format("{}x{} pixels are too few for SSIM's window of {} pixels", ours.height, ours.width, ssim_window));
+      throw Error(truth.file, fmt::format("{}x{} pixels are too few for SSIM's window of {} pixels", ours.height,
+                                          ours.width, ssim_window));
     psnr_.push_back(psnr(ours, wanted));
     ssim_.push_back(ssim(ours, wanted));
   }
@@ -113,10 +115,15 @@ Image picture(const DataSet& data, const JudgedBatch& batch) {
   return restored(Settings(data), batch, 0, truth, input_of(data, batch, 0, truth));
 }
 
+std::unique_ptr<Exhibit> exhibit(const DataSet& data, int64_t sample) {
+  return picture_exhibit(data, sample, picture);
+}
+
 }  // namespace
 
 extern const Task task_restore;
-const Task task_restore = {"restore", "PSNR and SSIM of the luma of restored pictures (super-resolution, denoising)", false,
-                           start, true, picture};
+const Task task_restore = {"restore", "PSNR and SSIM of the luma of restored pictures (super-resolution, denoising)",
+                           false,     start,
+                           true,      exhibit};
 
 }  // namespace pare

@@ -19,6 +19,8 @@ struct JudgedBatch {
   std::span<const std::string> output_names = {};
 };
 
+class Exhibit;
+
 // Collects over the test split; memory grows with the number of samples by a few bytes each at most.
 class Judge {
  public:
@@ -34,9 +36,9 @@ struct Task {
   bool needs_baseline;  // judges outputs by the baseline model's
   std::unique_ptr<Judge> (*start)(const DataSet& data, uint64_t seed);
   bool one_at_a_time = false;  // outputs need not have a batch axis
-  // The first sample's outputs as a picture to look at; null where the task makes none.
-  Image (*picture)(const DataSet& data, const JudgedBatch& batch) = nullptr;
-  int64_t sheet = 1;  // so many samples make one picture to look at, side by side in rows
+  // What the report shows of one sample of the test split; null where there is nothing to look at.
+  std::unique_ptr<Exhibit> (*exhibit)(const DataSet& data, int64_t sample) = nullptr;
+  int64_t exhibit_samples = 1;  // so many, from that one on, make one thing to look at
 };
 
 std::span<const Task* const> tasks();            // the catalog
