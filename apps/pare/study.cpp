@@ -161,7 +161,7 @@ class Study {
   int finish() {
     if (!interrupted()) fill_latency(models_, measuring_);
     Table result = table();
-    if (!interrupted()) result.examples = make_examples(models_, measuring_);
+    if (!interrupted()) fill_examples(result, models_, measuring_);
     result.recommendation = recommend(result);
     // Stopped before anything new was made: what an earlier run wrote, with its latencies, is worth more.
     const bool write = changed_ || !interrupted();

@@ -1,14 +1,14 @@
-#include "base/row.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
 
 #include "base/error.h"
+#include "base/row.h"
 
+// Rows and tables from JSON that somebody may have written by hand.
 namespace pare {
 namespace {
 
@@ -16,78 +16,6 @@ using Json = nlohmann::json;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-// ---- writing
-
-Json finite(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-Json counted(int64_t value) {
-  return value > 0 ? Json(value) : Json(nullptr);
-}
-Json worded(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(valid_utf8(text));
-}
-
-template <class T, class Write>
-Json present(const std::optional<T>& value, Write write) {
-  return value ? Json(write(*value)) : Json(nullptr);
-}
-
-Json texts(const std::vector<std::string>& list) {
-  Json out = Json::array();
-  for (const std::string& text : list) out.push_back(valid_utf8(text));
-  return out;
-}
-
-Json metric_json(const MetricValue& metric) {
-  return {{"name", valid_utf8(metric.name)}, {"value", finite(metric.value)},
-          {"low", finite(metric.low)},       {"high", finite(metric.high)},
-          {"count", metric.count},           {"higher_is_better", metric.higher_is_better}};
-}
-
-Json paired_json(const PairedTest& paired) {
-  return {{"difference", finite(paired.difference)},
-          {"low", finite(paired.low)},
-          {"high", finite(paired.high)},
-          {"better", paired.better},
-          {"worse", paired.worse},
-          {"p_value", finite(paired.p_value)},
-          {"test", paired.test}};
-}
-
-Json latency_json(const Latency& latency) {
-  return {{"median_ms", finite(latency.median_ms)},
-          {"p95_ms", finite(latency.p95_ms)},
-          {"ratio", finite(latency.ratio)},
-          {"ratio_low", finite(latency.ratio_low)},
-          {"ratio_high", finite(latency.ratio_high)},
-          {"threads", latency.threads},
-          {"batch", latency.batch},
-          {"runs", latency.runs}};
-}
-
-Json throughput_json(const Throughput& throughput) {
-  return {{"prompt_tokens_per_s", finite(throughput.prompt_tokens_per_s)},
-          {"generate_tokens_per_s", finite(throughput.generate_tokens_per_s)}};
-}
-
-Json layer_json(const LayerRow& layer) {
-  return {{"name", valid_utf8(layer.name)},
-          {"op", valid_utf8(layer.op)},
-          {"implementation", valid_utf8(layer.implementation)},
-          {"note", worded(layer.note)},
-          {"milliseconds", finite(layer.milliseconds)},
-          {"baseline_ms", finite(layer.baseline_ms)},
-          {"sqnr_db", finite(layer.sqnr_db)},
-          {"weight_bytes", layer.weight_bytes},
-          {"baseline_weight_bytes", layer.baseline_weight_bytes},
-          {"macs", layer.macs},
-          {"output_sqnr_db", finite(layer.output_sqnr_db)},
-          {"mend", worded(layer.mend)}};
-}
-
-// ---- reading
 
 // One JSON object and the path that leads to it, for messages.
 class Object {
@@ -250,77 +178,42 @@ std::optional<T> read_present(const Json* json, const std::string& where, Read r
   return read(*json, where);
 }
 
-}  // namespace
-
-std::string valid_utf8(const std::string& text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x80) continue;
-    return Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
-  }
+std::string read_base64(const Object& object, const char* key) {
+  std::string text = object.text(key);
+  const auto is_base64 = [](char c) { return std::isalnum(uint8_t(c)) || c == '+' || c == '/' || c == '='; };
+  if (!std::all_of(text.begin(), text.end(), is_base64)) throw Error(object.path(key), "is not base64");
   return text;
 }
 
-Json to_json(const Row& row) {
-  Json layers = Json::array(), more_metrics = Json::array();
-  for (const LayerRow& layer : row.layers) layers.push_back(layer_json(layer));
-  for (const MetricValue& metric : row.more_metrics) more_metrics.push_back(metric_json(metric));
-  const Json weights = {{"count", row.weight_count}, {"nonzero", row.weight_nonzero}};
-  return {{"model", valid_utf8(row.model)},
-          {"name", worded(row.name)},
-          {"recipe", valid_utf8(row.recipe)},
-          {"format", valid_utf8(row.format)},
-          {"size_bytes", counted(row.size_bytes)},
-          {"weights", row.weight_count > 0 ? weights : Json(nullptr)},
-          {"macs", counted(row.macs)},
-          {"metric", present(row.metric, metric_json)},
-          {"more_metrics", std::move(more_metrics)},
-          {"paired", present(row.paired, paired_json)},
-          {"latency", present(row.latency, latency_json)},
-          {"throughput", present(row.throughput, throughput_json)},
-          {"peak_memory_bytes", counted(row.peak_memory_bytes)},
-          {"energy_joules", present(row.energy_joules, finite)},
-          {"energy_note", worded(row.energy_note)},
-          {"compress_seconds", present(row.compress_seconds, finite)},
-          {"shapes", texts(row.shapes)},
-          {"layers", std::move(layers)},
-          {"notes", texts(row.notes)},
-          {"error", worded(row.error)}};
+ExampleBox read_box(const Json& json, const std::string& where) {
+  const Object object = object_at(json, where);
+  ExampleBox box{object.number("left"),   object.number("top"), object.number("right"),
+                 object.number("bottom"), object.text("text"),  object.text("kind")};
+  if (box.kind != "truth" && box.kind != "right" && box.kind != "wrong")
+    throw Error(object.path("kind"), "found \"" + box.kind + "\", expected truth, right or wrong");
+  return box;
 }
-
-Json to_json(const Table& table) {
-  Json rows = Json::array();
-  for (const Row& row : table.rows) rows.push_back(to_json(row));
-  Json json = {{"machine", table.machine.is_null() ? Json::object() : table.machine},
-               {"title", valid_utf8(table.title)},
-               {"data", valid_utf8(table.data)},
-               {"recommendation", valid_utf8(table.recommendation)},
-               {"rows", std::move(rows)}};
-  for (const Example& example : table.examples) {
-    Json pictures = Json::array();
-    for (const ExamplePicture& picture : example.pictures)
-      pictures.push_back({{"row", picture.row}, {"caption", valid_utf8(picture.caption)}, {"png", picture.png}});
-    json["examples"].push_back({{"title", valid_utf8(example.title)}, {"pictures", std::move(pictures)}});
-  }
-  return json;
-}
-
-namespace {
 
 ExamplePicture read_picture(const Json& json, const std::string& where) {
   const Object object = object_at(json, where);
   ExamplePicture picture;
   picture.row = object.required("row") == -1 ? -1 : object.count("row");
   picture.caption = object.text("caption");
-  picture.png = object.text("png");
-  const auto is_base64 = [](char c) { return std::isalnum(uint8_t(c)) || c == '+' || c == '/' || c == '='; };
-  if (!std::all_of(picture.png.begin(), picture.png.end(), is_base64))
-    throw Error(object.path("png"), "is not base64");
+  picture.png = read_base64(object, "png");
+  picture.boxes = object.list<ExampleBox>("boxes", read_box);
   return picture;
 }
 
 Example read_example(const Json& json, const std::string& where) {
   const Object object = object_at(json, where);
-  return {object.text("title"), object.list<ExamplePicture>("pictures", read_picture)};
+  Example example{object.text("title"), object.list<ExamplePicture>("pictures", read_picture)};
+  if (const Json* photo = object.optional("photo")) {
+    const Object inner = object_at(*photo, object.path("photo"));
+    example.photo = read_base64(inner, "jpeg");
+    example.photo_width = inner.count("width");
+    example.photo_height = inner.count("height");
+  }
+  return example;
 }
 
 }  // namespace
@@ -366,6 +259,7 @@ Table table_from_json(const Json& json, const std::string& where) {
   if (object.required("rows").is_null()) throw Error(object.path("rows"), "found null, expected an array […]");
   table.rows = object.list<Row>("rows", row_from_json);
   table.examples = object.list<Example>("examples", read_example);
+  table.examples_about = object.optional_text("examples_about");
   return table;
 }
 

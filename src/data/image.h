@@ -24,6 +24,7 @@ Image decode_png(std::span<const std::byte> file, const std::string& where);
 Image decode_jpeg(std::span<const std::byte> file, const std::string& where);
 
 std::string encode_png(const Image& image);  // the file's bytes
+std::string encode_jpeg(const Image& image, int quality);  // 1 … 100
 
 enum class Interpolation { bilinear, bicubic, nearest };
 // The same bytes as PIL's Image.resize: when shrinking, bilinear and bicubic average over all pixels covered.

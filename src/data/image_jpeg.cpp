@@ -49,4 +49,20 @@ Image decode_jpeg(std::span<const std::byte> file, const std::string& where) {
   return image;
 }
 
+std::string encode_jpeg(const Image& image, int quality) {
+  PARE_CHECK(image.height > 0 && image.width > 0 &&
+             int64_t(image.values.size()) == image.height * image.width * image.channels);
+  const std::unique_ptr<void, Close> handle(tjInitCompress());
+  PARE_CHECK(handle != nullptr);
+  const bool gray = image.channels == 1;
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  const int failed = tjCompress2(handle.get(), image.values.data(), int(image.width), 0, int(image.height),
+                                 gray ? TJPF_GRAY : TJPF_RGB, &bytes, &size, gray ? TJSAMP_GRAY : TJSAMP_420, quality,
+                                 TJFLAG_ACCURATEDCT);
+  const std::unique_ptr<unsigned char, decltype(&tjFree)> owned(bytes, tjFree);
+  PARE_CHECK(failed == 0);
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
 }  // namespace pare

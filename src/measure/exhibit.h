@@ -6,7 +6,7 @@
 
 namespace pare {
 
-// One test sample as every model answers it, for people to look at in the report.
+// One test sample, or as many as the task says, as every model answers it, for people to look at in the report.
 class Exhibit {
  public:
   virtual ~Exhibit() = default;
@@ -18,9 +18,17 @@ class Exhibit {
   virtual Example show() const = 0;
 };
 
-// The detail of a picture in which the rows differ most: input, every row's, target. `picture` reads a row's outputs.
-std::unique_ptr<Exhibit> picture_exhibit(const DataSet& data, int64_t sample,
-                                         Image (*picture)(const DataSet& data, const JudgedBatch& batch));
+// A batch's first sample as the picture that the model made.
+using PictureOf = Image(const DataSet& data, const JudgedBatch& batch);
+
+// The detail of a picture in which the rows differ most: input, every row's, target.
+std::unique_ptr<Exhibit> picture_exhibit(const DataSet& data, int64_t sample, PictureOf* picture);
+
+// Pictures without a target, each row's beside each other on a sheet of its own.
+std::unique_ptr<Exhibit> sheet_exhibit(const DataSet& data, PictureOf* picture);
+
+// The whole picture with the boxes of the truth and of every row.
+std::unique_ptr<Exhibit> box_exhibit(const DataSet& data, int64_t sample);
 
 std::string base64_of(const std::string& bytes);
 

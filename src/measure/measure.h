@@ -101,9 +101,9 @@ void fill_row(OpenModel& model, const Graph& baseline, std::optional<Quality>& b
 // unless it is the baseline: that throws.
 Table measure_models(const std::vector<std::string>& paths, const MeasureOptions& options);
 
-// The details in which the models' pictures differ most: the input enlarged, every row's, the target. Empty where the
-// task makes no pictures; models with an error are left out.
-std::vector<Example> make_examples(std::span<const OpenModel> models, const MeasureOptions& options);
+// Into the table: the test samples on which the models differ most, as each of them answers. Nothing where the task has
+// nothing to look at; models with an error are left out.
+void fill_examples(Table& table, std::span<const OpenModel> models, const MeasureOptions& options);
 
 // --- layers --------------------------------------------------------------------------------------------------------
 

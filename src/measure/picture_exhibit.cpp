@@ -24,7 +24,7 @@ std::vector<double> squares_of(const Image& a, const Image& b) {
 
 class PictureExhibit : public Exhibit {
  public:
-  PictureExhibit(const DataSet& data, int64_t sample, Image (*picture)(const DataSet&, const JudgedBatch&))
+  PictureExhibit(const DataSet& data, int64_t sample, PictureOf* picture)
       : data_(data), sample_(sample), picture_(picture) {}
 
   void see(size_t row, const JudgedBatch& batch) override {
@@ -84,7 +84,7 @@ class PictureExhibit : public Exhibit {
 
   const DataSet& data_;
   const int64_t sample_;
-  Image (*picture_)(const DataSet&, const JudgedBatch&);
+  PictureOf* picture_;
   std::map<size_t, Image> pictures_;  // by row
   double difference_ = -1;            // of the detail: Σ of squares, the most of any row
   Frame detail_;
@@ -92,8 +92,7 @@ class PictureExhibit : public Exhibit {
 
 }  // namespace
 
-std::unique_ptr<Exhibit> picture_exhibit(const DataSet& data, int64_t sample,
-                                         Image (*picture)(const DataSet& data, const JudgedBatch& batch)) {
+std::unique_ptr<Exhibit> picture_exhibit(const DataSet& data, int64_t sample, PictureOf* picture) {
   return std::make_unique<PictureExhibit>(data, sample, picture);
 }
 

@@ -62,6 +62,14 @@ background:linear-gradient(var(--sky),var(--sky)) no-repeat 0 0/var(--part) 100%
 .exhibit figcaption{margin-top:6px;font-size:13.5px;line-height:1.35}
 .exhibit figure.pick img{outline:2px solid var(--blue);outline-offset:2px}
 .exhibit figure.pick figcaption{font-weight:600}
+.photos{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));align-items:end}
+.photos svg{max-width:none;border-radius:4px;overflow:hidden;background:var(--wash)}
+.photos figure.pick svg{outline:2px solid var(--blue);outline-offset:2px}
+.photos svg text{font-size:13px;fill:#fff}
+.photos rect{fill:none;stroke-width:2.5}
+.photos .truth{--box:#0068b0}.photos .right{--box:#00705a}.photos .wrong{--box:#b84a00}
+.photos rect{stroke:var(--box)}.photos path{fill:var(--box)}
+.photos .wrong rect{stroke-dasharray:6 4}
 tr.pick th,tr.pick td{background:var(--pick)}
 tr.pick td s{background:linear-gradient(var(--blue),var(--blue)) no-repeat 0 0/var(--part) 100%,var(--wash)}
 tr.base td s,s.was{background:linear-gradient(var(--grey),var(--grey)) no-repeat 0 0/var(--part) 100%,var(--wash)!important}
@@ -129,7 +137,8 @@ dl dd{margin:0}
 #rows thead th:first-child{left:0;z-index:3}tr.pick th{background:linear-gradient(var(--pick),var(--pick)),var(--paper)!important}}
 @media(max-width:600px){main{padding:32px 18px 64px}section{margin-top:48px}.figures{gap:18px 34px}.figures b{font-size:29px}
 #rows tbody th{min-width:130px;max-width:150px}.chip{margin-left:0}th,td{padding-left:14px}th:first-child{padding-left:0}
-.command{flex-direction:column}.copy{align-self:flex-end}svg text{font-size:13px}
+.photos{grid-template-columns:none;grid-auto-flow:column;grid-auto-columns:88%;overflow-x:auto;scroll-snap-type:x mandatory;padding:3px 3px 8px}
+.photos figure{scroll-snap-align:start}.command{flex-direction:column}.copy{align-self:flex-end}svg text{font-size:13px}
 .error span{display:block;position:sticky;left:150px;max-width:calc(100vw - 200px);min-width:120px}.error{min-width:0}}
 @media print{body{font-size:11px}main{max-width:none;padding:0}section{margin-top:26px;padding-top:12px}.scroll{overflow:visible;max-height:none!important}
 table{font-size:9.5px}th,td{padding:4px 0 4px 8px}thead th,#rows tbody th{position:static}#rows tbody th{min-width:0}.copy{display:none}

@@ -1,4 +1,5 @@
 #include "measure/detector.h"
+#include "measure/exhibit.h"
 #include "measure/statistics.h"
 #include "measure/tasks/task.h"
 
@@ -46,6 +47,15 @@ std::unique_ptr<Judge> start(const DataSet& data, uint64_t seed) {
 }  // namespace
 
 extern const Task task_detect;
-const Task task_detect = {"detect", "COCO's average precision of boxes (mAP 50-95 and mAP 50)", false, start, true};
+const Task task_detect = {
+    "detect",
+    "COCO's average precision of boxes (mAP 50-95 and mAP 50)",
+    false,
+    start,
+    true,
+    box_exhibit,
+    "The pictures in which a compressed model's boxes differ most from the baseline's, out of pictures spread over "
+    "the test data. Boxes are shown from a score of 0.3; a solid one covers a true box of its class (IoU 0.5), a "
+    "dashed one does not."};
 
 }  // namespace pare

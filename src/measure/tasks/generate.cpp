@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/format.h"
+#include "measure/exhibit.h"
 #include "measure/frechet.h"
 #include "measure/statistics.h"
 #include "measure/tasks/task.h"
@@ -127,6 +128,10 @@ Image picture(const DataSet& data, const JudgedBatch& batch) {
   return output_units(*data.settings, "range", Preprocess()).invert(sample_of(batch.outputs[0], 0, batch.batched), data.path);
 }
 
+std::unique_ptr<Exhibit> exhibit(const DataSet& data, int64_t) {
+  return sheet_exhibit(data, picture);
+}
+
 }  // namespace
 
 extern const Task task_generate;
@@ -134,7 +139,8 @@ const Task task_generate = {.name = "generate",
                             .summary = "Fréchet distance of a generator's pictures to real ones, in the features of a classifier",
                             .needs_baseline = false,
                             .start = start,
-                            .picture = picture,
-                            .sheet = 64};
+                            .exhibit = exhibit,
+                            .exhibit_about = "What each model makes of the same numbers, with decibels against the baseline's pictures.",
+                            .exhibit_samples = 64};
 
 }  // namespace pare

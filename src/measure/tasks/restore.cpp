@@ -122,8 +122,14 @@ std::unique_ptr<Exhibit> exhibit(const DataSet& data, int64_t sample) {
 }  // namespace
 
 extern const Task task_restore;
-const Task task_restore = {"restore", "PSNR and SSIM of the luma of restored pictures (super-resolution, denoising)",
-                           false,     start,
-                           true,      exhibit};
+const Task task_restore = {
+    "restore",
+    "PSNR and SSIM of the luma of restored pictures (super-resolution, denoising)",
+    false,
+    start,
+    true,
+    exhibit,
+    "The details in which a compressed model's picture differs most from the baseline's, out of pictures spread "
+    "over the test data. The decibels are of the detail against the target."};
 
 }  // namespace pare

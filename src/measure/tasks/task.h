@@ -38,6 +38,7 @@ struct Task {
   bool one_at_a_time = false;  // outputs need not have a batch axis
   // What the report shows of one sample of the test split; null where there is nothing to look at.
   std::unique_ptr<Exhibit> (*exhibit)(const DataSet& data, int64_t sample) = nullptr;
+  const char* exhibit_about = "";  // which samples are chosen and what is to be seen
   int64_t exhibit_samples = 1;  // so many, from that one on, make one thing to look at
 };
 

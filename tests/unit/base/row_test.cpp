@@ -179,8 +179,31 @@ TEST(Table, ExamplesComeBack) {
   EXPECT_EQ(back.examples[0].pictures[0].row, -1);
   EXPECT_EQ(back.examples[0].pictures[1].caption, "32.10 dB");
   EXPECT_EQ(back.examples[0].pictures[1].png, "AA+/");
+  EXPECT_TRUE(back.examples[0].photo.empty());
   table.examples[0].pictures[1].png = "\" onerror=\"";
   EXPECT_THROW(table_from_json(to_json(table), "rows.json"), Error) << "would leave the attribute";
+}
+
+TEST(Table, BoxesOfExamplesComeBack) {
+  Table table;
+  table.rows = {full_row()};
+  table.examples_about = "Pictures.";
+  table.examples = {{"a.jpg", {{0, "1 of 1 found", "", {{1, 2, 3.5, 4, "dog 0.90", "right"}}}}, "AA+/", 48, 32}};
+  const Table back = table_from_json(to_json(table), "rows.json");
+  EXPECT_EQ(back.examples_about, "Pictures.");
+  ASSERT_EQ(back.examples.size(), 1u);
+  EXPECT_EQ(back.examples[0].photo, "AA+/");
+  EXPECT_EQ(back.examples[0].photo_width, 48);
+  EXPECT_EQ(back.examples[0].photo_height, 32);
+  const ExampleBox& box = back.examples[0].pictures.at(0).boxes.at(0);
+  EXPECT_EQ(box.left, 1);
+  EXPECT_EQ(box.top, 2);
+  EXPECT_EQ(box.right, 3.5);
+  EXPECT_EQ(box.bottom, 4);
+  EXPECT_EQ(box.text, "dog 0.90");
+  EXPECT_EQ(box.kind, "right");
+  table.examples[0].pictures[0].boxes[0].kind = "perhaps";
+  EXPECT_THROW(table_from_json(to_json(table), "rows.json"), Error);
 }
 
 }  // namespace

@@ -236,6 +236,29 @@ TEST(Page, EveryColumnAndLongWordsFitABrowser) {
   expect_it_works_in_a_browser(table);
 }
 
+TEST(Page, DrawsBoxesOnAPhotoThatIsPartOfThePageOnce) {
+  Table table;
+  table.rows.resize(1);
+  table.rows[0].model = table.rows[0].name = "baseline";
+  table.examples_about = "Pictures of <b>";
+  table.examples = {{"a.jpg",
+                     {{-1, "truth", "", {{10, 30, 60, 90, "d<g", "truth"}}},
+                      {0, "1 of 1 found", "", {{0, 0, 5, 5, "cat 0.40", "wrong"}, {10, 30, 60, 90, "dog 0.90", "right"}}}},
+                     "PHOTO", 100, 100}};
+  const std::string page = html_page(table);
+  EXPECT_NE(page.find("Pictures of &lt;b&gt;"), std::string::npos);
+  const size_t photo = page.find("data:image/jpeg;base64,PHOTO");
+  ASSERT_NE(photo, std::string::npos);
+  EXPECT_EQ(page.find("PHOTO", photo + 30), std::string::npos);
+  EXPECT_NE(page.find("<use href=\"#photo0\"/>"), std::string::npos);
+  EXPECT_NE(page.find("<g class=\"truth\"><rect x=\"10.0\" y=\"30.0\" width=\"50.0\" height=\"60.0\"/>"), std::string::npos);
+  EXPECT_NE(page.find("d&lt;g"), std::string::npos);
+  EXPECT_LT(page.find("dog 0.90"), page.find("cat 0.40")) << "small boxes lie on top";
+  table.examples[0].pictures.resize(3, table.examples[0].pictures[1]);
+  table.examples[0].pictures[2].boxes.resize(20000, {1, 1, 2, 2, "dog", "right"});
+  EXPECT_LT(html_page(table).size(), 1'000'000u);
+}
+
 TEST(Page, ShowsExamplesUnderTheNamesOfTheRows) {
   Table table;
   table.rows.resize(2);
