@@ -59,7 +59,8 @@ int run(const Arguments& arguments, const Shared& shared) {
   compression.max_memory = arguments.max_memory_mb << 20;
   check_output(compression.model, compression.output);
   if (compression.mapped && std::string(format_to_write(compression.output).extension) != ".pare")
-    throw UsageError("--mapped", "is for .pare files, -o names " + compression.output, "leave it out, or write a .pare file");
+    throw UsageError("--mapped", "is for .pare files, -o names " + compression.output,
+                     "leave it out, or write a .pare file");
   canonical_recipe(compression.recipe);  // a mistake shows before any file is read
   std::optional<DataSet> data;
   if (!arguments.data.empty()) compression.data = &data.emplace(read_data_set(arguments.data));
@@ -83,17 +84,18 @@ int run(const Arguments& arguments, const Shared& shared) {
 std::function<int()> declare(CLI::App& app, const Shared& shared) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->compression.model, "the model to compress")->required();
-  app.add_option("--recipe", arguments->compression.recipe,
-                 "passes, separated by commas, options in braces: `pare passes` lists them; without one the model is only "
-                 "written in the format of the output")
+  app.add_option(
+         "--recipe", arguments->compression.recipe,
+         "passes, separated by commas, options in braces: `pare passes` lists them; without one the model is only "
+         "written in the format of the output")
       ->type_name("RECIPE");
   app.add_option("--data", arguments->data,
                  "data description (TOML); its calibration split is used where a pass needs data")
       ->type_name("FILE");
-  app.add_option(
-         "--shape", arguments->shapes,
-         "extents to prune channels and layers at where the model leaves them open and there is no --data: NAME=1x3x48x320, or "
-         "1x3x48x320 for the first input")
+  app.add_option("--shape", arguments->shapes,
+                 "extents to prune channels and layers at where the model leaves them open and there is no --data: "
+                 "NAME=1x3x48x320, or "
+                 "1x3x48x320 for the first input")
       ->type_name("SHAPE")
       ->allow_extra_args(false);
   app.add_option("-o,--output", arguments->compression.output, "the artifact to write; the ending decides the format")
@@ -125,7 +127,8 @@ SampleSource calibration_source(const Graph& graph, const DataSet* data) {
   const int64_t batch = std::max<int64_t>(declared_batch(graph), 1);
   return {(int64_t(order.size()) + batch - 1) / batch, [original, data, order, batch](int64_t i) {
             const auto all = std::span(order).subspan(size_t(i * batch));
-            return gather_samples(*original, *data, *data->calibration, all.first(std::min(all.size(), size_t(batch))), batch);
+            return gather_samples(*original, *data, *data->calibration, all.first(std::min(all.size(), size_t(batch))),
+                                  batch);
           }};
 }
 
@@ -135,8 +138,7 @@ TrainingSource training_source(const Graph& graph, const DataSet* data) {
   TrainingSource source;
   source.count = data->training->size();
   // Texts differ in length: those of one batch should not.
-  if (data->training->length(0) > 0)
-    source.length = [data](int64_t i) { return data->training->length(i); };
+  if (data->training->length(0) > 0) source.length = [data](int64_t i) { return data->training->length(i); };
   source.batch = [original, data](std::span<const int64_t> samples) {
     TrainingBatch batch;
     batch.inputs = gather_samples(*original, *data, *data->training, samples, int64_t(samples.size()), &batch.labels);

@@ -22,14 +22,17 @@ struct Arguments {
   SamplingOptions sampling;
 };
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 struct Generated {
   std::string text;
   int64_t prompt_tokens = 0, tokens = 0;
-  double load_seconds = 0;                                     // of opening and packing the model
-  double first_seconds = 0, prompt_seconds = 0, seconds = 0;   // to the first token, of reading, of all tokens behind the first
-  bool stopped = false;                                        // the model ended the text itself
+  double load_seconds = 0;  // of opening and packing the model
+  double first_seconds = 0, prompt_seconds = 0,
+         seconds = 0;    // to the first token, of reading, of all tokens behind the first
+  bool stopped = false;  // the model ended the text itself
 };
 
 std::vector<int64_t> prompt_ids(const Arguments& arguments, const TextModel& model) {
@@ -41,7 +44,8 @@ std::vector<int64_t> prompt_ids(const Arguments& arguments, const TextModel& mod
   return tokenizer.encode(chat_text(model.chat_template, messages));
 }
 
-Generated generate(const Arguments& arguments, const TextModel& model, Decoder& decoder, std::vector<int64_t> ids, bool print) {
+Generated generate(const Arguments& arguments, const TextModel& model, Decoder& decoder, std::vector<int64_t> ids,
+                   bool print) {
   Generated result;
   result.prompt_tokens = int64_t(ids.size());
   TokenStream stream(*model.tokenizer);
@@ -78,7 +82,9 @@ nlohmann::json json_of(const Arguments& arguments, const Generated& result, cons
           {"prompt_tokens", result.prompt_tokens},
           {"tokens", result.tokens},
           {"stopped_by_model", result.stopped},
-          {"throughput", {{"prompt_tokens_per_s", double(result.prompt_tokens) / result.prompt_seconds}, {"generate_tokens_per_s", later > 0 ? nlohmann::json(later / result.seconds) : nlohmann::json()}}},
+          {"throughput",
+           {{"prompt_tokens_per_s", double(result.prompt_tokens) / result.prompt_seconds},
+            {"generate_tokens_per_s", later > 0 ? nlohmann::json(later / result.seconds) : nlohmann::json()}}},
           {"load_s", result.load_seconds},
           {"time_to_first_token_s", result.first_seconds},
           {"peak_memory_bytes", peak_memory_bytes()},
@@ -91,7 +97,8 @@ int run(const Arguments& arguments, const Shared& shared) {
   const TextModel model = text_model_of(graph, arguments.model);
   if (!model.tokenizer) throw Error(arguments.model, "has no tokenizer", "keep tokenizer.json beside the weights");
   const std::vector<int64_t> ids = prompt_ids(arguments, model);
-  if (ids.empty()) throw UsageError("--prompt", "is empty, and the model's texts have no beginning of their own", "give a prompt");
+  if (ids.empty())
+    throw UsageError("--prompt", "is empty, and the model's texts have no beginning of their own", "give a prompt");
   const int64_t capacity = arguments.context > 0 ? arguments.context : int64_t(ids.size()) + arguments.tokens;
   Decoder decoder(graph, capacity, shared.threads, arguments.model);
   decoder.prepare(int64_t(ids.size()));
@@ -103,8 +110,13 @@ int run(const Arguments& arguments, const Shared& shared) {
   if (print) std::fputs("\n", stdout);
   give_json(shared, json_of(arguments, result, shared));
   if (print)
-    fmt::print(stderr, "loaded in {:.2f} s; {} prompt tokens in {:.3f} s ({:.0f} tokens/s), {} tokens at {:.1f} tokens/s, first after {:.3f} s, {} thread{}\n", result.load_seconds, result.prompt_tokens, result.prompt_seconds,
-               double(result.prompt_tokens) / result.prompt_seconds, result.tokens, double(result.tokens - 1) / result.seconds, result.first_seconds, shared.threads, shared.threads == 1 ? "" : "s");
+    fmt::print(stderr,
+               "loaded in {:.2f} s; {} prompt tokens in {:.3f} s ({:.0f} tokens/s), {} tokens at {:.1f} tokens/s, "
+               "first after {:.3f} s, {} thread{}\n",
+               result.load_seconds, result.prompt_tokens, result.prompt_seconds,
+               double(result.prompt_tokens) / result.prompt_seconds, result.tokens,
+               double(result.tokens - 1) / result.seconds, result.first_seconds, shared.threads,
+               shared.threads == 1 ? "" : "s");
   return interrupted() ? kStoppedByUser : 0;
 }
 
@@ -113,13 +125,25 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
   app.add_option("MODEL", arguments->model, "a GGUF file, or a folder with config.json and safetensors")->required();
   app.add_option("--prompt", arguments->prompt, "the text to continue, or with --chat what you say");
   app.add_flag("--chat", arguments->chat, "write the prompt as the model's chat template does");
-  app.add_option("--system", arguments->system, "with --chat: the system message; default: the template's own")->needs("--chat");
-  app.add_option("--tokens", arguments->tokens, "tokens to write at most")->check(CLI::Range(int64_t(1), int64_t(1) << 20))->capture_default_str();
-  app.add_option("--context", arguments->context, "tokens to remember; default: the prompt's and --tokens")->check(CLI::Range(int64_t(2), int64_t(1) << 22));
-  app.add_flag("--keep-on", arguments->keep_on, "write all of --tokens, also behind the end that the model gives its text: for timing");
-  app.add_option("--temperature", arguments->sampling.temperature, "0: always the most probable token; 1: as probable as the model says")->check(CLI::Range(0.0, 100.0))->capture_default_str();
-  app.add_option("--top-k", arguments->sampling.top_k, "choose among so many most probable tokens; 0: all")->check(CLI::Range(int64_t(0), int64_t(1) << 22))->capture_default_str();
-  app.add_option("--top-p", arguments->sampling.top_p, "choose among the most probable tokens that make up this share")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--system", arguments->system, "with --chat: the system message; default: the template's own")
+      ->needs("--chat");
+  app.add_option("--tokens", arguments->tokens, "tokens to write at most")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->capture_default_str();
+  app.add_option("--context", arguments->context, "tokens to remember; default: the prompt's and --tokens")
+      ->check(CLI::Range(int64_t(2), int64_t(1) << 22));
+  app.add_flag("--keep-on", arguments->keep_on,
+               "write all of --tokens, also behind the end that the model gives its text: for timing");
+  app.add_option("--temperature", arguments->sampling.temperature,
+                 "0: always the most probable token; 1: as probable as the model says")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-k", arguments->sampling.top_k, "choose among so many most probable tokens; 0: all")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 22))
+      ->capture_default_str();
+  app.add_option("--top-p", arguments->sampling.top_p, "choose among the most probable tokens that make up this share")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   return [arguments, &shared] {
     arguments->sampling.seed = shared.seed;
     return run(*arguments, shared);

@@ -28,9 +28,9 @@ struct TrueBox {
 
 // What a sample should give, where a class index does not say it.
 struct Truth {
-  std::string file;  // the sample's picture
-  Image picture;     // restore: the picture wanted
-  std::vector<TrueBox> boxes;  // detect
+  std::string file;               // the sample's picture
+  Image picture;                  // restore: the picture wanted
+  std::vector<TrueBox> boxes;     // detect
   int64_t height = 0, width = 0;  // detect: of the picture as stored
 };
 
@@ -39,8 +39,8 @@ class Samples {
  public:
   virtual ~Samples() = default;
   virtual int64_t size() const = 0;
-  // Extent of the sample along the axis in which samples differ (a text's tokens), without reading it; 0 where all are of
-  // one size.
+  // Extent of the sample along the axis in which samples differ (a text's tokens), without reading it; 0 where all are
+  // of one size.
   virtual int64_t length(int64_t /*index*/) const { return 0; }
   virtual Sample get(int64_t index) const = 0;  // any order, from several threads; throws Error where a file is damaged
   virtual Truth truth(int64_t index) const;     // likewise; empty where the reader knows labels only
@@ -54,16 +54,17 @@ struct Padding {
 
 // A data description: task, splits, preprocessing. Read from a small TOML file; see docs/guide/data.md.
 struct DataSet {
-  std::string path, task;                            // "classify", "classify-text", "compare", "detect", "generate", "restore"
+  std::string path, task;  // "classify", "classify-text", "compare", "detect", "generate", "restore"
   std::vector<std::string> classes, input_names;     // empty where the description names none
   std::vector<int64_t> class_ids;                    // the data's own numbers of the classes; empty: 0, 1, …
   std::shared_ptr<const Samples> test, calibration;  // calibration null where the description has none
-  std::shared_ptr<const Samples> training;           // [training], else all of [calibration]'s files; null where there is neither
+  std::shared_ptr<const Samples>
+      training;  // [training], else all of [calibration]'s files; null where there is neither
   Padding padding;
-  bool fixed_size = true;                            // every picture has the first one's extents
-  Preprocess preprocess;                             // what was done to pictures
-  std::optional<Section> settings;                   // the table named as the task: how outputs are to be read
-  std::map<std::string, Dims> latency_shapes;        // input name → extents to time a model of dynamic shapes with
+  bool fixed_size = true;                      // every picture has the first one's extents
+  Preprocess preprocess;                       // what was done to pictures
+  std::optional<Section> settings;             // the table named as the task: how outputs are to be read
+  std::map<std::string, Dims> latency_shapes;  // input name → extents to time a model of dynamic shapes with
   std::string summary;  // "classify: 1,017 test images 3x32x32, 300 calibration images, 10 classes"
 };
 

@@ -27,7 +27,8 @@ const Lookalike kLookalikes[] = {
     {0, "PK\x03\x04"sv, "a zip archive, as PyTorch's .pt and .pth, Keras's .keras and NumPy's .npz are",
      "a PyTorch model is exported with torch.onnx.export, a Keras model with tf2onnx"},
     {0, "PK\x05\x06"sv, "an empty zip archive", ""},
-    {0, "\x80\x02"sv, "a Python pickle, as older PyTorch .pt and .pth files are", "export the model with torch.onnx.export"},
+    {0, "\x80\x02"sv, "a Python pickle, as older PyTorch .pt and .pth files are",
+     "export the model with torch.onnx.export"},
     {0, "\x80\x03"sv, "a Python pickle", "export the model with torch.onnx.export"},
     {0, "\x80\x04"sv, "a Python pickle", "export the model with torch.onnx.export"},
     {0, "\x80\x05"sv, "a Python pickle", "export the model with torch.onnx.export"},
@@ -41,14 +42,18 @@ const Lookalike kLookalikes[] = {
     {0, "<?xml"sv, "XML, as OpenVINO's model descriptions are", "use the ONNX model it was converted from"},
     {0, "<!DOCTYPE"sv, "a web page, perhaps in place of a failed download", "download the model again"},
     {0, "<html"sv, "a web page, perhaps in place of a failed download", "download the model again"},
-    {0, "\x7f""ELF"sv, "a program", "name a model"},
+    {0,
+     "\x7f"
+     "ELF"sv,
+     "a program", "name a model"},
     {0, "\x89PNG"sv, "a PNG picture", "name a model"},
     {0, "\xff\xd8\xff"sv, "a JPEG picture", "name a model"},
 };
 
 std::string known_formats() {
   std::string text;
-  for (const Format* format : formats()) text += (text.empty() ? "" : ", ") + std::string(format->name) + " (" + format->extension + ")";
+  for (const Format* format : formats())
+    text += (text.empty() ? "" : ", ") + std::string(format->name) + " (" + format->extension + ")";
   return text;
 }
 
@@ -63,10 +68,13 @@ std::string bytes_text(std::span<const std::byte> head) {
 
 [[noreturn]] void fail_unknown(const std::string& path, std::span<const std::byte> head) {
   const std::string known = "pare reads " + known_formats();
-  if (head.empty()) throw Error(path, "the file is empty, expected a model", "export or download the model again; " + known);
+  if (head.empty())
+    throw Error(path, "the file is empty, expected a model", "export or download the model again; " + known);
   for (const Lookalike& row : kLookalikes)
-    if (head.size() >= row.offset + row.bytes.size() && std::memcmp(head.data() + row.offset, row.bytes.data(), row.bytes.size()) == 0)
-      throw Error(path, std::string("this looks like ") + row.what, (*row.fix ? row.fix + std::string("; ") : "") + known);
+    if (head.size() >= row.offset + row.bytes.size() &&
+        std::memcmp(head.data() + row.offset, row.bytes.data(), row.bytes.size()) == 0)
+      throw Error(path, std::string("this looks like ") + row.what,
+                  (*row.fix ? row.fix + std::string("; ") : "") + known);
   throw Error(path, "is in no format pare knows; it starts with " + bytes_text(head), known);
 }
 
@@ -75,7 +83,8 @@ std::string model_file(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return path;
   for (const char* name : {"model.safetensors", "model.safetensors.index.json"})
-    if (const auto inside = std::filesystem::path(path) / name; std::filesystem::exists(inside, ignored)) return inside.string();
+    if (const auto inside = std::filesystem::path(path) / name; std::filesystem::exists(inside, ignored))
+      return inside.string();
   throw Error(path, "is a folder without model.safetensors or model.safetensors.index.json", "name the model's file");
 }
 
@@ -94,7 +103,9 @@ const Format& format_to_write(const std::string& path) {
   const std::string extension = std::filesystem::path(path).extension().string();
   for (const Format* format : formats())
     if (extension == format->extension) return *format;
-  throw Error(path, extension.empty() ? "has no extension that tells the format to write" : "pare writes no '" + extension + "' files",
+  throw Error(path,
+              extension.empty() ? "has no extension that tells the format to write"
+                                : "pare writes no '" + extension + "' files",
               "pare writes " + known_formats());
 }
 
@@ -122,7 +133,8 @@ int64_t artifact_bytes(const std::string& given) {
   const Format& format = format_of_file(path);
   int64_t size = file_size(path);
   if (format.side_files != nullptr)
-    for (const std::string& name : format.side_files(path)) size += file_size((std::filesystem::path(path).parent_path() / name).string());
+    for (const std::string& name : format.side_files(path))
+      size += file_size((std::filesystem::path(path).parent_path() / name).string());
   return size;
 }
 

@@ -8,14 +8,15 @@
 namespace pare {
 
 struct WriteOptions {
-  // ONNX: tensors are moved to `<name>.data` beside the file when the whole would pass this many bytes (protobuf ends at 2 GiB).
+  // ONNX: tensors are moved to `<name>.data` beside the file when the whole would pass this many bytes (protobuf ends
+  // at 2 GiB).
   int64_t external_above = int64_t(1900) << 20;
   bool mapped = false;  // pack: weights uncoded and aligned, so that they can stay in the mapped file
 };
 
 struct Format {
-  const char* name;        // "onnx"
-  const char* extension;   // ".onnx"
+  const char* name;       // "onnx"
+  const char* extension;  // ".onnx"
   const char* summary;
   bool (*detect)(const std::string& path, std::span<const std::byte> head);
   Graph (*read)(const std::string& path);
@@ -28,6 +29,6 @@ const Format& format_of_file(const std::string& path);   // by content; throws E
 const Format& format_to_write(const std::string& path);  // by extension
 Graph read_model(const std::string& path);               // shapes inferred, codecs folded, verified
 void write_model(const Graph& graph, const std::string& path, const WriteOptions& options = {});
-int64_t artifact_bytes(const std::string& path);         // the file and its external data
+int64_t artifact_bytes(const std::string& path);  // the file and its external data
 
 }  // namespace pare

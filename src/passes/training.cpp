@@ -12,7 +12,8 @@ namespace {
 // What every use of the training library takes from the run.
 TrainingJob job_of(const std::string& name, const TrainingOptions& options, const PassRun& pass) {
   if (pass.training == nullptr || pass.training->count == 0)
-    throw Error(name, "needs training data, none was given", "add --data FILE: its [training] table, or all samples behind its [calibration] (docs/guide/data.md)");
+    throw Error(name, "needs training data, none was given",
+                "add --data FILE: its [training] table, or all samples behind its [calibration] (docs/guide/data.md)");
   TrainingJob job;
   job.name = name;
   job.options = options;
@@ -43,7 +44,8 @@ std::map<std::string, std::vector<float>> loss_changes(const Graph& graph, const
   return changes;
 }
 
-void run_training(Graph& graph, const std::string& name, const TrainingOptions& options, const Teaching& teaching, PassRun& pass) {
+void run_training(Graph& graph, const std::string& name, const TrainingOptions& options, const Teaching& teaching,
+                  PassRun& pass) {
   TrainingJob job = job_of(name, options, pass);
   job.options.epochs = std::floor(options.epochs);
   job.options.batch = std::floor(options.batch);

@@ -1,6 +1,6 @@
 #pragma once
-// Training as passes see it: no word of libtorch. What trains is a library of its own beside the program (src/train/torch),
-// loaded when a recipe first needs it.
+// Training as passes see it: no word of libtorch. What trains is a library of its own beside the program
+// (src/train/torch), loaded when a recipe first needs it.
 #include <functional>
 #include <map>
 #include <span>
@@ -15,12 +15,12 @@ namespace pare {
 // Samples with their classes as batches: the model's inputs by position, the samples along axis 0.
 struct TrainingBatch {
   std::vector<Array> inputs;
-  std::vector<int64_t> labels;                                          // -1: none
+  std::vector<int64_t> labels;  // -1: none
 };
 struct TrainingSource {
   int64_t count = 0;
-  std::function<int64_t(int64_t)> length;                               // of a sample (a text's tokens); 0: all are alike
-  std::function<TrainingBatch(std::span<const int64_t>)> batch;         // from any thread, one call at a time
+  std::function<int64_t(int64_t)> length;                        // of a sample (a text's tokens); 0: all are alike
+  std::function<TrainingBatch(std::span<const int64_t>)> batch;  // from any thread, one call at a time
 };
 
 // The member initialisers are the defaults of every training pass.
@@ -28,54 +28,56 @@ struct TrainingOptions {
   double epochs = 5;
   double rate = 0.001;
   std::string schedule = "cosine";
-  double warmup = 0.05;           // of all steps
+  double warmup = 0.05;  // of all steps
   std::string optimizer = "adam";
   double decay = 0;
   double batch = 128;
-  double smoothing = 0;           // of labels
+  double smoothing = 0;  // of labels
   std::string augment = "none";
-  double held_out = 0.05;         // of the training split
+  double held_out = 0.05;  // of the training split
   std::string batch_norm = "train";
   std::string freeze = "Gather";
-  double step_rate = 0.001;       // of quantizers' steps, in their logarithms
+  double step_rate = 0.001;  // of quantizers' steps, in their logarithms
 };
 
 // What a student learns from beside the labels.
 struct Teaching {
   const Graph* teacher = nullptr;  // null: nobody
   double temperature = 4;
-  double weight = 0.9;             // of the teacher's answers against the labels
-  double hints = 0;                // weight of equal values inside
+  double weight = 0.9;  // of the teacher's answers against the labels
+  double hints = 0;     // weight of equal values inside
 };
 
 // Weights that go little by little while the others are trained.
 struct GradualPruning {
-  std::function<void(Graph& graph, double part)> prune;  // sets as many weights to zero as are to be gone after that part of all steps; null: no pruning
-  double until = 1;                                      // the part after which all are gone
-  std::string recipe;                                    // what says how, for checkpoints
+  std::function<void(Graph& graph, double part)>
+      prune;           // sets as many weights to zero as are to be gone after that part of all steps; null: no pruning
+  double until = 1;    // the part after which all are gone
+  std::string recipe;  // what says how, for checkpoints
 };
 
 struct TrainingJob {
-  std::string name = "finetune";    // of the pass, for progress and errors
+  std::string name = "finetune";  // of the pass, for progress and errors
   TrainingOptions options;
   Teaching teaching;
   GradualPruning pruning;
   const TrainingSource* data = nullptr;
-  const Graph* floats = nullptr;    // the graph as it was before weights were encoded; null: they never were
+  const Graph* floats = nullptr;  // the graph as it was before weights were encoded; null: they never were
   uint64_t seed = 1;
   int threads = 1;
-  std::string checkpoint;           // file that lets a killed run continue; empty: none
+  std::string checkpoint;  // file that lets a killed run continue; empty: none
   Progress progress = {};
   std::function<bool()> stopped = [] { return false; };
   std::function<bool(const std::string& patterns, const Node&)> matches;  // of `freeze`
 };
 struct TrainingReport {
-  int changed = 0;                  // constants trained
-  bool finished = true;             // false: stopped before its last epoch
+  int changed = 0;       // constants trained
+  bool finished = true;  // false: stopped before its last epoch
   std::vector<std::string> notes;
 };
 
-// Of one constant, over all samples seen: the mean gradient of the loss and the mean of its square, as the constant is laid out.
+// Of one constant, over all samples seen: the mean gradient of the loss and the mean of its square, as the constant is
+// laid out.
 struct LossGradient {
   Array mean, mean_square;
 };
@@ -83,17 +85,19 @@ struct LossGradient {
 class TrainingLibrary {
  public:
   virtual ~TrainingLibrary() = default;
-  // Trains the graph's layers in place. Zeros of unencoded weights stay zero; quantizers are trained through. Throws Error:
-  // an operator that training does not know, data without labels, a damaged checkpoint.
+  // Trains the graph's layers in place. Zeros of unencoded weights stay zero; quantizers are trained through. Throws
+  // Error: an operator that training does not know, data without labels, a damaged checkpoint.
   virtual TrainingReport train(Graph& graph, const TrainingJob& job) const = 0;
-  // Cross entropy's gradients by constants' names, for pruning scores; at most `samples` of the data, chosen by the seed.
-  virtual std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job, int64_t samples) const = 0;
+  // Cross entropy's gradients by constants' names, for pruning scores; at most `samples` of the data, chosen by the
+  // seed.
+  virtual std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job,
+                                                        int64_t samples) const = 0;
   // The graph's outputs as training computes them, for tests.
   virtual std::vector<Array> forward(const Graph& graph, const std::vector<Array>& inputs) const = 0;
 };
 
-bool has_training();                            // the library lies beside the program
-std::string training_advice();                  // the command that adds it
-const TrainingLibrary& training_library();      // loads it at the first call; throws Error where it is absent or unfit
+bool has_training();                        // the library lies beside the program
+std::string training_advice();              // the command that adds it
+const TrainingLibrary& training_library();  // loads it at the first call; throws Error where it is absent or unfit
 
 }  // namespace pare

@@ -1,10 +1,11 @@
 // A decoder's graph seen as a checkpoint: its shape and its tensors.
+#include "formats/language/checkpoint.h"
+
 #include <algorithm>
 #include <cstring>
 #include <map>
 
 #include "base/files.h"
-#include "formats/language/checkpoint.h"
 
 namespace pare {
 namespace {
@@ -12,7 +13,8 @@ namespace {
 using nlohmann::json;
 
 const Node* first(const Graph& graph, std::string_view type) {
-  const auto found = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.is(type); });
+  const auto found =
+      std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.is(type); });
   return found == graph.nodes.end() ? nullptr : &*found;
 }
 
@@ -38,17 +40,22 @@ TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neig
   Tensor turned = tensor;
   const int64_t rows = tensor.dims.at(0);
   for (Array& part : turned.parts) {
-    if (part.size_bytes() % size_t(rows) != 0 || rows % head_size != 0) throw Error(where, "cannot be written with its rows in another order", "write the format it was read from");
+    if (part.size_bytes() % size_t(rows) != 0 || rows % head_size != 0)
+      throw Error(where, "cannot be written with its rows in another order", "write the format it was read from");
     const size_t size = part.size_bytes() / size_t(rows);
     Array moved(part.type(), part.dims());
     std::byte* to = moved.mutable_bytes();
-    for (int64_t row = 0; row < rows; ++row) std::memcpy(to + size_t(row) * size, part.bytes() + size_t(source_row(row, head_size, to_neighbours)) * size, size);
+    for (int64_t row = 0; row < rows; ++row)
+      std::memcpy(to + size_t(row) * size, part.bytes() + size_t(source_row(row, head_size, to_neighbours)) * size,
+                  size);
     part = moved;
   }
   return std::make_shared<const Tensor>(std::move(turned));
 }
 
-bool is_turned(std::string_view role) { return role.starts_with("query") || role.starts_with("key"); }
+bool is_turned(std::string_view role) {
+  return role.starts_with("query") || role.starts_with("key");
+}
 
 }  // namespace
 
@@ -58,7 +65,8 @@ DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
   try {
     if (gguf != graph.metadata.end()) {
       GgufFile file;
-      for (const auto& entry : json::parse(gguf->second)) file.metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
+      for (const auto& entry : json::parse(gguf->second))
+        file.metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
       shape = shape_from_gguf(file, where);
     } else if (config != graph.metadata.end()) {
       shape = shape_from_config(json::parse(config->second), where);
@@ -70,8 +78,10 @@ DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
   }
   shape.layers = int64_t(layer_numbers(graph).size());
   const Node *rotation = first(graph, "RotaryEmbedding"), *attention = first(graph, "Attention");
-  const ValueId table = graph.find(tensor_name("embedding", -1, Naming::hf)), inner = graph.find(tensor_name("up", 0, Naming::hf));
-  if (rotation == nullptr || attention == nullptr || table == kNone || graph.constant(table) == nullptr || shape.layers == 0)
+  const ValueId table = graph.find(tensor_name("embedding", -1, Naming::hf)),
+                inner = graph.find(tensor_name("up", 0, Naming::hf));
+  if (rotation == nullptr || attention == nullptr || table == kNone || graph.constant(table) == nullptr ||
+      shape.layers == 0)
     throw Error(where, "the graph is no decoder of the Llama family any more", "write .onnx");
   shape.interleaved = rotation->integer("interleaved", 0) != 0;
   shape.heads = attention->integer("q_num_heads", shape.heads);
@@ -86,12 +96,16 @@ DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
 void check_places(const Graph& graph, const std::map<int64_t, int64_t>& numbers, const std::string& where) {
   const auto check = [&](const TensorRow& row, int64_t layer) {
     const std::string name = tensor_name(row.role, layer, Naming::hf);
-    if (graph.constant(graph.find(name)) == nullptr) throw Error(where, "the model has no weight '" + name + "' any more, checkpoints of its family do", "write .onnx, which holds any graph");
+    if (graph.constant(graph.find(name)) == nullptr)
+      throw Error(where, "the model has no weight '" + name + "' any more, checkpoints of its family do",
+                  "write .onnx, which holds any graph");
   };
   for (const TensorRow& row : tensor_rows()) {
     if (row.optional) continue;
-    if (std::string_view(row.hf).find("{}") == std::string_view::npos) check(row, -1);
-    else for (const auto& [layer, number] : numbers) check(row, layer);
+    if (std::string_view(row.hf).find("{}") == std::string_view::npos)
+      check(row, -1);
+    else
+      for (const auto& [layer, number] : numbers) check(row, layer);
   }
 }
 
@@ -106,7 +120,8 @@ std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool i
     if (!place) continue;
     TensorPtr tensor = value.constant;
     const std::string role = place->row->role;
-    if (interleaved != shape.interleaved && is_turned(role)) tensor = with_turned_rows(*tensor, shape.head_size, interleaved, where + ": " + value.name);
+    if (interleaved != shape.interleaved && is_turned(role))
+      tensor = with_turned_rows(*tensor, shape.head_size, interleaved, where + ": " + value.name);
     tensors.push_back({tensor_name(role, place->layer < 0 ? -1 : numbers.at(place->layer), naming), role, tensor});
   }
   return tensors;

@@ -10,22 +10,22 @@ namespace pare {
 
 // From a config.json. Throws Error (where) for other kinds of model and for settings that pare does not compute.
 DecoderShape shape_from_config(const nlohmann::json& config, const std::string& where);
-nlohmann::json config_of(const DecoderShape& shape);          // a config.json for it
+nlohmann::json config_of(const DecoderShape& shape);  // a config.json for it
 // From GGUF metadata.
 DecoderShape shape_from_gguf(const GgufFile& file, const std::string& where);
-GgufMetadata gguf_settings_of(const DecoderShape& shape);     // general.architecture and its keys
+GgufMetadata gguf_settings_of(const DecoderShape& shape);  // general.architecture and its keys
 
-// Under these names a graph's metadata keeps what a checkpoint says beside its tensors: the texts of a folder's files, or
-// GGUF's metadata as JSON.
+// Under these names a graph's metadata keeps what a checkpoint says beside its tensors: the texts of a folder's files,
+// or GGUF's metadata as JSON.
 constexpr const char* kConfigKey = "config.json";
 constexpr const char* kTokenizerKey = "tokenizer.json";
 constexpr const char* kGgufKey = "gguf";
 
-// The shape of a decoder that was read from a checkpoint and perhaps changed since: layers that passes took out are gone,
-// sizes are those of the tensors. Throws Error where the graph is no such decoder.
+// The shape of a decoder that was read from a checkpoint and perhaps changed since: layers that passes took out are
+// gone, sizes are those of the tensors. Throws Error where the graph is no such decoder.
 DecoderShape shape_of_graph(const Graph& graph, const std::string& where);
-// The graph's tensors with the names of `naming`, layers numbered without gaps, in the order of the graph. Rows of queries
-// and keys are in the order that `interleaved` asks for.
+// The graph's tensors with the names of `naming`, layers numbered without gaps, in the order of the graph. Rows of
+// queries and keys are in the order that `interleaved` asks for.
 struct NamedTensor {
   std::string name, role;
   TensorPtr tensor;
@@ -35,6 +35,7 @@ std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool i
 // The graph that a GGUF file stands for, its weights in the file's bytes.
 Graph graph_of_gguf(const GgufFile& file, const std::string& where);
 // The tensors of one safetensors file, in its bytes.
-std::map<std::string, TensorPtr> read_safetensors(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner, const std::string& where);
+std::map<std::string, TensorPtr> read_safetensors(std::span<const std::byte> bytes,
+                                                  const std::shared_ptr<const void>& owner, const std::string& where);
 
 }  // namespace pare

@@ -14,14 +14,20 @@ namespace {
 
 using nlohmann::json;
 
-bool detect(const std::string&, std::span<const std::byte> head) { return looks_like_gguf(head); }
+bool detect(const std::string&, std::span<const std::byte> head) {
+  return looks_like_gguf(head);
+}
 
-Array in_file(const GgufFile& file, const GgufTensor& tensor, Type type, Dims dims) { return Array::in_file(type, std::move(dims), file.owner, tensor.bytes.data(), tensor.bytes.size()); }
+Array in_file(const GgufFile& file, const GgufTensor& tensor, Type type, Dims dims) {
+  return Array::in_file(type, std::move(dims), file.owner, tensor.bytes.data(), tensor.bytes.size());
+}
 
 // The file's bytes as a tensor of floats, whatever they are stored as.
 Tensor tensor_of(const GgufFile& file, const GgufTensor& tensor) {
   if (tensor.type == kGgmlF32) return Tensor(in_file(file, tensor, Type::f32, tensor.dims));
-  if (tensor.type != kGgmlF16 && tensor.type != kGgmlBF16) return block_tensor(*find_block_codec(tensor.type), tensor.dims, in_file(file, tensor, Type::u8, {int64_t(tensor.bytes.size())}));
+  if (tensor.type != kGgmlF16 && tensor.type != kGgmlBF16)
+    return block_tensor(*find_block_codec(tensor.type), tensor.dims,
+                        in_file(file, tensor, Type::u8, {int64_t(tensor.bytes.size())}));
   Tensor half;
   half.type = Type::f32;
   half.dims = tensor.dims;
@@ -30,7 +36,9 @@ Tensor tensor_of(const GgufFile& file, const GgufTensor& tensor) {
   return half;
 }
 
-Graph read(const std::string& path) { return graph_of_gguf(read_gguf_file(path), path); }
+Graph read(const std::string& path) {
+  return graph_of_gguf(read_gguf_file(path), path);
+}
 
 // How a tensor lies in the file: matrices as their codec stores them, vectors as floats, which llama.cpp wants.
 GgufOutput output_of(const NamedTensor& named, const std::string& where) {
@@ -38,14 +46,21 @@ GgufOutput output_of(const NamedTensor& named, const std::string& where) {
   GgufOutput output{named.name, kGgmlF32, tensor->dims, {}, 0};
   const Codec* codec = tensor->codec;
   if (tensor->dims.size() < 2 || codec == nullptr) {
-    if (tensor->type != Type::f32 && tensor->plain()) throw Error(where + ": " + named.name, "is stored as " + std::string(type_text(tensor->type)) + ", GGUF wants floats here");
+    if (tensor->type != Type::f32 && tensor->plain())
+      throw Error(where + ": " + named.name,
+                  "is stored as " + std::string(type_text(tensor->type)) + ", GGUF wants floats here");
     output.bytes = [tensor] { return tensor->decode().aligned().cast(Type::f32); };
     output.size_bytes = tensor->count() * 4;
     return output;
   }
-  if (codec->blocks != nullptr) output.type = codec->blocks->ggml_type;
-  else if (codec == &codec_float16 || codec == &codec_bfloat16) output.type = codec == &codec_float16 ? kGgmlF16 : kGgmlBF16;
-  else throw Error(where + ": " + named.name, std::string("is stored as ") + codec->name + ", which GGUF files do not hold", "use GGUF's own types, for example quantize-weights{type=q8_0}, or write .onnx");
+  if (codec->blocks != nullptr)
+    output.type = codec->blocks->ggml_type;
+  else if (codec == &codec_float16 || codec == &codec_bfloat16)
+    output.type = codec == &codec_float16 ? kGgmlF16 : kGgmlBF16;
+  else
+    throw Error(where + ": " + named.name,
+                std::string("is stored as ") + codec->name + ", which GGUF files do not hold",
+                "use GGUF's own types, for example quantize-weights{type=q8_0}, or write .onnx");
   output.bytes = [tensor] { return tensor->parts[0]; };
   output.size_bytes = int64_t(tensor->parts[0].size_bytes());
   return output;
@@ -55,12 +70,15 @@ GgufOutput output_of(const NamedTensor& named, const std::string& where) {
 struct FileType {
   uint32_t ggml_type, file_type;
 };
-constexpr FileType kFileTypes[] = {{0, 0}, {1, 1}, {2, 2}, {3, 3}, {8, 7}, {6, 8}, {7, 9}, {10, 10}, {11, 12}, {12, 15}, {13, 17}, {14, 18}, {20, 25}, {30, 32}};
+constexpr FileType kFileTypes[] = {{0, 0},   {1, 1},   {2, 2},   {3, 3},   {8, 7},   {6, 8},   {7, 9},
+                                   {10, 10}, {11, 12}, {12, 15}, {13, 17}, {14, 18}, {20, 25}, {30, 32}};
 
 uint32_t file_type_of(const std::vector<GgufOutput>& outputs) {
   std::map<uint32_t, int64_t> bytes;
   for (const GgufOutput& output : outputs) bytes[output.type] += output.size_bytes;
-  const uint32_t most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+  const uint32_t most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
+                          return a.second < b.second;
+                        })->first;
   for (const FileType& row : kFileTypes)
     if (row.ggml_type == most) return row.file_type;
   return 0;
@@ -75,13 +93,16 @@ void set(GgufMetadata& metadata, const std::string& key, json typed) {
   metadata.emplace_back(key, std::move(typed));
 }
 
-// What the file said it was made from, with the numbers that passes may have changed; or the settings of a folder's model.
+// What the file said it was made from, with the numbers that passes may have changed; or the settings of a folder's
+// model.
 GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
   GgufMetadata metadata;
   if (const auto kept = graph.metadata.find(kGgufKey); kept != graph.metadata.end())
-    for (const auto& entry : json::parse(kept->second)) metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
+    for (const auto& entry : json::parse(kept->second))
+      metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
   for (auto& [key, value] : gguf_settings_of(shape)) {
-    const bool known = std::any_of(metadata.begin(), metadata.end(), [&](const auto& entry) { return entry.first == key; });
+    const bool known =
+        std::any_of(metadata.begin(), metadata.end(), [&](const auto& entry) { return entry.first == key; });
     if (!known || value.begin().key() == "u32") set(metadata, key, value);
   }
   return metadata;
@@ -90,10 +111,12 @@ GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
 void write(const Graph& graph, const std::string& path, const WriteOptions&) {
   const DecoderShape shape = shape_of_graph(graph, path);
   std::vector<GgufOutput> outputs;
-  for (const NamedTensor& tensor : named_tensors(graph, Naming::gguf, shape.family->gguf_interleaved, path)) outputs.push_back(output_of(tensor, path));
+  for (const NamedTensor& tensor : named_tensors(graph, Naming::gguf, shape.family->gguf_interleaved, path))
+    outputs.push_back(output_of(tensor, path));
   if (!shape.frequency_factors.empty()) {
     const Array factors = Array::of<float>({int64_t(shape.frequency_factors.size())}, shape.frequency_factors);
-    outputs.push_back({"rope_freqs.weight", kGgmlF32, factors.dims(), [factors] { return factors; }, int64_t(factors.size_bytes())});
+    outputs.push_back(
+        {"rope_freqs.weight", kGgmlF32, factors.dims(), [factors] { return factors; }, int64_t(factors.size_bytes())});
   }
   GgufMetadata metadata = metadata_of(graph, shape);
   set(metadata, "general.file_type", json{{"u32", file_type_of(outputs)}});
@@ -109,10 +132,14 @@ Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
   std::string unknown;
   for (const GgufTensor& tensor : file.tensors) {
     by_name[tensor.name] = &tensor;
-    if (tensor.name == "rope_freqs.weight") shape.frequency_factors = tensor_of(file, tensor).decode().aligned().to_floats();
-    else if (!place_of(tensor.name, Naming::gguf) && unknown.empty()) unknown = tensor.name;
+    if (tensor.name == "rope_freqs.weight")
+      shape.frequency_factors = tensor_of(file, tensor).decode().aligned().to_floats();
+    else if (!place_of(tensor.name, Naming::gguf) && unknown.empty())
+      unknown = tensor.name;
   }
-  if (!unknown.empty()) throw Error(path, "tensor '" + unknown + "' has no place in a model of architecture " + shape.family->gguf_name, "pare reads dense decoders: " + known_families());
+  if (!unknown.empty())
+    throw Error(path, "tensor '" + unknown + "' has no place in a model of architecture " + shape.family->gguf_name,
+                "pare reads dense decoders: " + known_families());
   const TensorSource source = [&](std::string_view role, int64_t layer) -> TensorPtr {
     const auto found = by_name.find(tensor_name(role, layer, Naming::gguf));
     return found == by_name.end() ? nullptr : std::make_shared<const Tensor>(tensor_of(file, *found->second));
@@ -125,6 +152,9 @@ Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
 }
 
 extern const Format format_gguf;
-const Format format_gguf{"gguf", ".gguf", "language models as llama.cpp runs them, versions 2 and 3; Llama, Mistral, Qwen 2 and 3", detect, read, write, nullptr};
+const Format format_gguf{
+    "gguf", ".gguf", "language models as llama.cpp runs them, versions 2 and 3; Llama, Mistral, Qwen 2 and 3",
+    detect, read,    write,
+    nullptr};
 
 }  // namespace pare

@@ -6,8 +6,8 @@
 #include "measure/statistics.h"
 #include "measure/tasks/task.h"
 
-// Language models: how surprised they are by each next token. Perplexity is e to the mean negative log-likelihood of every
-// token but a window's first (Jelinek et al. 1977).
+// Language models: how surprised they are by each next token. Perplexity is e to the mean negative log-likelihood of
+// every token but a window's first (Jelinek et al. 1977).
 namespace pare {
 namespace {
 
@@ -76,7 +76,8 @@ class LanguageJudge : public Judge {
       if (output.rank() == 3 && output.dim(0) == ids.dim(0) && output.dim(1) == ids.dim(1)) return output;
       found += (found.empty() ? "" : ", ") + dims_text(output.dims());
     }
-    throw Error(data_.path, "none of the model's outputs scores the vocabulary for every token: " + found, "task = \"language\" is for models that predict the next token");
+    throw Error(data_.path, "none of the model's outputs scores the vocabulary for every token: " + found,
+                "task = \"language\" is for models that predict the next token");
   }
 
   const DataSet& data_;

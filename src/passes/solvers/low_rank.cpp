@@ -1,5 +1,5 @@
-// Only the left singular vectors are needed: from the eigenvectors of (W·L)(W·L)ᵀ = W·H·Wᵀ, or, where rows are the longer side,
-// of (W·L)ᵀ(W·L).
+// Only the left singular vectors are needed: from the eigenvectors of (W·L)(W·L)ᵀ = W·H·Wᵀ, or, where rows are the
+// longer side, of (W·L)ᵀ(W·L).
 #include "passes/solvers/low_rank.h"
 
 #include <cmath>
@@ -51,20 +51,22 @@ Directions over_rows(const Matrix& w, const Matrix& h, int64_t rows, int64_t n, 
 }
 
 Directions over_columns(const Matrix& w, const Matrix& h, int64_t rows, int64_t n, int64_t rank) {
-  const Matrix seen = times(w, lower_factor(h, n), rows, n, n);   // W·L
+  const Matrix seen = times(w, lower_factor(h, n), rows, n, n);  // W·L
   Eigen eigen = symmetric_eigen(turned_times(seen, seen, n, rows, n), n);
   eigen.vectors.resize(size_t(rank * n));
   Matrix left = times_turned(eigen.vectors, seen, rank, n, rows);
   for (int64_t r = 0; r < rank; ++r) {
     const double length = std::sqrt(std::max(eigen.values[size_t(r)], 0.0));
-    for (int64_t i = 0; i < rows; ++i) left[size_t(r * rows + i)] = length > 0 ? left[size_t(r * rows + i)] / length : 0;
+    for (int64_t i = 0; i < rows; ++i)
+      left[size_t(r * rows + i)] = length > 0 ? left[size_t(r * rows + i)] / length : 0;
   }
   return {std::move(eigen.values), std::move(left)};
 }
 
 }  // namespace
 
-LowRank factorize(std::span<const float> weights, int64_t rows, int64_t n, std::vector<double> h, double damping, int64_t rank) {
+LowRank factorize(std::span<const float> weights, int64_t rows, int64_t n, std::vector<double> h, double damping,
+                  int64_t rank) {
   const Matrix w(weights.begin(), weights.end());
   if (h.empty()) {
     h.assign(size_t(n * n), 0.0);

@@ -14,11 +14,14 @@ using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
 at::Tensor numbers(const Checkpoint& c) {
-  return at::tensor({double(c.epoch), double(c.best_epoch), c.best_metric, c.best_loss, c.first_metric, c.seconds, double(c.state.size()), double(c.best.size())}, at::kDouble);
+  return at::tensor({double(c.epoch), double(c.best_epoch), c.best_metric, c.best_loss, c.first_metric, c.seconds,
+                     double(c.state.size()), double(c.best.size())},
+                    at::kDouble);
 }
 
 std::vector<at::Tensor> read_list(InputArchive& archive, const std::string& name, int64_t count, size_t expected) {
-  if (count != int64_t(expected)) throw Error("", "holds " + std::to_string(count) + " tensors, expected " + std::to_string(expected));
+  if (count != int64_t(expected))
+    throw Error("", "holds " + std::to_string(count) + " tensors, expected " + std::to_string(expected));
   std::vector<at::Tensor> list(expected);
   for (size_t i = 0; i < list.size(); ++i) archive.read(name + std::to_string(i), list[i]);
   return list;
@@ -27,13 +30,15 @@ std::vector<at::Tensor> read_list(InputArchive& archive, const std::string& name
 // Only what fits the parameters that are there.
 std::vector<at::Tensor> fitting(std::vector<at::Tensor> read, const std::vector<at::Tensor>& own) {
   for (size_t i = 0; i < read.size(); ++i)
-    if (read[i].sizes() != own[i].sizes() || read[i].scalar_type() != own[i].scalar_type()) throw Error("", "holds a tensor of another shape");
+    if (read[i].sizes() != own[i].sizes() || read[i].scalar_type() != own[i].scalar_type())
+      throw Error("", "holds a tensor of another shape");
   return read;
 }
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const Checkpoint& c, const std::vector<torch::optim::Optimizer*>& optimizers) {
+void save_checkpoint(const std::string& path, const Checkpoint& c,
+                     const std::vector<torch::optim::Optimizer*>& optimizers) {
   const std::string temporary = path + ".part";
   try {
     OutputArchive archive;
@@ -52,7 +57,8 @@ void save_checkpoint(const std::string& path, const Checkpoint& c, const std::ve
     std::error_code ignored;
     fs::remove(temporary, ignored);
     const std::string text = error.what();
-    throw Error(path, "the checkpoint cannot be written: " + text.substr(0, text.find('\n')), "make room, or write the artifact elsewhere");
+    throw Error(path, "the checkpoint cannot be written: " + text.substr(0, text.find('\n')),
+                "make room, or write the artifact elsewhere");
   }
 }
 

@@ -20,20 +20,22 @@ class Interpreter {
   const at::Tensor& constant(ValueId id) const { return constants_.at(size_t(id)); }
   void set(ValueId id, at::Tensor value) { constants_.at(size_t(id)) = std::move(value); }
 
-  // Inputs by position; the values `wanted` (also inputs or constants). `training`: batch normalizations use the batch's
-  // statistics and update the stored ones. Throws Error naming the node.
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted, bool training = false) const;
+  // Inputs by position; the values `wanted` (also inputs or constants). `training`: batch normalizations use the
+  // batch's statistics and update the stored ones. Throws Error naming the node.
+  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted,
+                              bool training = false) const;
   std::vector<at::Tensor> inputs_of(const std::vector<Array>& arrays) const;
 
  private:
   void compute(const Node& node, Mapping mapping, std::vector<at::Tensor>& values, bool training) const;
-  std::vector<at::Tensor> by_reference(const Node& node, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& values) const;
+  std::vector<at::Tensor> by_reference(const Node& node, const std::vector<at::Tensor>& inputs,
+                                       const std::vector<at::Tensor>& values) const;
 
   Graph graph_;
   at::ScalarType real_;
-  std::vector<at::Tensor> constants_;          // by value
-  std::vector<Mapping> mappings_;              // by node
-  std::vector<std::vector<ValueId>> last_;     // by node: values that nobody reads after it
+  std::vector<at::Tensor> constants_;       // by value
+  std::vector<Mapping> mappings_;           // by node
+  std::vector<std::vector<ValueId>> last_;  // by node: values that nobody reads after it
 };
 
 }  // namespace pare

@@ -19,14 +19,16 @@ class TorchLibrary : public TrainingLibrary {
     return report;
   }
 
-  std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job, int64_t samples) const override {
+  std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job,
+                                                int64_t samples) const override {
     at::set_num_threads(job.threads);
     Interpreter interpreter(graph);
     Parameters parameters(interpreter, job);
     const Loss loss(graph, job);
     std::vector<int64_t> chosen = split_samples(*job.data, 0, job.seed).train;
     chosen.resize(size_t(std::min<int64_t>(samples, int64_t(chosen.size()))));
-    BatchReader reader(*job.data, epoch_batches(*job.data, chosen, std::max<int64_t>(int64_t(job.options.batch), 1), job.seed, 0));
+    BatchReader reader(*job.data,
+                       epoch_batches(*job.data, chosen, std::max<int64_t>(int64_t(job.options.batch), 1), job.seed, 0));
     std::map<std::string, std::pair<at::Tensor, at::Tensor>> sums;
     for (size_t i = 0; i < reader.count(); ++i) {
       if (job.stopped()) throw Error(job.name, "interrupted while gradients were computed");
@@ -54,7 +56,8 @@ class TorchLibrary : public TrainingLibrary {
     const at::NoGradGuard guard;
     const Interpreter interpreter(graph);
     std::vector<Array> results;
-    for (const at::Tensor& tensor : interpreter.run(interpreter.inputs_of(inputs), graph.outputs)) results.push_back(array_of(tensor));
+    for (const at::Tensor& tensor : interpreter.run(interpreter.inputs_of(inputs), graph.outputs))
+      results.push_back(array_of(tensor));
     return results;
   }
 };

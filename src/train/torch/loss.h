@@ -11,8 +11,8 @@ namespace pare {
 ValueId scores_value(const Graph& graph);
 
 struct LossTerms {
-  at::Tensor loss;      // what is lowered, one number
-  at::Tensor correct;   // how many samples are right: by their label, without one as the teacher says
+  at::Tensor loss;     // what is lowered, one number
+  at::Tensor correct;  // how many samples are right: by their label, without one as the teacher says
 };
 
 class Loss {
@@ -21,7 +21,8 @@ class Loss {
   Loss(const Graph& graph, const TrainingJob& job);
   const std::vector<ValueId>& wanted() const { return wanted_; }  // what the student must compute, the scores first
   // `values`: the student's `wanted`, on this batch.
-  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs, const std::vector<int64_t>& labels) const;
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
+               const std::vector<int64_t>& labels) const;
 
  private:
   const TrainingJob& job_;

@@ -13,14 +13,17 @@ namespace {
 // Scales [one | per entry of the tensor's axis | per group along it], shaped to stand beside the elements.
 at::Tensor beside(const at::Tensor& scales, const Tensor& tensor) {
   if (scales.numel() == 1) return scales.reshape({});
-  if (tensor.group > 0) return scales.repeat_interleave(tensor.group, tensor.axis).narrow(tensor.axis, 0, tensor.dims[size_t(tensor.axis)]);
+  if (tensor.group > 0)
+    return scales.repeat_interleave(tensor.group, tensor.axis).narrow(tensor.axis, 0, tensor.dims[size_t(tensor.axis)]);
   std::vector<int64_t> dims(tensor.dims.size(), 1);
   dims[size_t(tensor.axis)] = -1;
   return scales.reshape(dims);
 }
 
 // Integers of at most 16 bits with scales: what is rounded while it is trained.
-bool is_affine(const Tensor& tensor) { return tensor.codec != nullptr && tensor.parts.size() >= 2 && integer_range(tensor.parts[0].type()).has_value(); }
+bool is_affine(const Tensor& tensor) {
+  return tensor.codec != nullptr && tensor.parts.size() >= 2 && integer_range(tensor.parts[0].type()).has_value();
+}
 
 at::Tensor integers_of(const Parameter& p, const Tensor& tensor) {
   const at::Tensor step = beside(p.start * at::exp(p.log_step), tensor);
@@ -35,13 +38,15 @@ at::Tensor rounded(const Parameter& p, const Tensor& tensor) {
   return q * beside(p.start * at::exp(p.log_step), tensor);
 }
 
-// The weight's elements before they were encoded, where `floats` has them and they are what was encoded: at most one step
-// away in nine of ten places.
-at::Tensor before_encoding(const Graph& graph, const Graph* floats, const Node& node, size_t input, at::ScalarType real) {
+// The weight's elements before they were encoded, where `floats` has them and they are what was encoded: at most one
+// step away in nine of ten places.
+at::Tensor before_encoding(const Graph& graph, const Graph* floats, const Node& node, size_t input,
+                           at::ScalarType real) {
   if (floats == nullptr) return {};
   const Tensor& tensor = *graph.constant(node.inputs[input]);
   for (const Node& other : floats->nodes) {
-    const Tensor* found = other.op_type == node.op_type && other.name == node.name ? floats->constant(other.input(input)) : nullptr;
+    const Tensor* found =
+        other.op_type == node.op_type && other.name == node.name ? floats->constant(other.input(input)) : nullptr;
     if (found == nullptr || found->dims != tensor.dims || !is_float(found->type)) continue;
     const at::Tensor latent = tensor_of(found->decode(), real), step = beside(tensor_of(tensor.parts[1], real), tensor);
     const at::Tensor near = at::abs(latent - tensor_of(tensor.decode(), real)) <= step * 1.001;
@@ -63,14 +68,16 @@ void hold_zeros(Parameter& p, const at::Tensor& values) {
 }
 
 bool is_normalization(const Node& node) {
-  for (const char* name : {"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"})
+  for (const char* name :
+       {"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"})
     if (node.is(name)) return true;
   return false;
 }
 
 }  // namespace
 
-void Parameters::add(const Interpreter& interpreter, const Node& node, size_t input, Role role, const TrainingJob& job) {
+void Parameters::add(const Interpreter& interpreter, const Node& node, size_t input, Role role,
+                     const TrainingJob& job) {
   const Graph& graph = interpreter.graph();
   const ValueId id = node.input(input);
   const Tensor* tensor = graph.constant(id);
@@ -114,16 +121,22 @@ Parameters::Parameters(const Interpreter& interpreter, const TrainingJob& job) {
       add(interpreter, node, 1, Role::weight, job);
       add(interpreter, node, 2, Role::bias, job);
     };
-    if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm")) layer();
-    else if (node.is("PRelu")) add(interpreter, node, 1, Role::bias, job);
-    else if (node.is("Gather")) add(interpreter, node, 0, Role::weight, job);
-    else if (node.is("QuantizeLinear")) add(interpreter, node, 1, Role::step, job);
+    if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm"))
+      layer();
+    else if (node.is("PRelu"))
+      add(interpreter, node, 1, Role::bias, job);
+    else if (node.is("Gather"))
+      add(interpreter, node, 0, Role::weight, job);
+    else if (node.is("QuantizeLinear"))
+      add(interpreter, node, 1, Role::step, job);
     else if (node.is("MatMul")) {
       for (size_t i : {0, 1})
-        if (const Tensor* tensor = graph.constant(node.input(i)); tensor != nullptr && tensor->dims.size() >= 2) add(interpreter, node, i, Role::weight, job);
+        if (const Tensor* tensor = graph.constant(node.input(i)); tensor != nullptr && tensor->dims.size() >= 2)
+          add(interpreter, node, i, Role::weight, job);
     } else if (node.is("Add") || node.is("Mul") || node.is("Sub") || node.is("Div")) {
       for (size_t i : {0, 1})
-        if (const Tensor* tensor = graph.constant(node.input(i)); tensor != nullptr && is_vector(*tensor)) add(interpreter, node, i, Role::bias, job);
+        if (const Tensor* tensor = graph.constant(node.input(i)); tensor != nullptr && is_vector(*tensor))
+          add(interpreter, node, i, Role::bias, job);
     } else if (is_normalization(node)) {
       add(interpreter, node, 1, Role::bias, job);
       add(interpreter, node, 2, Role::bias, job);
@@ -149,8 +162,10 @@ std::vector<at::Tensor> Parameters::steps() const {
 
 void Parameters::place(Interpreter& interpreter) const {
   for (const Parameter& p : all) {
-    if (p.role == Role::step) interpreter.set(p.id, p.start * at::exp(p.value));
-    else interpreter.set(p.id, p.encoded() ? rounded(p, *interpreter.graph().constant(p.id)) : p.value);
+    if (p.role == Role::step)
+      interpreter.set(p.id, p.start * at::exp(p.value));
+    else
+      interpreter.set(p.id, p.encoded() ? rounded(p, *interpreter.graph().constant(p.id)) : p.value);
   }
 }
 
@@ -162,7 +177,8 @@ void Parameters::keep_zeros() {
 
 void Parameters::take_zeros(const Graph& graph) {
   for (Parameter& p : all)
-    if (p.role == Role::weight && !p.encoded()) hold_zeros(p, tensor_of(graph.constant(p.id)->decode(), p.value.scalar_type()));
+    if (p.role == Role::weight && !p.encoded())
+      hold_zeros(p, tensor_of(graph.constant(p.id)->decode(), p.value.scalar_type()));
   keep_zeros();
 }
 
@@ -204,7 +220,8 @@ Tensor integer_bias(const Graph& graph, ValueId id, const Tensor& old, const std
   for (const Node& node : graph.nodes) {
     if (node.input(2) != id || node.inputs[0] == kNone || producers[size_t(node.inputs[0])] < 0) continue;
     const Node& before = graph.nodes[size_t(producers[size_t(node.inputs[0])])];
-    const Tensor *input_scale = before.is("DequantizeLinear") ? graph.constant(before.input(1)) : nullptr, *weight = graph.constant(node.inputs[1]);
+    const Tensor *input_scale = before.is("DequantizeLinear") ? graph.constant(before.input(1)) : nullptr,
+                 *weight = graph.constant(node.inputs[1]);
     if (input_scale == nullptr || input_scale->count() != 1 || weight == nullptr || weight->parts.size() < 2) continue;
     const float x = input_scale->decode().to_floats()[0];
     const std::vector<float> w = weight->parts[1].to_floats();
@@ -214,7 +231,9 @@ Tensor integer_bias(const Graph& graph, ValueId id, const Tensor& old, const std
   Array q(Type::i32, old.dims);
   auto integers = q.mutable_values<int32_t>();
   const auto s = scale.values<float>();
-  for (size_t c = 0; c < integers.size(); ++c) integers[c] = int32_t(std::clamp(std::nearbyint(double(values[c]) / s[s.size() == 1 ? 0 : c]), -2147483647.0, 2147483647.0));
+  for (size_t c = 0; c < integers.size(); ++c)
+    integers[c] =
+        int32_t(std::clamp(std::nearbyint(double(values[c]) / s[s.size() == 1 ? 0 : c]), -2147483647.0, 2147483647.0));
   tensor.parts = {q, scale};
   return tensor;
 }
@@ -232,17 +251,22 @@ Tensor stored(const Parameter& p, const Tensor& old) {
   return old.plain() ? Tensor(values.cast(old.type)) : old.codec->encode(values, old.axis, old.group);
 }
 
-bool is_integer_bias(const Tensor& tensor) { return tensor.codec != nullptr && tensor.parts.size() >= 2 && tensor.parts[0].type() == Type::i32; }
+bool is_integer_bias(const Tensor& tensor) {
+  return tensor.codec != nullptr && tensor.parts.size() >= 2 && tensor.parts[0].type() == Type::i32;
+}
 
 }  // namespace
 
 int Parameters::write(const Interpreter& interpreter, Graph& graph) const {
-  const auto replace = [&](ValueId id, Tensor tensor) { graph.at(id).constant = std::make_shared<const Tensor>(std::move(tensor)); };
+  const auto replace = [&](ValueId id, Tensor tensor) {
+    graph.at(id).constant = std::make_shared<const Tensor>(std::move(tensor));
+  };
   for (const Parameter& p : all)
     if (!is_integer_bias(*graph.constant(p.id))) replace(p.id, stored(p, *graph.constant(p.id)));
   // Behind the scales they are made of.
   for (const Parameter& p : all)
-    if (const Tensor& old = *graph.constant(p.id); is_integer_bias(old)) replace(p.id, integer_bias(graph, p.id, old, array_of(p.value, Type::f32).to_floats()));
+    if (const Tensor& old = *graph.constant(p.id); is_integer_bias(old))
+      replace(p.id, integer_bias(graph, p.id, old, array_of(p.value, Type::f32).to_floats()));
   for (ValueId id : statistics) replace(id, Tensor(array_of(interpreter.constant(id), graph.constant(id)->type)));
   return int(all.size() + statistics.size());
 }

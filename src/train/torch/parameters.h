@@ -14,12 +14,12 @@ enum class Role { weight, bias, step };  // step: the scale of an activation's q
 struct Parameter {
   ValueId id = kNone;
   Role role = Role::weight;
-  std::string name;        // of the constant
-  at::Tensor value;        // leaf: the elements; of a step: the logarithm of its ratio to `start`
-  at::Tensor mask;         // 1 where an element may differ from 0; undefined: everywhere
-  at::Tensor start;        // of steps and encoded weights: the scales as they were found
-  at::Tensor log_step;     // leaf, of encoded weights: logarithm of scale / start
-  at::Tensor zero;         // of encoded weights: the zero points; undefined: 0
+  std::string name;            // of the constant
+  at::Tensor value;            // leaf: the elements; of a step: the logarithm of its ratio to `start`
+  at::Tensor mask;             // 1 where an element may differ from 0; undefined: everywhere
+  at::Tensor start;            // of steps and encoded weights: the scales as they were found
+  at::Tensor log_step;         // leaf, of encoded weights: logarithm of scale / start
+  at::Tensor zero;             // of encoded weights: the zero points; undefined: 0
   double least = 0, most = 0;  // of encoded weights: the range of their integers
   bool encoded() const { return role != Role::step && start.defined(); }
 };
@@ -30,15 +30,15 @@ class Parameters {
   Parameters(const Interpreter& interpreter, const TrainingJob& job);
 
   std::vector<Parameter> all;
-  std::vector<at::Tensor> weights() const;   // leaves of weights and biases
-  std::vector<at::Tensor> steps() const;     // leaves of quantizers' steps
-  std::vector<ValueId> statistics;           // running means and variances, where batch normalizations follow their batches
+  std::vector<at::Tensor> weights() const;  // leaves of weights and biases
+  std::vector<at::Tensor> steps() const;    // leaves of quantizers' steps
+  std::vector<ValueId> statistics;  // running means and variances, where batch normalizations follow their batches
 
   // Puts the parameters, encoded weights rounded, where the interpreter computes with them.
   void place(Interpreter& interpreter) const;
-  void take_zeros(const Graph& graph);       // holds at 0 what is 0 there, in weights that are not encoded
-  void keep_zeros();                         // after a step of the optimizer
-  int64_t masked() const;                    // elements held at 0
+  void take_zeros(const Graph& graph);  // holds at 0 what is 0 there, in weights that are not encoded
+  void keep_zeros();                    // after a step of the optimizer
+  int64_t masked() const;               // elements held at 0
   // Everything that changes while training, to save and restore: clones / copies back.
   std::vector<at::Tensor> state(const Interpreter& interpreter) const;
   void restore(const std::vector<at::Tensor>& state, Interpreter& interpreter);

@@ -34,8 +34,10 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
     for (size_t i = 0; i < count; ++i) hash = (hash ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3u;
   };
   const TrainingOptions& o = job.options;
-  const std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup, o.optimizer, o.decay, o.batch,
-                                       o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed, job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints, job.pruning.recipe);
+  const std::string text = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup,
+      o.optimizer, o.decay, o.batch, o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed,
+      job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints, job.pruning.recipe);
   take(text.data(), text.size());
   for (const at::Tensor& tensor : state) take(tensor.data_ptr(), size_t(tensor.nbytes()));
   return int64_t(hash);
@@ -43,9 +45,14 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
 
 }  // namespace
 
-Trainer::Trainer(const Graph& graph, const TrainingJob& job) : job_(job), interpreter_(graph), parameters_(interpreter_, job), loss_(graph, job) {
-  if (parameters_.all.empty()) throw Error(job.name, "finds nothing to train", "the model has no float or quantized layers that freeze leaves free");
-  if (job.data == nullptr || job.data->count < 2) throw Error(job.name, "needs training data, none was given", "add --data FILE with a [training] or [calibration] part (docs/guide/data.md)");
+Trainer::Trainer(const Graph& graph, const TrainingJob& job)
+    : job_(job), interpreter_(graph), parameters_(interpreter_, job), loss_(graph, job) {
+  if (parameters_.all.empty())
+    throw Error(job.name, "finds nothing to train",
+                "the model has no float or quantized layers that freeze leaves free");
+  if (job.data == nullptr || job.data->count < 2)
+    throw Error(job.name, "needs training data, none was given",
+                "add --data FILE with a [training] or [calibration] part (docs/guide/data.md)");
   split_ = split_samples(*job.data, job.options.held_out, job.seed);
   if (split_.held_out.empty()) split_.held_out = split_.train;
   if (split_.train.empty()) throw Error(job.name, "has no samples left to train on", "lower held-out");
@@ -62,7 +69,8 @@ void Trainer::make_optimizers() {
     std::vector<OptimizerParamGroup> list;
     auto without = options;
     without.weight_decay(0);
-    if (!decayed.empty()) list.emplace_back(decayed, std::make_unique<decltype(options)>(options.weight_decay(o.decay)));
+    if (!decayed.empty())
+      list.emplace_back(decayed, std::make_unique<decltype(options)>(options.weight_decay(o.decay)));
     if (!plain.empty()) list.emplace_back(plain, std::make_unique<decltype(options)>(without));
     return list;
   };
@@ -93,7 +101,8 @@ double Trainer::step(TrainingBatch batch, double rate_factor) {
   }
   parameters_.place(interpreter_);
   const std::vector<at::Tensor> inputs = interpreter_.inputs_of(batch.inputs);
-  const LossTerms terms = loss_.of(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train"), inputs, batch.labels);
+  const LossTerms terms =
+      loss_.of(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train"), inputs, batch.labels);
   const double loss = terms.loss.item<double>();
   if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
   terms.loss.backward();
@@ -106,10 +115,14 @@ Trainer::Score Trainer::judge() {
   const at::NoGradGuard guard;
   parameters_.place(interpreter_);
   std::vector<int64_t> order = split_.held_out;
-  if (job_.data->length) std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return job_.data->length(a) < job_.data->length(b); });
+  if (job_.data->length)
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return job_.data->length(a) < job_.data->length(b); });
   std::vector<std::vector<int64_t>> batches;
   const int64_t batch = std::min<int64_t>(kJudgedAtOnce, std::max<int64_t>(int64_t(job_.options.batch), 1));
-  for (size_t i = 0; i < order.size(); i += size_t(batch)) batches.emplace_back(order.begin() + int64_t(i), order.begin() + int64_t(std::min(order.size(), i + size_t(batch))));
+  for (size_t i = 0; i < order.size(); i += size_t(batch))
+    batches.emplace_back(order.begin() + int64_t(i),
+                         order.begin() + int64_t(std::min(order.size(), i + size_t(batch))));
   BatchReader reader(*job_.data, std::move(batches));
   Score score;
   for (size_t i = 0; i < reader.count(); ++i) {
@@ -126,7 +139,8 @@ Trainer::Score Trainer::judge() {
 void Trainer::tell(int64_t epoch, size_t done, size_t count) {
   if (!job_.progress) return;
   const double all = job_.options.epochs, part = double(epoch) + double(done) / double(count), spent = seconds();
-  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1, int64_t(all), last_loss_, 100 * last_metric_);
+  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1,
+                                 int64_t(all), last_loss_, 100 * last_metric_);
   if (part > 0.02) text += fmt::format(", {:.0f} min left", std::ceil(spent / part * (all - part) / 60));
   job_.progress(text, part, all);
 }
@@ -139,7 +153,9 @@ bool Trainer::train_epoch(int64_t epoch) {
     if (job_.stopped()) return false;
     TrainingBatch read = reader.next();
     augment(read, job_.options.augment, random);
-    const auto part = [&](size_t steps) { return (double(epoch) + double(steps) / double(reader.count())) / job_.options.epochs; };
+    const auto part = [&](size_t steps) {
+      return (double(epoch) + double(steps) / double(reader.count())) / job_.options.epochs;
+    };
     const double loss = step(std::move(read), schedule_factor(job_.options, part(i)));
     if (prunings_due(job_.pruning, part(i + 1)) != prunings_due(job_.pruning, part(i))) prune(part(i + 1));
     last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
@@ -186,7 +202,9 @@ TrainingReport Trainer::run() {
     now_.state = parameters_.state(interpreter_);
     now_.epoch = epoch + 1;
     const bool sparse = prunings_due(job_.pruning, double(epoch + 1) / job_.options.epochs) == kPrunings;
-    if (sparse && (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss))) take_best(score, epoch + 1);
+    if (sparse &&
+        (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss)))
+      take_best(score, epoch + 1);
     now_.seconds = seconds();
     if (!job_.checkpoint.empty()) save_checkpoint(job_.checkpoint, now_, optimizers());
   }
@@ -202,11 +220,18 @@ TrainingReport Trainer::run() {
 
 void Trainer::note(TrainingReport& report) const {
   const auto epochs = int64_t(job_.options.epochs);
-  report.notes.push_back(fmt::format("{:.2f} % → {:.2f} % on {} held-out training samples; trained on {}, best after epoch {} of {}", 100 * now_.first_metric, 100 * now_.best_metric,
-                                     split_.held_out.size(), split_.train.size(), now_.best_epoch, epochs));
-  if (!report.finished) report.notes.push_back(fmt::format("stopped in epoch {} of {}: the best state so far is kept, the same command continues", now_.epoch + 1, epochs));
-  if (const int64_t masked = parameters_.masked()) report.notes.push_back(fmt::format("{} pruned weights stayed zero", masked));
-  if (const size_t steps = parameters_.steps().size()) report.notes.push_back(fmt::format("trained through {} quantizers, their steps learned", steps));
+  report.notes.push_back(
+      fmt::format("{:.2f} % → {:.2f} % on {} held-out training samples; trained on {}, best after epoch {} of {}",
+                  100 * now_.first_metric, 100 * now_.best_metric, split_.held_out.size(), split_.train.size(),
+                  now_.best_epoch, epochs));
+  if (!report.finished)
+    report.notes.push_back(
+        fmt::format("stopped in epoch {} of {}: the best state so far is kept, the same command continues",
+                    now_.epoch + 1, epochs));
+  if (const int64_t masked = parameters_.masked())
+    report.notes.push_back(fmt::format("{} pruned weights stayed zero", masked));
+  if (const size_t steps = parameters_.steps().size())
+    report.notes.push_back(fmt::format("trained through {} quantizers, their steps learned", steps));
 }
 
 }  // namespace pare

@@ -17,7 +17,7 @@ double schedule_factor(const TrainingOptions& options, double t);
 class Trainer {
  public:
   Trainer(const Graph& graph, const TrainingJob& job);
-  TrainingReport run();          // the best state stands in the interpreter afterwards
+  TrainingReport run();  // the best state stands in the interpreter afterwards
   int write(Graph& graph) const { return parameters_.write(interpreter_, graph); }
   // One step on a batch; returns the loss.
   double step(TrainingBatch batch, double rate_factor);
@@ -27,14 +27,16 @@ class Trainer {
     double metric = 0, loss = 0;
   };
   Score judge();
-  bool train_epoch(int64_t epoch);            // false: stopped inside
+  bool train_epoch(int64_t epoch);  // false: stopped inside
   void prune(double part);
   void take_best(const Score& score, int64_t epoch);
   void tell(int64_t epoch, size_t done, size_t count);
   void make_optimizers();
   std::vector<torch::optim::Optimizer*> optimizers() const;
   void note(TrainingReport& report) const;
-  double seconds() const { return before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
   const TrainingJob& job_;
   Interpreter interpreter_;

@@ -17,16 +17,20 @@ DataSet read(const TemporaryFolder& folder, const std::string& lines, const std:
   return read_data_set(folder.write("d.toml", head + more));
 }
 
-std::string as_words(const std::vector<uint16_t>& ids) { return {reinterpret_cast<const char*>(ids.data()), ids.size() * 2}; }
+std::string as_words(const std::vector<uint16_t>& ids) {
+  return {reinterpret_cast<const char*>(ids.data()), ids.size() * 2};
+}
 
 TEST(Tokens, AreCutIntoWholeWindows) {
   const TemporaryFolder folder;
   folder.write("ids.u16", as_words({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
   const auto read = [&](const std::string& more) {
-    return read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"tokens\"\nfiles = \"ids.u16\"\n" + more + "[text]\nlength = 4\ninputs = { input_ids = \"ids\" }\n"));
+    return read_data_set(
+        folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"tokens\"\nfiles = \"ids.u16\"\n" + more +
+                                   "[text]\nlength = 4\ninputs = { input_ids = \"ids\" }\n"));
   };
   const DataSet all = read("");
-  ASSERT_EQ(all.test->size(), 2);   // the last three tokens fill none
+  ASSERT_EQ(all.test->size(), 2);  // the last three tokens fill none
   EXPECT_EQ(ints(all.test->get(1).inputs[0]), (std::vector<int64_t>{5, 6, 7, 8}));
   const DataSet later = read("first = 3\nwindows = 1\n");
   ASSERT_EQ(later.test->size(), 1);
@@ -38,7 +42,11 @@ TEST(Tokens, AreCutIntoWholeWindows) {
 TEST(Corpus, NeedsATokenizer) {
   const TemporaryFolder folder;
   folder.write("t.txt", "Once upon a time");
-  expect_contains(error_of([&] { read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"corpus\"\nfiles = \"t.txt\"\n")); }), "tokenizer");
+  expect_contains(
+      error_of([&] {
+        read_data_set(folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"corpus\"\nfiles = \"t.txt\"\n"));
+      }),
+      "tokenizer");
 }
 
 TEST(Jsonl, GivesIdsMaskAndLabels) {
