@@ -28,7 +28,7 @@ TEST(Resize, GivesPillowsBytes) {
 #undef RESIZE
   };
   for (const ResizeCase& each : cases) {
-    SCOPED_TRACE(testing::Message() << int(each.interpolation) << ": " << each.height << "x" << each.width << "x"
+    SCOPED_TRACE(::testing::Message() << int(each.interpolation) << ": " << each.height << "x" << each.width << "x"
                                     << each.channels << " to " << each.new_height << "x" << each.new_width);
     const Image image = resize(make_picture(each.height, each.width, each.channels), each.new_height, each.new_width,
                                each.interpolation);
