@@ -11,6 +11,7 @@
 #include <span>
 
 #include "command.h"
+#include "formats/adapter.h"
 #include "formats/format.h"
 #include "measure/measure.h"
 #include "output.h"
@@ -70,8 +71,10 @@ int run(const Arguments& arguments, const Shared& shared) {
   say(shared, fmt::format("{}  {}\n{}  {} ({:.1f} % of the original)\n", compression.model, size_text(double(before)),
                           compression.output, size_text(double(after)),
                           100.0 * double(after) / double(std::max<int64_t>(before, 1))));
-  say(shared, fmt::format("\nnext: pare measure {} {}{}\n", compression.model, compression.output,
-                          arguments.data.empty() ? "" : " --data " + arguments.data));
+  const bool adapter = is_adapter_file(compression.output);
+  if (adapter) say(shared, "it holds the adapters alone: MODEL+ADAPTER names both to every command\n");
+  say(shared, fmt::format("\nnext: pare measure {} {}{}{}\n", compression.model, adapter ? compression.model + "+" : "",
+                          compression.output, arguments.data.empty() ? "" : " --data " + arguments.data));
   give_json(shared, {{"model", compression.model},
                      {"output", compression.output},
                      {"recipe", result.recipe},
@@ -132,11 +135,39 @@ SampleSource calibration_source(const Graph& graph, const DataSet* data) {
           }};
 }
 
+namespace {
+
+// A text with the token that follows each of its tokens; what an instruction tells is not asked for.
+TrainingBatch text_to_learn(const Graph& graph, const DataSet& data, int64_t index) {
+  const Sample sample = data.training->get(index);
+  TrainingBatch batch{model_inputs(graph, data, sample), {}};
+  for (const Array& input : batch.inputs)
+    if (batch.labels.empty() && is_integer(input.type())) batch.labels = input.to_integers();
+  if (batch.labels.empty()) throw Error(data.path, "the model takes no token ids");
+  // Filled up behind its end, where nothing is asked.
+  const auto length = std::min(size_t(data.training->length(index)), batch.labels.size());
+  batch.labels.erase(batch.labels.begin());
+  batch.labels.push_back(-1);
+  for (size_t t = 0; t < batch.labels.size(); ++t)
+    if (t + 1 >= length || int64_t(t) + 1 < sample.given) batch.labels[t] = -1;
+  return batch;
+}
+
+}  // namespace
+
 TrainingSource training_source(const Graph& graph, const DataSet* data) {
   if (data == nullptr || data->training == nullptr) return {};
   const auto original = std::make_shared<Graph>(graph);
   TrainingSource source;
   source.count = data->training->size();
+  if (data->task == "language") {
+    source.tokens = true;
+    source.batch = [original, data](std::span<const int64_t> samples) {
+      PARE_CHECK(samples.size() == 1);
+      return text_to_learn(*original, *data, samples[0]);
+    };
+    return source;
+  }
   // Texts differ in length: those of one batch should not.
   if (data->training->length(0) > 0) source.length = [data](int64_t i) { return data->training->length(i); };
   source.batch = [original, data](std::span<const int64_t> samples) {

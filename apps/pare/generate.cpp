@@ -16,7 +16,7 @@ namespace pare {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, system;
+  std::string model, adapter, prompt, system;
   int64_t tokens = 128, context = 0;
   bool chat = false, keep_on = false;
   SamplingOptions sampling;
@@ -93,7 +93,8 @@ nlohmann::json json_of(const Arguments& arguments, const Generated& result, cons
 
 int run(const Arguments& arguments, const Shared& shared) {
   const double start = now();
-  const Graph graph = read_model(arguments.model);
+  const Graph graph =
+      read_model(arguments.adapter.empty() ? arguments.model : arguments.model + "+" + arguments.adapter);
   const TextModel model = text_model_of(graph, arguments.model);
   if (!model.tokenizer) throw Error(arguments.model, "has no tokenizer", "keep tokenizer.json beside the weights");
   const std::vector<int64_t> ids = prompt_ids(arguments, model);
@@ -123,6 +124,10 @@ int run(const Arguments& arguments, const Shared& shared) {
 std::function<int()> declare(CLI::App& app, const Shared& shared) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->model, "a GGUF file, or a folder with config.json and safetensors")->required();
+  app.add_option(
+         "--adapter", arguments->adapter,
+         "low-rank adapters to put beside the layers: PEFT's folder or a GGUF file; other commands take MODEL+ADAPTER")
+      ->type_name("FILE");
   app.add_option("--prompt", arguments->prompt, "the text to continue, or with --chat what you say");
   app.add_flag("--chat", arguments->chat, "write the prompt as the model's chat template does");
   app.add_option("--system", arguments->system, "with --chat: the system message; default: the template's own")

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/files.h"
+#include "formats/format.h"
 #include "passes/pass.h"
 
 namespace pare {
@@ -70,7 +71,8 @@ std::string artifact_stem(size_t index, const StudyRecipe& recipe) {
 }
 
 std::string study_key(const std::string& model, const std::string& data, const std::string& recipe, uint64_t seed) {
-  uint64_t hash = digest(MappedFile::open(model)->bytes());
+  uint64_t hash = digest({});
+  for (const std::string& file : model_files(model)) hash = digest(MappedFile::open(file)->bytes(), hash);
   hash = digest(MappedFile::open(data)->bytes(), hash);
   hash = digest_text(recipe, hash);
   return fmt::format("{:016x}-{}", hash, seed);

@@ -17,6 +17,7 @@ namespace pare {
 struct Sample {
   std::vector<Array> inputs;
   int64_t label = -1;
+  int64_t given = 0;  // tokens in front that a language model is told and not asked for: an instruction
 };
 
 // A thing in a picture, in the picture's pixels.

@@ -7,15 +7,19 @@
 #include "data/reader.h"
 #include "data/text.h"
 
-// One JSON object a line, of which two keys are read: the text or its token ids, and its label.
+// One JSON object a line, of which two keys are read: the text or its token ids, and its label; or an instruction and
+// its answer.
 namespace pare {
 namespace {
 
 using Json = nlohmann::json;
 
 struct Keys {
-  std::string text, ids, label;  // text is empty where ids are read
+  std::string text, ids, label;      // text is empty where ids are read
+  std::string prompt, answer, form;  // of instructions; empty: there are none
 };
+
+constexpr std::string_view kPrompt = "{prompt}", kAnswer = "{answer}";
 
 const Json* member(const Json& object, const std::string& key) {
   const auto at = object.find(key);
@@ -50,6 +54,31 @@ std::string text_in(const Json& object, const std::string& key, const std::strin
   return text->get<std::string>();
 }
 
+// The text between `{…}` marks of a form, each mark in its place.
+std::string filled(std::string form, std::string_view mark, const std::string& text) {
+  if (const size_t at = form.find(mark); at != std::string::npos) form.replace(at, mark.size(), text);
+  return form;
+}
+
+// What stands in front of the answer is given; the answer and what ends it are asked for.
+void add_instruction(const Json& object, const Keys& keys, const SplitRequest& request, const std::string& where,
+                     TokenSamples& samples) {
+  const size_t cut = keys.form.find(kAnswer);
+  const std::string front = filled(keys.form.substr(0, cut), kPrompt, text_in(object, keys.prompt, where));
+  const Tokenizer& tokenizer = *request.text.tokenizer;
+  std::vector<int64_t> ids = tokenizer.encode(front);
+  const auto given = int64_t(ids.size());
+  const std::vector<int64_t> answer =
+      tokenizer.encode(filled(keys.form.substr(cut), kAnswer, text_in(object, keys.answer, where)), false);
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  if (answer.empty())
+    throw Error(where, fmt::format("\"{}\" is empty", keys.answer), "leave lines without an answer out");
+  if (given >= request.text.length)
+    throw Error(where, fmt::format("the instruction has {} tokens, no room is left for its answer", given),
+                fmt::format("raise [text] length (now {}), or leave long ones out", request.text.length));
+  samples.add(ids, -1, where, given);
+}
+
 int64_t label_in(const Json& object, const std::string& key, const SplitRequest& request, const std::string& where) {
   const Json* label = member(object, key);
   if (label == nullptr && !request.needs_labels) return -1;
@@ -74,6 +103,10 @@ void read_lines(const std::string& path, const Keys& keys, const SplitRequest& r
     const Json object = Json::parse(line, nullptr, false);
     if (object.is_discarded() || !object.is_object())
       throw Error(where, "the line is not a JSON object", "JSONL holds one {\"key\": value, …} a line");
+    if (!keys.prompt.empty()) {
+      add_instruction(object, keys, request, where, samples);
+      continue;
+    }
     const int64_t label = label_in(object, keys.label, request, where);
     if (keys.text.empty())
       samples.add(ids_of(object, keys.ids, where), label, where);
@@ -88,8 +121,16 @@ Split read_jsonl(const SplitRequest& request) {
   const Section& section = request.section;
   if (section.has("text") && section.has("ids"))
     section.fail("ids", "the text and its ids are given, one of them is enough", "remove one of the two");
-  const Keys keys{section.text("text", ""), section.text("ids", "input_ids"), section.text("label", "label")};
-  if (!keys.text.empty()) need_tokenizer(request.text, section);
+  if (section.has("prompt") != section.has("answer"))
+    section.fail(section.has("prompt") ? "prompt" : "answer", "an instruction has a prompt and an answer",
+                 "name both keys: prompt = \"instruction\", answer = \"output\"");
+  const Keys keys{section.text("text", ""),       section.text("ids", "input_ids"),
+                  section.text("label", "label"), section.text("prompt", ""),
+                  section.text("answer", ""),     section.text("form", "{prompt}{answer}")};
+  if (keys.form.find(kPrompt) > keys.form.find(kAnswer) || keys.form.find(kAnswer) == std::string::npos)
+    section.fail("form", "holds no {prompt} followed by {answer}",
+                 "for example: form = \"Question: {prompt}\\nAnswer: {answer}\\n\"");
+  if (!keys.text.empty() || !keys.prompt.empty()) need_tokenizer(request.text, section);
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : section.files("files")) read_lines(path, keys, request, *samples);
   return text_split(request, samples);

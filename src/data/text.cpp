@@ -58,7 +58,7 @@ Padding TextOptions::filling() const {
   return filling;
 }
 
-void TokenSamples::add(const std::vector<int64_t>& ids, int64_t label, const std::string& where) {
+void TokenSamples::add(const std::vector<int64_t>& ids, int64_t label, const std::string& where, int64_t given) {
   if (ids.empty()) throw Error(where, "the text has no token", "leave empty texts out");
   for (size_t i = 0; i < std::min(ids.size(), size_t(options_.length)); ++i) {
     if (ids[i] < 0 || ids[i] > INT32_MAX) throw Error(where, fmt::format("{} is not a token id", ids[i]));
@@ -66,6 +66,7 @@ void TokenSamples::add(const std::vector<int64_t>& ids, int64_t label, const std
   }
   starts_.push_back(ids_.size());
   labels_.push_back(label);
+  given_.push_back(given);
 }
 
 void TokenSamples::add(const std::string& text, int64_t label, const std::string& where) {
@@ -81,7 +82,7 @@ int64_t TokenSamples::length(int64_t index) const {
 Sample TokenSamples::get(int64_t index) const {
   const int64_t tokens = length(index);
   const int32_t* ids = ids_.data() + starts_[size_t(index)];
-  Sample sample{{}, labels_[size_t(index)]};
+  Sample sample{{}, labels_[size_t(index)], given_[size_t(index)]};
   for (const auto& [name, kind] : options_.inputs) {
     Array array(Type::i64, {1, tokens});  // zeros
     auto values = array.mutable_values<int64_t>();

@@ -33,7 +33,8 @@ class TokenSamples : public Samples {
  public:
   explicit TokenSamples(TextOptions options) : options_(std::move(options)) {}
   // Ids beyond the options' length are dropped. Throws Error (where) for no ids or ids outside 0 … 2³¹−1.
-  void add(const std::vector<int64_t>& ids, int64_t label, const std::string& where);
+  // `given`: as in Sample.
+  void add(const std::vector<int64_t>& ids, int64_t label, const std::string& where, int64_t given = 0);
   void add(const std::string& text, int64_t label, const std::string& where);  // needs a tokenizer
 
   int64_t size() const override { return int64_t(labels_.size()); }
@@ -44,7 +45,7 @@ class TokenSamples : public Samples {
   TextOptions options_;
   std::vector<int32_t> ids_;
   std::vector<size_t> starts_ = {0};  // of sample i, and the end of the last
-  std::vector<int64_t> labels_;
+  std::vector<int64_t> labels_, given_;
 };
 
 // Throws where texts are to be read and there is no tokenizer.

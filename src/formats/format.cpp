@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "codecs/codecs.h"
+#include "formats/adapter.h"
 #include "formats/onnx/onnx.h"
 
 namespace pare {
@@ -82,16 +83,24 @@ std::string bytes_text(std::span<const std::byte> head) {
 std::string model_file(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return path;
-  for (const char* name : {"model.safetensors", "model.safetensors.index.json"})
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors"})
     if (const auto inside = std::filesystem::path(path) / name; std::filesystem::exists(inside, ignored))
       return inside.string();
   throw Error(path, "is a folder without model.safetensors or model.safetensors.index.json", "name the model's file");
 }
 
+// "MODEL+ADAPTER" in two; the second is empty where there is none. A file whose name holds a plus is itself.
+std::pair<std::string, std::string> model_and_adapter(const std::string& given) {
+  std::error_code ignored;
+  const size_t plus = given.rfind('+');
+  if (plus == std::string::npos || std::filesystem::exists(given, ignored)) return {given, ""};
+  return {given.substr(0, plus), given.substr(plus + 1)};
+}
+
 }  // namespace
 
 const Format& format_of_file(const std::string& given) {
-  const std::string path = model_file(given);
+  const std::string path = model_file(model_and_adapter(given).first);
   const auto file = MappedFile::open(path);
   const auto head = file->bytes().first(std::min(kHead, file->bytes().size()));
   for (const Format* format : formats())
@@ -110,8 +119,10 @@ const Format& format_to_write(const std::string& path) {
 }
 
 Graph read_model(const std::string& given) {
-  const std::string path = model_file(given);
+  const auto [model, adapter] = model_and_adapter(given);
+  const std::string path = model_file(model);
   Graph graph = format_of_file(path).read(path);
+  if (!adapter.empty()) apply_adapter_file(graph, adapter);
   try {
     verify(graph);  // inference relies on both
     check_constants(graph);
@@ -128,13 +139,21 @@ void write_model(const Graph& graph, const std::string& path, const WriteOptions
   format_to_write(path).write(graph, path, options);
 }
 
-int64_t artifact_bytes(const std::string& given) {
-  const std::string path = model_file(given);
+std::vector<std::string> model_files(const std::string& given) {
+  const auto [model, adapter] = model_and_adapter(given);
+  const std::string path = model_file(model);
   const Format& format = format_of_file(path);
-  int64_t size = file_size(path);
+  std::vector<std::string> files{path};
   if (format.side_files != nullptr)
     for (const std::string& name : format.side_files(path))
-      size += file_size((std::filesystem::path(path).parent_path() / name).string());
+      files.push_back((std::filesystem::path(path).parent_path() / name).string());
+  if (!adapter.empty()) files.push_back(adapter_file(adapter));
+  return files;
+}
+
+int64_t artifact_bytes(const std::string& path) {
+  int64_t size = 0;
+  for (const std::string& file : model_files(path)) size += file_size(file);
   return size;
 }
 

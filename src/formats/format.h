@@ -27,8 +27,12 @@ struct Format {
 std::span<const Format* const> formats();
 const Format& format_of_file(const std::string& path);   // by content; throws Error listing what is known
 const Format& format_to_write(const std::string& path);  // by extension
-Graph read_model(const std::string& path);               // shapes inferred, codecs folded, verified
+// Shapes inferred, codecs folded, verified. "MODEL+ADAPTER": with the low-rank adapters of another file beside its
+// layers.
+Graph read_model(const std::string& path);
 void write_model(const Graph& graph, const std::string& path, const WriteOptions& options = {});
-int64_t artifact_bytes(const std::string& path);  // the file and its external data
+// The files that a model's name stands for: itself, those beside it that belong to it, an adapter's.
+std::vector<std::string> model_files(const std::string& path);
+int64_t artifact_bytes(const std::string& path);  // of all its files
 
 }  // namespace pare

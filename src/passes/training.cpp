@@ -45,7 +45,7 @@ std::map<std::string, std::vector<float>> loss_changes(const Graph& graph, const
 }
 
 void run_training(Graph& graph, const std::string& name, const TrainingOptions& options, const Teaching& teaching,
-                  PassRun& pass) {
+                  PassRun& pass, std::vector<std::string> only) {
   TrainingJob job = job_of(name, options, pass);
   job.options.epochs = std::floor(options.epochs);
   job.options.batch = std::floor(options.batch);
@@ -53,6 +53,7 @@ void run_training(Graph& graph, const std::string& name, const TrainingOptions& 
   job.pruning = std::exchange(pass.pruning, {});
   job.floats = pass.floats;
   job.checkpoint = pass.checkpoint;
+  job.only = std::move(only);
   TrainingReport report = training_library().train(graph, job);
   pass.changed += report.changed;
   pass.stopped = !report.finished;

@@ -5,9 +5,10 @@
 
 namespace pare {
 
-// The options of TrainingOptions for S, a struct that derives from it.
+// The options of TrainingOptions for S, a struct that derives from it: how any training runs, and what training of all
+// layers can be told beside it.
 template <class S>
-FieldList<S>& training_fields(FieldList<S>& fields) {
+FieldList<S>& schedule_fields(FieldList<S>& fields) {
   return fields.number("epochs", &S::epochs, 1, 1000, "", "times that all training samples are seen", {"2", "5", "10"})
       .number("rate", &S::rate, 1e-7, 10, "", "the learning rate at its highest", {"0.0003", "0.001", "0.003"})
       .word("schedule", &S::schedule, {"cosine", "linear", "step", "constant"},
@@ -21,7 +22,11 @@ FieldList<S>& training_fields(FieldList<S>& fields) {
       .word("augment", &S::augment, {"none", "flip", "shift", "flip-shift"},
             "pictures are mirrored, moved by up to an eighth, or both, at random", {"none", "flip-shift"})
       .number("held-out", &S::held_out, 0, 0.5, "",
-              "part of the training split that only chooses the best epoch; 0: chosen on what is trained on")
+              "part of the training split that only chooses the best epoch; 0: chosen on what is trained on");
+}
+template <class S>
+FieldList<S>& training_fields(FieldList<S>& fields) {
+  return schedule_fields(fields)
       .word("batchnorm", &S::batch_norm, {"train", "frozen"},
             "train: normalizations use the batch's statistics and follow them; frozen: the stored ones stay")
       .word("freeze", &S::freeze, {},
@@ -37,7 +42,8 @@ FieldList<S>& training_fields(FieldList<S>& fields) {
 std::map<std::string, std::vector<float>> loss_changes(const Graph& graph, const std::string& name, PassRun& pass);
 
 // Checks what training needs of the run and hands the graph over.
+// `only`: as in TrainingJob.
 void run_training(Graph& graph, const std::string& name, const TrainingOptions& options, const Teaching& teaching,
-                  PassRun& pass);
+                  PassRun& pass, std::vector<std::string> only = {});
 
 }  // namespace pare

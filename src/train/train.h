@@ -15,12 +15,14 @@ namespace pare {
 // Samples with their classes as batches: the model's inputs by position, the samples along axis 0.
 struct TrainingBatch {
   std::vector<Array> inputs;
-  std::vector<int64_t> labels;  // -1: none
+  std::vector<int64_t> labels;  // of samples, or of all their tokens; -1: none
 };
 struct TrainingSource {
   int64_t count = 0;
   std::function<int64_t(int64_t)> length;                        // of a sample (a text's tokens); 0: all are alike
   std::function<TrainingBatch(std::span<const int64_t>)> batch;  // from any thread, one call at a time
+  // Language models: every token has a label, the one that follows; -1 is not asked for. Samples are read one by one.
+  bool tokens = false;
 };
 
 // The member initialisers are the defaults of every training pass.
@@ -69,6 +71,9 @@ struct TrainingJob {
   Progress progress = {};
   std::function<bool()> stopped = [] { return false; };
   std::function<bool(const std::string& patterns, const Node&)> matches;  // of `freeze`
+  // Constants that alone are trained; empty: what `freeze` leaves. All others stay as they are stored, and activations
+  // are computed twice instead of being kept, so that memory holds large models.
+  std::vector<std::string> only;
 };
 struct TrainingReport {
   int changed = 0;       // constants trained

@@ -18,7 +18,14 @@ const Node* first(const Graph& graph, std::string_view type) {
   return found == graph.nodes.end() ? nullptr : &*found;
 }
 
-// Layer in the graph → layer without gaps.
+// Row r of each head of `size` rows comes from row source(r): neighbours ← halves, or the reverse.
+int64_t source_row(int64_t row, int64_t size, bool to_neighbours) {
+  const int64_t head = row / size * size, r = row % size, half = size / 2;
+  return head + (to_neighbours ? r % 2 * half + r / 2 : r < half ? 2 * r : 2 * (r - half) + 1);
+}
+
+}  // namespace
+
 std::map<int64_t, int64_t> layer_numbers(const Graph& graph) {
   std::map<int64_t, int64_t> numbers;
   for (const Value& value : graph.values)
@@ -29,13 +36,7 @@ std::map<int64_t, int64_t> layer_numbers(const Graph& graph) {
   return numbers;
 }
 
-// Row r of each head of `size` rows comes from row source(r): neighbours ← halves, or the reverse.
-int64_t source_row(int64_t row, int64_t size, bool to_neighbours) {
-  const int64_t head = row / size * size, r = row % size, half = size / 2;
-  return head + (to_neighbours ? r % 2 * half + r / 2 : r < half ? 2 * r : 2 * (r - half) + 1);
-}
-
-// The rows of every part of a tensor that has one entry, or one run of bytes, for each row.
+// Every part has one entry, or one run of bytes, for each row.
 TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neighbours, const std::string& where) {
   Tensor turned = tensor;
   const int64_t rows = tensor.dims.at(0);
@@ -56,8 +57,6 @@ TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neig
 bool is_turned(std::string_view role) {
   return role.starts_with("query") || role.starts_with("key");
 }
-
-}  // namespace
 
 DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
   const auto config = graph.metadata.find(kConfigKey), gguf = graph.metadata.find(kGgufKey);

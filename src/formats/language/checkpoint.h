@@ -32,8 +32,19 @@ struct NamedTensor {
 };
 std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool interleaved, const std::string& where);
 
+// Layer in the graph → layer without gaps.
+std::map<int64_t, int64_t> layer_numbers(const Graph& graph);
+// Queries and keys, whose rows lie either way; and the rows the other way around: neighbours ← halves, or the reverse.
+bool is_turned(std::string_view role);
+TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neighbours, const std::string& where);
+
 // The graph that a GGUF file stands for, its weights in the file's bytes.
 Graph graph_of_gguf(const GgufFile& file, const std::string& where);
+// One of its tensors as floats, whatever they are stored as.
+Tensor gguf_tensor(const GgufFile& file, const GgufTensor& tensor);
+// JSON of little depth. Throws Error (where).
+nlohmann::json sound_json(std::string_view text, const std::string& where);
+void write_safetensors(const std::vector<NamedTensor>& tensors, const std::string& path);
 // The tensors of one safetensors file, in its bytes.
 std::map<std::string, TensorPtr> read_safetensors(std::span<const std::byte> bytes,
                                                   const std::shared_ptr<const void>& owner, const std::string& where);

@@ -7,7 +7,7 @@
 #include "codecs/blocks.h"
 #include "codecs/codecs.h"
 #include "formats/format.h"
-#include "formats/language/checkpoint.h"
+#include "formats/language/adapter_files.h"
 
 namespace pare {
 namespace {
@@ -22,22 +22,10 @@ Array in_file(const GgufFile& file, const GgufTensor& tensor, Type type, Dims di
   return Array::in_file(type, std::move(dims), file.owner, tensor.bytes.data(), tensor.bytes.size());
 }
 
-// The file's bytes as a tensor of floats, whatever they are stored as.
-Tensor tensor_of(const GgufFile& file, const GgufTensor& tensor) {
-  if (tensor.type == kGgmlF32) return Tensor(in_file(file, tensor, Type::f32, tensor.dims));
-  if (tensor.type != kGgmlF16 && tensor.type != kGgmlBF16)
-    return block_tensor(*find_block_codec(tensor.type), tensor.dims,
-                        in_file(file, tensor, Type::u8, {int64_t(tensor.bytes.size())}));
-  Tensor half;
-  half.type = Type::f32;
-  half.dims = tensor.dims;
-  half.codec = tensor.type == kGgmlF16 ? &codec_float16 : &codec_bfloat16;
-  half.parts = {in_file(file, tensor, tensor.type == kGgmlF16 ? Type::f16 : Type::bf16, tensor.dims)};
-  return half;
-}
-
 Graph read(const std::string& path) {
-  return graph_of_gguf(read_gguf_file(path), path);
+  const GgufFile file = read_gguf_file(path);
+  if (is_gguf_adapter(file)) throw Error(path, "holds a model's adapters, not the model", "name both: MODEL+" + path);
+  return graph_of_gguf(file, path);
 }
 
 // How a tensor lies in the file: matrices as their codec stores them, vectors as floats, which llama.cpp wants.
@@ -109,6 +97,7 @@ GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
 }
 
 void write(const Graph& graph, const std::string& path, const WriteOptions&) {
+  if (has_adapters(graph)) return write_adapter_file(graph, path);
   const DecoderShape shape = shape_of_graph(graph, path);
   std::vector<GgufOutput> outputs;
   for (const NamedTensor& tensor : named_tensors(graph, Naming::gguf, shape.family->gguf_interleaved, path))
@@ -126,6 +115,19 @@ void write(const Graph& graph, const std::string& path, const WriteOptions&) {
 
 }  // namespace
 
+Tensor gguf_tensor(const GgufFile& file, const GgufTensor& tensor) {
+  if (tensor.type == kGgmlF32) return Tensor(in_file(file, tensor, Type::f32, tensor.dims));
+  if (tensor.type != kGgmlF16 && tensor.type != kGgmlBF16)
+    return block_tensor(*find_block_codec(tensor.type), tensor.dims,
+                        in_file(file, tensor, Type::u8, {int64_t(tensor.bytes.size())}));
+  Tensor half;
+  half.type = Type::f32;
+  half.dims = tensor.dims;
+  half.codec = tensor.type == kGgmlF16 ? &codec_float16 : &codec_bfloat16;
+  half.parts = {in_file(file, tensor, tensor.type == kGgmlF16 ? Type::f16 : Type::bf16, tensor.dims)};
+  return half;
+}
+
 Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
   DecoderShape shape = shape_from_gguf(file, path);
   std::map<std::string, const GgufTensor*> by_name;
@@ -133,7 +135,7 @@ Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
   for (const GgufTensor& tensor : file.tensors) {
     by_name[tensor.name] = &tensor;
     if (tensor.name == "rope_freqs.weight")
-      shape.frequency_factors = tensor_of(file, tensor).decode().aligned().to_floats();
+      shape.frequency_factors = gguf_tensor(file, tensor).decode().aligned().to_floats();
     else if (!place_of(tensor.name, Naming::gguf) && unknown.empty())
       unknown = tensor.name;
   }
@@ -142,7 +144,7 @@ Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
                 "pare reads dense decoders: " + known_families());
   const TensorSource source = [&](std::string_view role, int64_t layer) -> TensorPtr {
     const auto found = by_name.find(tensor_name(role, layer, Naming::gguf));
-    return found == by_name.end() ? nullptr : std::make_shared<const Tensor>(tensor_of(file, *found->second));
+    return found == by_name.end() ? nullptr : std::make_shared<const Tensor>(gguf_tensor(file, *found->second));
   };
   Graph graph = build_decoder(shape, source, path);
   json metadata = json::array();

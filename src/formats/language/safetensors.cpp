@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "codecs/codecs.h"
+#include "formats/adapter.h"
 #include "formats/format.h"
 #include "formats/language/checkpoint.h"
 
@@ -34,23 +35,6 @@ bool detect(const std::string& path, std::span<const std::byte> head) {
   std::memcpy(&length, head.data(), 8);
   return length >= 2 && length <= kMostHeader && head[8] == std::byte('{') &&
          (head[9] == std::byte('"') || head[9] == std::byte('}') || head[9] == std::byte(' '));
-}
-
-json parsed(std::string_view text, const std::string& where) {
-  // Nesting is bounded because nothing in these files nests; the parser itself recurses into hostile ones.
-  int depth = 0;
-  bool shallow = true;
-  json value = json::parse(
-      text,
-      [&](int at, json::parse_event_t, json&) {
-        depth = std::max(depth, at);
-        shallow &= at < 64;
-        return shallow;
-      },
-      false);
-  if (value.is_discarded() || !shallow)
-    throw Error(where, "is no sound JSON", "the file is damaged: download it again");
-  return value;
 }
 
 // A tensor in the mapped file.
@@ -92,7 +76,7 @@ using TensorMap = std::map<std::string, TensorPtr>;
 // The files of a checkpoint: itself, or those its index names.
 std::vector<std::string> tensor_files(const std::string& path) {
   if (!path.ends_with(kIndexEnding)) return {path};
-  const json index = parsed(read_text(path), path);
+  const json index = sound_json(read_text(path), path);
   std::vector<std::string> names;
   const auto map = index.find("weight_map");
   if (map == index.end() || !map->is_object()) throw Error(path, "has no weight_map");
@@ -120,11 +104,12 @@ constexpr const char* kTexts[] = {kConfigKey,
                                   "special_tokens_map.json"};
 
 Graph read(const std::string& path) {
+  if (is_adapter_file(path)) throw Error(path, "holds a model's adapters, not the model", "name both: MODEL+" + path);
   const std::string config = beside(path, kConfigKey);
   if (!fs::exists(config))
     throw Error(path, "holds weights without a graph, and there is no config.json beside it that says what they are",
                 "keep the files of the checkpoint together; other models are read as ONNX");
-  const DecoderShape shape = shape_from_config(parsed(read_text(config), config), config);
+  const DecoderShape shape = shape_from_config(sound_json(read_text(config), config), config);
   TensorMap tensors;
   for (const std::string& name : tensor_files(path)) {
     const auto file = MappedFile::open(name);
@@ -155,34 +140,11 @@ Type stored_type(const Tensor& tensor) {
   return tensor.codec == &codec_float16 ? Type::f16 : tensor.codec == &codec_bfloat16 ? Type::bf16 : Type::f32;
 }
 
-void write_tensors(const std::vector<NamedTensor>& tensors, const std::string& path) {
-  json header{{"__metadata__", {{"format", "pt"}}}};
-  uint64_t end = 0;
-  for (const NamedTensor& named : tensors) {
-    const Type type = stored_type(*named.tensor);
-    const uint64_t size = uint64_t(named.tensor->count()) * uint64_t(type_bits(type) / 8);
-    const auto row = std::find_if(std::begin(kDataTypes), std::end(kDataTypes),
-                                  [&](const DataType& candidate) { return candidate.type == type; });
-    header[named.name] = {{"dtype", row->name}, {"shape", named.tensor->dims}, {"data_offsets", {end, end + size}}};
-    end += size;
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t length = text.size();
-  write_file(path, [&](std::ostream& out) {
-    out.write(reinterpret_cast<const char*>(&length), 8);
-    out.write(text.data(), std::streamsize(text.size()));
-    for (const NamedTensor& named : tensors) {
-      const Array bytes = stored(*named.tensor);
-      out.write(reinterpret_cast<const char*>(bytes.bytes()), std::streamsize(bytes.size_bytes()));
-    }
-  });
-}
-
 void write(const Graph& graph, const std::string& path, const WriteOptions&) {
+  if (has_adapters(graph)) return write_adapter_file(graph, path);
   const DecoderShape shape = shape_of_graph(graph, path);
   const std::vector<NamedTensor> tensors = named_tensors(graph, Naming::hf, false, path);
-  write_tensors(tensors, path);
+  write_safetensors(tensors, path);
   json config = config_of(shape);
   if (const auto kept = graph.metadata.find(kConfigKey); kept != graph.metadata.end()) {
     json original = json::parse(kept->second);
@@ -211,6 +173,47 @@ std::vector<std::string> side_files(const std::string& path) {
 
 }  // namespace
 
+json sound_json(std::string_view text, const std::string& where) {
+  // Nesting is bounded because nothing in these files nests; the parser itself recurses into hostile ones.
+  int depth = 0;
+  bool shallow = true;
+  json value = json::parse(
+      text,
+      [&](int at, json::parse_event_t, json&) {
+        depth = std::max(depth, at);
+        shallow &= at < 64;
+        return shallow;
+      },
+      false);
+  if (value.is_discarded() || !shallow)
+    throw Error(where, "is no sound JSON", "the file is damaged: download it again");
+  return value;
+}
+
+void write_safetensors(const std::vector<NamedTensor>& tensors, const std::string& path) {
+  json header{{"__metadata__", {{"format", "pt"}}}};
+  uint64_t end = 0;
+  for (const NamedTensor& named : tensors) {
+    const Type type = stored_type(*named.tensor);
+    const uint64_t size = uint64_t(named.tensor->count()) * uint64_t(type_bits(type) / 8);
+    const auto row = std::find_if(std::begin(kDataTypes), std::end(kDataTypes),
+                                  [&](const DataType& candidate) { return candidate.type == type; });
+    header[named.name] = {{"dtype", row->name}, {"shape", named.tensor->dims}, {"data_offsets", {end, end + size}}};
+    end += size;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const uint64_t length = text.size();
+  write_file(path, [&](std::ostream& out) {
+    out.write(reinterpret_cast<const char*>(&length), 8);
+    out.write(text.data(), std::streamsize(text.size()));
+    for (const NamedTensor& named : tensors) {
+      const Array bytes = stored(*named.tensor);
+      out.write(reinterpret_cast<const char*>(bytes.bytes()), std::streamsize(bytes.size_bytes()));
+    }
+  });
+}
+
 TensorMap read_safetensors(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner,
                            const std::string& path) {
   TensorMap tensors;
@@ -220,7 +223,7 @@ TensorMap read_safetensors(std::span<const std::byte> bytes, const std::shared_p
   if (length > kMostHeader || length > bytes.size() - 8)
     throw Error(path + ": byte 0", fmt::format("says its header has {} bytes, {} are left", length, bytes.size() - 8),
                 "the file is damaged or cut short: download it again");
-  const json header = parsed({reinterpret_cast<const char*>(bytes.data()) + 8, size_t(length)}, path + ": header");
+  const json header = sound_json({reinterpret_cast<const char*>(bytes.data()) + 8, size_t(length)}, path + ": header");
   if (!header.is_object()) throw Error(path + ": header", "is no JSON object");
   const auto data = bytes.subspan(8 + size_t(length));
   try {

@@ -31,7 +31,8 @@ class LanguageJudge : public Judge {
     for (size_t i = 0; i < batch.samples.size(); ++i) {
       Window window;
       const int64_t length = std::min(data_.test->length(batch.samples[i]), columns);  // what is behind it fills up
-      for (int64_t t = 0; t + 1 < length; ++t) {
+      // An instruction is told, its answer judged.
+      for (int64_t t = std::max<int64_t>(data_.test->get(batch.samples[i]).given - 1, 0); t + 1 < length; ++t) {
         const int64_t row = int64_t(i) * columns + t, next = tokens[size_t(row + 1)];
         if (next >= vocabulary)
           throw Error(data_.path, fmt::format("token {} is not in the model's vocabulary of {}", next, vocabulary),

@@ -18,5 +18,9 @@ struct LowRank {
 // first left singular vectors.
 LowRank factorize(std::span<const float> weights, int64_t rows, int64_t n, std::vector<double> h, double damping,
                   int64_t rank);
+// Nearly the same for the weights themselves, by a random subspace of a few more vectors than `rank` that passes over
+// the weights turn towards the first singular ones: work grows with rows · n · rank. Halko et al. 2011, algorithms 4.4
+// and 5.1.
+LowRank leading_factors(std::span<const float> weights, int64_t rows, int64_t n, int64_t rank, uint64_t seed);
 
 }  // namespace pare

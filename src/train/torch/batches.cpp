@@ -38,6 +38,8 @@ SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t 
   return split;
 }
 
+int64_t read_at_once(const TrainingSource& data, int64_t batch) { return data.tokens ? 1 : std::max<int64_t>(batch, 1); }
+
 std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch) {
   Random random(seed * 1000003 + uint64_t(epoch));
   std::vector<int64_t> order = samples;

@@ -14,6 +14,9 @@ struct SampleSplit {
 };
 SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t seed);
 
+// Samples of one reading, where a step is made of `batch`.
+int64_t read_at_once(const TrainingSource& data, int64_t batch);
+
 // The batches of one epoch, a function of seed and epoch alone. Samples of different lengths are put beside their like.
 std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch);
 

@@ -14,8 +14,8 @@ using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
 at::Tensor numbers(const Checkpoint& c) {
-  return at::tensor({double(c.epoch), double(c.best_epoch), c.best_metric, c.best_loss, c.first_metric, c.seconds,
-                     double(c.state.size()), double(c.best.size())},
+  return at::tensor({double(c.epoch), double(c.best_epoch), c.best_metric, c.best_loss, c.first_metric, c.first_loss,
+                     c.seconds, double(c.state.size()), double(c.best.size())},
                     at::kDouble);
 }
 
@@ -72,15 +72,16 @@ bool load_checkpoint(const std::string& path, Checkpoint& c, const std::vector<t
     archive.read("fingerprint", fingerprint);
     if (fingerprint.item<int64_t>() != c.fingerprint) return false;
     archive.read("numbers", values);
+    if (values.numel() != numbers(c).numel()) throw Error("", "holds " + std::to_string(values.numel()) + " numbers");
     const auto v = values.accessor<double, 1>();
-    const std::vector<at::Tensor> state = fitting(read_list(archive, "state", int64_t(v[6]), c.state.size()), c.state);
-    const std::vector<at::Tensor> best = fitting(read_list(archive, "best", int64_t(v[7]), c.state.size()), c.state);
+    const std::vector<at::Tensor> state = fitting(read_list(archive, "state", int64_t(v[7]), c.state.size()), c.state);
+    const std::vector<at::Tensor> best = fitting(read_list(archive, "best", int64_t(v[8]), c.state.size()), c.state);
     for (size_t i = 0; i < optimizers.size(); ++i) {
       InputArchive inner;
       archive.read("optimizer" + std::to_string(i), inner);
       optimizers[i]->load(inner);
     }
-    c = {c.fingerprint, int64_t(v[0]), int64_t(v[1]), v[2], v[3], v[4], v[5], state, best};
+    c = {c.fingerprint, int64_t(v[0]), int64_t(v[1]), v[2], v[3], v[4], v[5], v[6], state, best};
     return true;
   } catch (const std::exception& error) {
     throw Error(path, "is not a whole checkpoint", "delete it: training then starts from the beginning");

@@ -11,7 +11,7 @@ struct Checkpoint {
   int64_t fingerprint = 0;  // of job, data and first state: another job's file is refused
   int64_t epoch = 0;        // finished
   int64_t best_epoch = 0;
-  double best_metric = 0, best_loss = 0, first_metric = 0, seconds = 0;
+  double best_metric = 0, best_loss = 0, first_metric = 0, first_loss = 0, seconds = 0;
   std::vector<at::Tensor> state, best;
 };
 // Written under another name first. Throws Error.

@@ -7,7 +7,6 @@
 #include "train/torch/arrays.h"
 
 namespace pare {
-
 namespace {
 
 // Pictures and their filters with channels innermost: libtorch's layers keep that order, and oneDNN's convolutions need
@@ -16,13 +15,20 @@ at::Tensor channels_last(const at::Tensor& tensor) {
   return tensor.dim() == 4 && tensor.is_floating_point() ? tensor.contiguous(at::MemoryFormat::ChannelsLast) : tensor;
 }
 
+constexpr int64_t kMatrix = 1 << 12;  // elements; what is smaller costs more to decode again than to keep
+
+bool stays_stored(const Tensor& tensor, Weights weights) {
+  return tensor.type == Type::string ||
+         (weights == Weights::stored && is_float(tensor.type) && tensor.dims.size() >= 2 && tensor.count() >= kMatrix);
+}
+
 }  // namespace
 
-Interpreter::Interpreter(Graph graph, at::ScalarType real) : graph_(std::move(graph)), real_(real) {
+Interpreter::Interpreter(Graph graph, at::ScalarType real, Weights weights) : graph_(std::move(graph)), real_(real) {
   constants_.resize(graph_.values.size());
   for (size_t id = 0; id < graph_.values.size(); ++id)
-    if (graph_.values[id].constant && graph_.values[id].type != Type::string)
-      constants_[id] = channels_last(tensor_of(graph_.values[id].constant->decode(), real_));
+    if (const Tensor* tensor = graph_.constant(ValueId(id)); tensor != nullptr && !stays_stored(*tensor, weights))
+      constants_[id] = channels_last(tensor_of(tensor->decode(), real_));
   std::vector<int> last(graph_.values.size(), -1);
   for (size_t n = 0; n < graph_.nodes.size(); ++n) {
     const Node& node = graph_.nodes[n];
@@ -36,6 +42,13 @@ Interpreter::Interpreter(Graph graph, at::ScalarType real) : graph_(std::move(gr
   last_.resize(graph_.nodes.size());
   for (size_t id = 0; id < last.size(); ++id)
     if (last[id] >= 0 && !graph_.values[id].constant) last_[size_t(last[id])].push_back(ValueId(id));
+}
+
+at::Tensor Interpreter::constant(ValueId id) const {
+  const at::Tensor& held = constants_.at(size_t(id));
+  const Tensor* tensor = graph_.constant(id);
+  return held.defined() || tensor == nullptr || tensor->type == Type::string ? held
+                                                                             : tensor_of(tensor->decode(), real_);
 }
 
 std::vector<at::Tensor> Interpreter::inputs_of(const std::vector<Array>& arrays) const {
@@ -75,7 +88,8 @@ std::vector<at::Tensor> Interpreter::by_reference(const Node& node, const std::v
 
 void Interpreter::compute(const Node& node, Mapping mapping, std::vector<at::Tensor>& values, bool training) const {
   Mapped mapped{node, graph_, real_, training, {}};
-  for (ValueId id : node.inputs) mapped.in.push_back(id == kNone ? at::Tensor() : values[size_t(id)]);
+  for (ValueId id : node.inputs)
+    mapped.in.push_back(id == kNone ? at::Tensor() : values[size_t(id)].defined() ? values[size_t(id)] : constant(id));
   if (mapping != nullptr)
     mapping(mapped);
   else
@@ -84,13 +98,15 @@ void Interpreter::compute(const Node& node, Mapping mapping, std::vector<at::Ten
     if (node.outputs[i] != kNone) values[size_t(node.outputs[i])] = std::move(mapped.out[i]);
 }
 
-std::vector<at::Tensor> Interpreter::run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted,
-                                         bool training) const {
+std::vector<at::Tensor> Interpreter::begin(const std::vector<at::Tensor>& inputs) const {
   std::vector<at::Tensor> values = constants_;
-  std::vector<char> kept(values.size(), 0);
   for (size_t i = 0; i < inputs.size(); ++i) values[size_t(graph_.inputs[i])] = inputs[i];
-  for (ValueId id : wanted) kept[size_t(id)] = 1;
-  for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+  return values;
+}
+
+void Interpreter::run_part(std::vector<at::Tensor>& values, size_t first, size_t last, const std::vector<char>& kept,
+                           bool training) const {
+  for (size_t n = first; n < last; ++n) {
     try {
       compute(graph_.nodes[n], mappings_[n], values, training);
     } catch (const c10::Error& error) {
@@ -100,8 +116,16 @@ std::vector<at::Tensor> Interpreter::run(const std::vector<at::Tensor>& inputs, 
     for (ValueId id : last_[n])
       if (!kept[size_t(id)]) values[size_t(id)] = at::Tensor();
   }
+}
+
+std::vector<at::Tensor> Interpreter::run(const std::vector<at::Tensor>& inputs, const std::vector<ValueId>& wanted,
+                                         bool training) const {
+  std::vector<at::Tensor> values = begin(inputs);
+  std::vector<char> kept(values.size(), 0);
+  for (ValueId id : wanted) kept[size_t(id)] = 1;
+  run_part(values, 0, graph_.nodes.size(), kept, training);
   std::vector<at::Tensor> results;
-  for (ValueId id : wanted) results.push_back(values[size_t(id)]);
+  for (ValueId id : wanted) results.push_back(values[size_t(id)].defined() ? values[size_t(id)] : constant(id));
   return results;
 }
 

@@ -9,15 +9,19 @@
 
 namespace pare {
 
+// Where the elements of constants are: all decoded from the start, or, of matrices, decoded anew by each node that
+// reads them and forgotten with what it computed.
+enum class Weights { decoded, stored };
+
 class Interpreter {
  public:
   // Keeps a copy of the graph (its constants are shared). `real`: the type of all floats.
-  explicit Interpreter(Graph graph, at::ScalarType real = at::kFloat);
+  explicit Interpreter(Graph graph, at::ScalarType real = at::kFloat, Weights weights = Weights::decoded);
 
   const Graph& graph() const { return graph_; }
   at::ScalarType real() const { return real_; }
   // A constant's elements as libtorch holds them; a parameter stands here for as long as it is set.
-  const at::Tensor& constant(ValueId id) const { return constants_.at(size_t(id)); }
+  at::Tensor constant(ValueId id) const;
   void set(ValueId id, at::Tensor value) { constants_.at(size_t(id)) = std::move(value); }
 
   // Inputs by position; the values `wanted` (also inputs or constants). `training`: batch normalizations use the
@@ -26,6 +30,14 @@ class Interpreter {
                               bool training = false) const;
   std::vector<at::Tensor> inputs_of(const std::vector<Array>& arrays) const;
 
+  // The same in parts: what is there before any node has run, by value; then nodes [first, last) one after the other.
+  // Values that no later node reads are dropped unless `kept`.
+  std::vector<at::Tensor> begin(const std::vector<at::Tensor>& inputs) const;
+  void run_part(std::vector<at::Tensor>& values, size_t first, size_t last, const std::vector<char>& kept,
+                bool training) const;
+  // By node: values that nobody reads after it.
+  const std::vector<std::vector<ValueId>>& last_reads() const { return last_; }
+
  private:
   void compute(const Node& node, Mapping mapping, std::vector<at::Tensor>& values, bool training) const;
   std::vector<at::Tensor> by_reference(const Node& node, const std::vector<at::Tensor>& inputs,
@@ -33,9 +45,9 @@ class Interpreter {
 
   Graph graph_;
   at::ScalarType real_;
-  std::vector<at::Tensor> constants_;       // by value
-  std::vector<Mapping> mappings_;           // by node
-  std::vector<std::vector<ValueId>> last_;  // by node: values that nobody reads after it
+  std::vector<at::Tensor> constants_;  // by value
+  std::vector<Mapping> mappings_;      // by node
+  std::vector<std::vector<ValueId>> last_;
 };
 
 }  // namespace pare

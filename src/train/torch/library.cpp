@@ -28,7 +28,7 @@ class TorchLibrary : public TrainingLibrary {
     std::vector<int64_t> chosen = split_samples(*job.data, 0, job.seed).train;
     chosen.resize(size_t(std::min<int64_t>(samples, int64_t(chosen.size()))));
     BatchReader reader(*job.data,
-                       epoch_batches(*job.data, chosen, std::max<int64_t>(int64_t(job.options.batch), 1), job.seed, 0));
+                       epoch_batches(*job.data, chosen, read_at_once(*job.data, int64_t(job.options.batch)), job.seed, 0));
     std::map<std::string, std::pair<at::Tensor, at::Tensor>> sums;
     for (size_t i = 0; i < reader.count(); ++i) {
       if (job.stopped()) throw Error(job.name, "interrupted while gradients were computed");

@@ -16,10 +16,11 @@ at::Tensor rows_of(const at::Tensor& scores, int64_t samples) {
   return scores.reshape({samples, -1});
 }
 
-at::Tensor labels_of(const std::vector<int64_t>& labels, int64_t classes) {
+// `gaps`: -1 may stand for none.
+at::Tensor labels_of(const std::vector<int64_t>& labels, int64_t classes, bool gaps = false) {
   const at::Tensor tensor = at::empty({int64_t(labels.size())}, at::kLong);
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= classes)
+    if (labels[i] < (gaps ? -1 : 0) || labels[i] >= classes)
       throw Error("training data",
                   "a sample has " + (labels[i] < 0 ? "no label" : "label " + std::to_string(labels[i])) +
                       ", the model tells classes 0 to " + std::to_string(classes - 1),
@@ -75,15 +76,26 @@ Loss::Loss(const Graph& graph, const TrainingJob& job) : job_(job), wanted_{scor
   teacher_ = std::make_shared<Interpreter>(judged);
 }
 
+// Mean surprise at the tokens that follow.
+LossTerms Loss::of_tokens(const at::Tensor& scores, const std::vector<int64_t>& labels) const {
+  constexpr int64_t kNotAsked = -1;
+  const at::Tensor truth = labels_of(labels, scores.size(1), true);
+  const int64_t count = int64_t(labels.size()) - std::count(labels.begin(), labels.end(), kNotAsked);
+  if (count == 0) return {scores.sum() * 0, at::zeros({}), 0};  // the mean of none would be no number
+  return {at::cross_entropy_loss(scores, truth, {}, 1, kNotAsked, job_.options.smoothing),
+          (scores.detach().argmax(1) == truth).sum(), count};
+}
+
 LossTerms Loss::of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
                    const std::vector<int64_t>& labels) const {
   const auto samples = int64_t(labels.size());
   const at::Tensor scores = rows_of(values[0], samples);
   const bool labelled = std::all_of(labels.begin(), labels.end(), [](int64_t label) { return label >= 0; });
+  if (job_.data != nullptr && job_.data->tokens) return of_tokens(scores, labels);
   if (teacher_ == nullptr) {
     const at::Tensor truth = labels_of(labels, scores.size(1));
     return {at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing),
-            (scores.detach().argmax(1) == truth).sum()};
+            (scores.detach().argmax(1) == truth).sum(), samples};
   }
   std::vector<at::Tensor> taught;
   {
@@ -105,7 +117,7 @@ LossTerms Loss::of(const std::vector<at::Tensor>& values, const std::vector<at::
   for (size_t i = 1; i < values.size(); ++i)
     loss = loss + (values[i] - taught[i]).square().mean() / taught[i].square().mean().clamp_min(1e-12) *
                       (job_.teaching.hints / double(values.size() - 1));
-  return {loss, (scores.detach().argmax(1) == truth).sum()};
+  return {loss, (scores.detach().argmax(1) == truth).sum(), samples};
 }
 
 }  // namespace pare

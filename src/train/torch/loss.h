@@ -12,7 +12,8 @@ ValueId scores_value(const Graph& graph);
 
 struct LossTerms {
   at::Tensor loss;     // what is lowered, one number
-  at::Tensor correct;  // how many samples are right: by their label, without one as the teacher says
+  at::Tensor correct;  // how many samples or tokens are right: by their label, without one as the teacher says
+  int64_t count = 0;   // of how many
 };
 
 class Loss {
@@ -25,6 +26,8 @@ class Loss {
                const std::vector<int64_t>& labels) const;
 
  private:
+  LossTerms of_tokens(const at::Tensor& scores, const std::vector<int64_t>& labels) const;
+
   const TrainingJob& job_;
   std::vector<ValueId> wanted_, asked_;  // of the student, of the teacher
   std::shared_ptr<Interpreter> teacher_;

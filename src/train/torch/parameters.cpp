@@ -112,6 +112,13 @@ void Parameters::add(const Interpreter& interpreter, const Node& node, size_t in
 
 Parameters::Parameters(const Interpreter& interpreter, const TrainingJob& job) {
   const Graph& graph = interpreter.graph();
+  for (const std::string& name : job.only) {
+    const ValueId id = graph.find(name);
+    PARE_CHECK(graph.constant(id) != nullptr);
+    all.push_back(
+        {.id = id, .role = Role::factor, .name = name, .value = interpreter.constant(id).clone().requires_grad_(true)});
+  }
+  if (!job.only.empty()) return;
   for (const Node& node : graph.nodes) {
     if (node.is("BatchNormalization") && job.options.batch_norm == "train")
       for (size_t i : {3, 4})

@@ -9,7 +9,8 @@
 
 namespace pare {
 
-enum class Role { weight, bias, step };  // step: the scale of an activation's quantizer
+// factor: of a low-rank adapter, whose zeros are no pruning; step: the scale of an activation's quantizer
+enum class Role { weight, bias, factor, step };
 
 struct Parameter {
   ValueId id = kNone;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 
 namespace pare {
@@ -46,7 +47,10 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
 }  // namespace
 
 Trainer::Trainer(const Graph& graph, const TrainingJob& job)
-    : job_(job), interpreter_(graph), parameters_(interpreter_, job), loss_(graph, job) {
+    : job_(job),
+      interpreter_(graph, at::kFloat, job.only.empty() ? Weights::decoded : Weights::stored),
+      parameters_(interpreter_, job),
+      loss_(graph, job) {
   if (parameters_.all.empty())
     throw Error(job.name, "finds nothing to train",
                 "the model has no float or quantized layers that freeze leaves free");
@@ -56,6 +60,11 @@ Trainer::Trainer(const Graph& graph, const TrainingJob& job)
   split_ = split_samples(*job.data, job.options.held_out, job.seed);
   if (split_.held_out.empty()) split_.held_out = split_.train;
   if (split_.train.empty()) throw Error(job.name, "has no samples left to train on", "lower held-out");
+  if (!job.only.empty()) {
+    std::vector<ValueId> trained;
+    for (const Parameter& p : parameters_.all) trained.push_back(p.id);
+    segments_.emplace(interpreter_, trained, loss_.wanted());
+  }
   make_optimizers();
 }
 
@@ -64,7 +73,7 @@ void Trainer::make_optimizers() {
   const TrainingOptions& o = job_.options;
   std::vector<at::Tensor> decayed, plain;
   for (const Parameter& p : parameters_.all)
-    if (p.role != Role::step) (p.role == Role::weight ? decayed : plain).push_back(p.value);
+    if (p.role != Role::step) (p.role == Role::bias ? plain : decayed).push_back(p.value);
   const auto groups = [&](auto options) {
     std::vector<OptimizerParamGroup> list;
     auto without = options;
@@ -93,19 +102,32 @@ std::vector<torch::optim::Optimizer*> Trainer::optimizers() const {
   return list;
 }
 
-double Trainer::step(TrainingBatch batch, double rate_factor) {
+// Of the loss on `part` times `share`.
+double Trainer::add_gradients(const TrainingBatch& part, double share) {
+  const std::vector<at::Tensor> inputs = interpreter_.inputs_of(part.inputs);
+  double loss = 0;
+  const auto shared_loss = [&](const std::vector<at::Tensor>& values) {
+    const at::Tensor all = loss_.of(values, inputs, part.labels).loss;
+    loss = all.item<double>();
+    if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
+    return all * share;
+  };
+  if (segments_)
+    segments_->backward(inputs, shared_loss);
+  else
+    shared_loss(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train")).backward();
+  return loss * share;
+}
+
+double Trainer::step(const std::vector<TrainingBatch>& parts, double rate_factor) {
   for (torch::optim::Optimizer* optimizer : optimizers()) {
     const double rate = (optimizer == weights_.get() ? job_.options.rate : job_.options.step_rate) * rate_factor;
     for (auto& group : optimizer->param_groups()) group.options().set_lr(rate);
     optimizer->zero_grad();
   }
   parameters_.place(interpreter_);
-  const std::vector<at::Tensor> inputs = interpreter_.inputs_of(batch.inputs);
-  const LossTerms terms =
-      loss_.of(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train"), inputs, batch.labels);
-  const double loss = terms.loss.item<double>();
-  if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
-  terms.loss.backward();
+  double loss = 0;
+  for (const TrainingBatch& part : parts) loss += add_gradients(part, 1 / double(parts.size()));
   for (torch::optim::Optimizer* optimizer : optimizers()) optimizer->step();
   parameters_.keep_zeros();
   return loss;
@@ -119,47 +141,66 @@ Trainer::Score Trainer::judge() {
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return job_.data->length(a) < job_.data->length(b); });
   std::vector<std::vector<int64_t>> batches;
-  const int64_t batch = std::min<int64_t>(kJudgedAtOnce, std::max<int64_t>(int64_t(job_.options.batch), 1));
+  const int64_t batch = std::min(kJudgedAtOnce, read_at_once(*job_.data, int64_t(job_.options.batch)));
   for (size_t i = 0; i < order.size(); i += size_t(batch))
     batches.emplace_back(order.begin() + int64_t(i),
                          order.begin() + int64_t(std::min(order.size(), i + size_t(batch))));
   BatchReader reader(*job_.data, std::move(batches));
   Score score;
+  double count = 0;
   for (size_t i = 0; i < reader.count(); ++i) {
     const TrainingBatch read = reader.next();
     const std::vector<at::Tensor> inputs = interpreter_.inputs_of(read.inputs);
     const LossTerms terms = loss_.of(interpreter_.run(inputs, loss_.wanted()), inputs, read.labels);
-    score.loss += terms.loss.item<double>() * double(read.labels.size());
+    score.loss += terms.loss.item<double>() * double(terms.count);
     score.metric += terms.correct.item<double>();
+    count += double(terms.count);
   }
-  last_metric_ = score.metric / double(order.size());
-  return {last_metric_, score.loss / double(order.size())};
+  last_ = {score.metric / count, score.loss / count};
+  return last_;
+}
+
+bool Trainer::better(const Score& score) const {
+  if (job_.data->tokens) return score.loss <= now_.best_loss;
+  return score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss);
+}
+
+std::string Trainer::held_out_text(const Score& score) const {
+  return job_.data->tokens ? fmt::format("perplexity {:.3f}", std::exp(score.loss))
+                           : fmt::format("{:.2f} %", 100 * score.metric);
 }
 
 void Trainer::tell(int64_t epoch, size_t done, size_t count) {
   if (!job_.progress) return;
   const double all = job_.options.epochs, part = double(epoch) + double(done) / double(count), spent = seconds();
-  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {:.1f} %", job_.name, epoch + 1,
-                                 int64_t(all), last_loss_, 100 * last_metric_);
+  std::string text = fmt::format("{}: epoch {} of {}, loss {:.3f}, held out {}", job_.name, epoch + 1, int64_t(all),
+                                 last_loss_, held_out_text(last_));
   if (part > 0.02) text += fmt::format(", {:.0f} min left", std::ceil(spent / part * (all - part) / 60));
   job_.progress(text, part, all);
 }
 
 bool Trainer::train_epoch(int64_t epoch) {
   const auto batch = int64_t(job_.options.batch);
-  BatchReader reader(*job_.data, epoch_batches(*job_.data, split_.train, batch, job_.seed, epoch));
+  // Texts pass one by one: a step adds up the gradients of a batch.
+  const int64_t at_once = read_at_once(*job_.data, batch), parts = batch / at_once;
+  BatchReader reader(*job_.data, epoch_batches(*job_.data, split_.train, at_once, job_.seed, epoch));
   Random random(job_.seed * 7919 + uint64_t(epoch));
-  for (size_t i = 0; i < reader.count(); ++i) {
+  for (size_t i = 0; i < reader.count();) {
     if (job_.stopped()) return false;
-    TrainingBatch read = reader.next();
-    augment(read, job_.options.augment, random);
-    const auto part = [&](size_t steps) {
-      return (double(epoch) + double(steps) / double(reader.count())) / job_.options.epochs;
+    const auto part_done = [&](size_t samples) {
+      return (double(epoch) + double(samples) / double(reader.count())) / job_.options.epochs;
     };
-    const double loss = step(std::move(read), schedule_factor(job_.options, part(i)));
-    if (prunings_due(job_.pruning, part(i + 1)) != prunings_due(job_.pruning, part(i))) prune(part(i + 1));
-    last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
-    tell(epoch, i + 1, reader.count());
+    const double before = part_done(i);
+    const bool first = i == 0 && epoch == 0;
+    std::vector<TrainingBatch> read;
+    for (; i < reader.count() && int64_t(read.size()) < parts; ++i) {
+      read.push_back(reader.next());
+      augment(read.back(), job_.options.augment, random);
+    }
+    const double loss = step(read, schedule_factor(job_.options, before)), after = part_done(i);
+    if (prunings_due(job_.pruning, after) != prunings_due(job_.pruning, before)) prune(after);
+    last_loss_ = first ? loss : 0.95 * last_loss_ + 0.05 * loss;
+    tell(epoch, i, reader.count());
   }
   return true;
 }
@@ -189,7 +230,8 @@ TrainingReport Trainer::run() {
   } else {
     const Score first = judge();
     now_.first_metric = first.metric;
-    take_best(job_.pruning.prune ? Score{-1, 0} : first, 0);
+    now_.first_loss = first.loss;
+    take_best(job_.pruning.prune ? Score{-1, std::numeric_limits<double>::infinity()} : first, 0);
   }
   TrainingReport report;
   if (resumed) report.notes.push_back(fmt::format("continued after epoch {}", now_.epoch));
@@ -202,9 +244,7 @@ TrainingReport Trainer::run() {
     now_.state = parameters_.state(interpreter_);
     now_.epoch = epoch + 1;
     const bool sparse = prunings_due(job_.pruning, double(epoch + 1) / job_.options.epochs) == kPrunings;
-    if (sparse &&
-        (score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss)))
-      take_best(score, epoch + 1);
+    if (sparse && better(score)) take_best(score, epoch + 1);
     now_.seconds = seconds();
     if (!job_.checkpoint.empty()) save_checkpoint(job_.checkpoint, now_, optimizers());
   }
@@ -220,10 +260,10 @@ TrainingReport Trainer::run() {
 
 void Trainer::note(TrainingReport& report) const {
   const auto epochs = int64_t(job_.options.epochs);
-  report.notes.push_back(
-      fmt::format("{:.2f} % → {:.2f} % on {} held-out training samples; trained on {}, best after epoch {} of {}",
-                  100 * now_.first_metric, 100 * now_.best_metric, split_.held_out.size(), split_.train.size(),
-                  now_.best_epoch, epochs));
+  report.notes.push_back(fmt::format(
+      "{} → {} on {} held-out training samples; trained on {}, best after epoch {} of {}",
+      held_out_text({now_.first_metric, now_.first_loss}), held_out_text({now_.best_metric, now_.best_loss}),
+      split_.held_out.size(), split_.train.size(), now_.best_epoch, epochs));
   if (!report.finished)
     report.notes.push_back(
         fmt::format("stopped in epoch {} of {}: the best state so far is kept, the same command continues",

@@ -3,11 +3,13 @@
 #include <torch/optim.h>
 
 #include <chrono>
+#include <optional>
 
 #include "train/torch/batches.h"
 #include "train/torch/checkpoint.h"
 #include "train/torch/loss.h"
 #include "train/torch/parameters.h"
+#include "train/torch/segments.h"
 
 namespace pare {
 
@@ -19,14 +21,17 @@ class Trainer {
   Trainer(const Graph& graph, const TrainingJob& job);
   TrainingReport run();  // the best state stands in the interpreter afterwards
   int write(Graph& graph) const { return parameters_.write(interpreter_, graph); }
-  // One step on a batch; returns the loss.
-  double step(TrainingBatch batch, double rate_factor);
+  // One step on a batch, whose gradients are added up part by part; returns the loss.
+  double step(const std::vector<TrainingBatch>& parts, double rate_factor);
 
  private:
   struct Score {
     double metric = 0, loss = 0;
   };
   Score judge();
+  bool better(const Score& score) const;  // than the best so far
+  double add_gradients(const TrainingBatch& part, double share);
+  std::string held_out_text(const Score& score) const;
   bool train_epoch(int64_t epoch);  // false: stopped inside
   void prune(double part);
   void take_best(const Score& score, int64_t epoch);
@@ -42,10 +47,12 @@ class Trainer {
   Interpreter interpreter_;
   Parameters parameters_;
   Loss loss_;
+  std::optional<Segments> segments_;  // where only a few constants are trained
   SampleSplit split_;
   std::unique_ptr<torch::optim::Optimizer> weights_, steps_;
   Checkpoint now_;
-  double last_loss_ = 0, last_metric_ = 0, before_ = 0;
+  Score last_;  // on the held-out part
+  double last_loss_ = 0, before_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

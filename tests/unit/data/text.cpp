@@ -84,6 +84,39 @@ TEST(Jsonl, WithoutPaddingOnlyEqualLengthsStandTogether) {
   EXPECT_TRUE(read(folder, "{\"input_ids\": [5], \"label\": 1}", "[text]\npadding = false\n").padding.values.empty());
 }
 
+// Bytes as tokens, so that ids are the letters.
+std::string letters_tokenizer(const TemporaryFolder& folder) {
+  std::string vocabulary;
+  for (char c = 'a'; c <= 'z'; ++c)
+    vocabulary += std::string(c == 'a' ? "" : ", ") + "\"" + c + "\": " + std::to_string(c);
+  return folder.write("letters.json",
+                      "{\"model\": {\"type\": \"BPE\", \"vocab\": {" + vocabulary + "}, \"merges\": []}}");
+}
+
+TEST(Jsonl, TellsInstructionsAndAsksForAnswers) {
+  const TemporaryFolder folder;
+  folder.write("t.jsonl", "{\"ask\": \"ab\", \"say\": \"cd\"}\n{\"ask\": \"x\", \"say\": \"y\"}\n");
+  letters_tokenizer(folder);
+  const auto read = [&](const std::string& keys, const std::string& length = "9") {
+    return read_data_set(folder.write(
+        "d.toml", "task = \"language\"\n[test]\nformat = \"jsonl\"\nfiles = \"t.jsonl\"\n" + keys +
+                      "[text]\ntokenizer = \"letters.json\"\ninputs = { input_ids = \"ids\" }\nlength = " + length +
+                      "\n"));
+  };
+  const std::string both = "prompt = \"ask\"\nanswer = \"say\"\n";
+  const Sample plain = read(both).test->get(0);
+  EXPECT_EQ(ints(plain.inputs[0]), (std::vector<int64_t>{'a', 'b', 'c', 'd'}));
+  EXPECT_EQ(plain.given, 2);
+  const Sample formed = read(both + "form = \"q{prompt}r{answer}s\"\n").test->get(1);
+  EXPECT_EQ(ints(formed.inputs[0]), (std::vector<int64_t>{'q', 'x', 'r', 'y', 's'}));
+  EXPECT_EQ(formed.given, 3);
+  expect_contains(error_of([&] { read("prompt = \"ask\"\n"); }), "an instruction has a prompt and an answer");
+  expect_contains(error_of([&] { read(both + "form = \"{answer}{prompt}\"\n"); }), "{prompt} followed by {answer}");
+  expect_contains(error_of([&] { read(both, "2"); }), "no room is left");
+  folder.write("t.jsonl", "{\"ask\": \"ab\", \"say\": \"\"}\n");
+  expect_contains(error_of([&] { read(both); }), "\"say\" is empty");
+}
+
 TEST(Jsonl, SaysWhatIsWrongAndWhere) {
   const TemporaryFolder folder;
   const auto error = [&](const std::string& lines, const std::string& more = "") {
