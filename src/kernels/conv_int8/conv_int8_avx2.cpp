@@ -54,37 +54,37 @@ inline __attribute__((always_inline)) void multiply_wide(__m256i (&sums)[Pixels]
 }
 
 template <int Pixels, int Vectors>
-void fill_sums(const ConvTileJob& job) {
-  __m256i sums[Pixels][Vectors];
-#pragma GCC unroll 4
-  for (int v = 0; v < Vectors; ++v) {
-    const __m256i bias = _mm256_load_si256(reinterpret_cast<const __m256i*>(job.bias + v * kLanes));
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) sums[p][v] = bias;
-  }
-  const std::uint8_t* bases[Pixels];
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) bases[p] = job.pixels[p];
+void run_tiles(const ConvTileJob& job, const Finish256& finish, const ConvTileOutput& out) {
   constexpr int kStepBytes = Vectors * kLanes * kConvInt8Step;
-  const std::uint8_t* weights = job.narrow.weights;
-  for (int step = 0; step < job.narrow.steps; ++step, weights += kStepBytes)
-    multiply_narrow(sums, bases, job.narrow.offsets[step], weights);
-  weights = job.wide.weights;
-  for (int step = 0; step < job.wide.steps; ++step, weights += 2 * kStepBytes)
-    multiply_wide(sums, bases, job.wide.offsets[step], weights);
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) {
+  const ConvStepsJob narrow = job.narrow, wide = job.wide;
+  const std::uint8_t* const* pixels = job.pixels;
+  std::size_t pixel = out.pixel;
+  for (int tile = 0; tile < out.tiles; ++tile, pixels += Pixels, pixel += Pixels) {
+    __m256i sums[Pixels][Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v)
-      _mm256_store_si256(reinterpret_cast<__m256i*>(job.sums + (p * Vectors + v) * kLanes), sums[p][v]);
+    for (int v = 0; v < Vectors; ++v) {
+      const __m256i bias = load(reinterpret_cast<const std::uint8_t*>(job.bias + v * kLanes));
+#pragma GCC unroll 8
+      for (int p = 0; p < Pixels; ++p) sums[p][v] = bias;
+    }
+    const std::uint8_t* bases[Pixels];
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) bases[p] = pixels[p];
+    const std::uint8_t* weights = narrow.weights;
+    for (int step = 0; step < narrow.steps; ++step, weights += kStepBytes)
+      multiply_narrow(sums, bases, narrow.offsets[step], weights);
+    weights = wide.weights;
+    for (int step = 0; step < wide.steps; ++step, weights += 2 * kStepBytes)
+      multiply_wide(sums, bases, wide.offsets[step], weights);
+    finish.run(sums, job.sums, out, pixel);
   }
 }
 
-using Tile = void (*)(const ConvTileJob&);
+using Tile = void (*)(const ConvTileJob&, const Finish256&, const ConvTileOutput&);
 
 template <int Vectors, int... I>
 Tile tile_of(int pixels, std::integer_sequence<int, I...>) {
-  static constexpr Tile tiles[] = {fill_sums<I + 1, Vectors>...};
+  static constexpr Tile tiles[] = {run_tiles<I + 1, Vectors>...};
   return tiles[pixels - 1];
 }
 
@@ -98,6 +98,7 @@ Tile tile_of(int pixels, int vectors, std::integer_sequence<int, V...>) {
 struct Avx2 {
   static constexpr int kLanes = pare::kLanes;
   static constexpr int kMaxVectors = pare::kMaxVectors;
+  static constexpr int kTiles = 8;
 
   static int max_pixels(int vectors) { return kMaxPixels[vectors]; }
   static int max_quads(int) { return 0; }
@@ -113,11 +114,10 @@ struct Avx2 {
   static void fill(std::uint8_t* to, std::size_t count, int value) { std::memset(to, value, count); }
 
   struct Tiles {
-    Tiles(const ConvInt8Args& args, int) : finish(args.epilogue, args.output) {}
+    Tiles(const ConvInt8Args& args, int channels) : finish(args.epilogue, args.output, channels) {}
 
     void run(const ConvTileJob& job, const ConvTileOutput& out, ConvTilePixels) const {
-      tile_of(out.pixels, out.vectors, std::make_integer_sequence<int, kMaxVectors>{})(job);
-      finish.run(job.sums, out);
+      tile_of(out.pixels, out.vectors, std::make_integer_sequence<int, kMaxVectors>{})(job, finish, out);
     }
 
     Finish256 finish;

@@ -141,6 +141,7 @@ Tile tile_of(int count, int vectors, std::integer_sequence<int, V...>) {
 struct Avx512 {
   static constexpr int kLanes = pare::kLanes;
   static constexpr int kMaxVectors = pare::kMaxVectors;
+  static constexpr int kTiles = 1;
 
   static int max_pixels(int vectors) { return kMaxPixels[vectors]; }
   static int max_quads(int vectors) { return kMaxQuads[vectors]; }

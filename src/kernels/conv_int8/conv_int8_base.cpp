@@ -9,6 +9,7 @@ namespace {
 struct Base {
   static constexpr int kLanes = 16;
   static constexpr int kMaxVectors = 1;
+  static constexpr int kTiles = 1;
   static constexpr int kPixels = 4;
 
   static int max_pixels(int) { return kPixels; }

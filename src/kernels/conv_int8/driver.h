@@ -3,9 +3,10 @@
 // of an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
 //   kLanes             as in ConvInt8Kernel
 //   kMaxVectors, max_pixels(vectors), max_quads(vectors)
+//   kTiles             most neighbouring tiles of one size that run() takes at once
 //   max_row_quads(vectors)  quads of a row tile, 0 if there are none
 //   copy, fill: see conv_int8/bands.h
-//   Tiles: a type whose run() computes and writes a tile
+//   Tiles: a type whose run() computes and writes tiles
 
 #include <algorithm>
 #include <cstddef>
@@ -19,6 +20,7 @@
 namespace pare {
 
 constexpr int kMaxTilePixels = 32;
+constexpr int kMaxJobPixels = 48;  // of tiles that run at once
 
 // Part of a ConvInt8StepList.
 struct ConvStepsJob {
@@ -29,9 +31,9 @@ struct ConvStepsJob {
 
 // sums[pixel][vector][lane] = bias + sum over runs, steps and group of input x weight.
 struct ConvTileJob {
-  const std::uint8_t* pixels[kMaxTilePixels];  // first input byte of each pixel, or of each quad of pixels
-  std::ptrdiff_t quad_step;                    // bytes between the pixels of a quad
-  const std::ptrdiff_t* run_offsets;           // bytes from a pixel's first input byte
+  const std::uint8_t* pixels[kMaxJobPixels];  // first input byte of each pixel, or of each quad of pixels
+  std::ptrdiff_t quad_step;                   // bytes between the pixels of a quad
+  const std::ptrdiff_t* run_offsets;          // bytes from a pixel's first input byte
   int runs;
   int steps;
   const std::uint8_t* weights;
@@ -44,14 +46,15 @@ struct ConvTileJob {
 // three columns of taps overlap.
 enum class ConvTilePixels { single, quads, row };
 
-// Where a tile's output goes.
+// Where the output of a tile goes, or of neighbouring tiles.
 struct ConvTileOutput {
-  std::size_t pixel;  // index in [batch][out_h][out_w]
+  std::size_t pixel;  // index in [batch][out_h][out_w], of the first tile
   int pixels, vectors;
   int channel;              // first output channel, of all groups
   int channels;             // valid channels of the vectors
   int pitch;                // elements between neighbouring output pixels
   const float* multiplier;  // of the vectors, filled up
+  int tiles = 1;
 };
 
 template <class Isa>
@@ -149,20 +152,24 @@ class ConvInt8Driver {
   // `units` pixels (or quads) from pixel `first` in tiles of nearly equal size, `most` units at most.
   void cut(const ConvInt8Band& band, ConvTileJob& job, ConvTileOutput& out, int first, int units, int most,
            ConvTilePixels form) {
-    const int step = form == ConvTilePixels::single ? 1 : 4;
-    const int tiles = (units + most - 1) / most;
-    for (int tile = 0; tile < tiles; ++tile) {
-      const int begin = units * tile / tiles, end = units * (tile + 1) / tiles;
-      bands_.point(band, job.pixels, first + begin * step, form == ConvTilePixels::row ? 1 : end - begin, step);
-      run_tile(band, job, out, first + begin * step, (end - begin) * step, form);
-    }
+    if (units == 0) return;
+    const int tiles = (units + most - 1) / most, size = units / tiles, larger = units % tiles;
+    first = run_tiles(band, job, out, first, size + 1, larger, form);
+    run_tiles(band, job, out, first, size, tiles - larger, form);
   }
 
-  void run_tile(const ConvInt8Band& band, const ConvTileJob& job, ConvTileOutput& out, int pixel, int pixels,
+  // Tiles of `units` pixels (or quads) from pixel `first`; returns the pixel behind them.
+  int run_tiles(const ConvInt8Band& band, ConvTileJob& job, ConvTileOutput& out, int first, int units, int tiles,
                 ConvTilePixels form) {
-    out.pixel = band.pixel + pixel;
-    out.pixels = pixels;
-    tiles_.run(job, out, form);
+    const int step = form == ConvTilePixels::single ? 1 : 4;
+    out.pixels = units * step;
+    for (; tiles > 0; tiles -= out.tiles, first += out.tiles * out.pixels) {
+      out.tiles = std::min(tiles, Isa::kTiles);
+      out.pixel = band.pixel + first;
+      bands_.point(band, job.pixels, first, form == ConvTilePixels::row ? 1 : out.tiles * units, step);
+      tiles_.run(job, out, form);
+    }
+    return first;
   }
 
   const PackedConvInt8& packed_;

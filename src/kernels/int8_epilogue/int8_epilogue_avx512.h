@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/int8_epilogue/activation.h"
+#include "kernels/int8_epilogue/int8_epilogue_base.h"
 #include "kernels/int8_epilogue/lookup_avx512.h"
 
 namespace pare {
@@ -124,14 +124,12 @@ struct Int8Epilogue512 {
 
  private:
   static bool is_bounded(const Int8Epilogue& e, int channels) {
-    // A sum stays below 2^29 after its multiplication, the other terms are 510 times their scale at most.
     __m512 most = _mm512_setzero_ps();
     for (int c = 0; c < channels; c += 16) {
       const __mmask16 mask = channels - c >= 16 ? 0xffff : static_cast<__mmask16>((1u << (channels - c)) - 1);
       most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(mask, e.multiplier + c)));
     }
-    const bool sums = e.has_mid ? __builtin_fabsf(e.mid_scale) < 1e6f : _mm512_reduce_max_ps(most) < 536870912.0f / e.most_sum;
-    return sums && (e.residual == nullptr || __builtin_fabsf(e.residual_scale) < 1e6f);
+    return bounded_int8_values(e, _mm512_reduce_max_ps(most));
   }
 };
 

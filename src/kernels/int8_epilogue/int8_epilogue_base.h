@@ -18,6 +18,14 @@ inline float limit_int8(float a, float lo, float hi) {
   return a < hi ? a : hi;
 }
 
+// Whether no value before the output's limits can leave the range of int32, where no multiplier exceeds `multiplier` in
+// magnitude and there are no activations: a sum stays below 2^29 after its multiplication, the other terms are 510 times
+// their scale at most.
+inline bool bounded_int8_values(const Int8Epilogue& e, float multiplier) {
+  const bool sums = e.has_mid ? std::fabs(e.mid_scale) < 1e6f : multiplier < 536870912.0f / e.most_sum;
+  return sums && (e.residual == nullptr || std::fabs(e.residual_scale) < 1e6f);
+}
+
 // One float, for activation.h.
 struct Float1 {
   using F = float;

@@ -58,7 +58,7 @@ void check(const Case& c) {
     for (int threads = 1; threads <= 3; ++threads) {
       std::vector<std::uint8_t> output(expected.size() + 1, 0xa5);
       for (int thread = 0; thread < threads; ++thread) {
-        std::vector<std::uint64_t> scratch(packed.scratch_bytes / 8);
+        std::vector<Int8Line> scratch(packed.scratch_bytes / sizeof(Int8Line) + 1);
         kernel.run(packed, {x.data(), output.data(), scratch.data(), data.epilogue}, thread, threads);
       }
       ASSERT_EQ(output.back(), 0xa5) << "wrote past the end";
