@@ -199,7 +199,7 @@ void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, in
   const auto cost = pare::sparse_int8_cost(sparse, sparse_packed[fastest - 2]);
   std::printf("%-21s %-12s %3.0f %%  dense %8.1f us  oneDNN %8.1f us (%4.0f GMAC/s)  sparse %8.1f us  %5.2fx  (estimated %5.2fx, %s %d, %.2f bytes a weight)\n", layer.name,
               pattern.name, sparsity * 100, bench.least(0), bench.least(1), macs / std::min(bench.least(0), bench.least(1)) / 1e3, bench.least(fastest), bench.ratio(fastest),
-              cost.dense / cost.sparse, form.together > 0 ? "blocks" : "gather", form.together > 0 ? form.together : form.step, stored);
+              cost.dense / cost.sparse, form.planes ? "planes" : form.together > 0 ? "blocks" : "gather", form.together > 0 ? form.together : form.step, stored);
   std::fflush(stdout);
 }
 

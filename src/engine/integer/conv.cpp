@@ -154,7 +154,7 @@ ConvTrial::ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const I
 }
 
 std::string conv_key(const char* kernel, const ConvInt8Shape& s, const IntegerChain& chain, int threads) {
-  std::string key = std::string("conv_int8 ") + kernel;
+  std::string key = std::string("int8 layer ") + kernel;
   for (int v : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, threads})
     key += " " + std::to_string(v);
   return key + (chain.residual ? "+r" : "") + (chain.mid ? "+m" : "") + (chain.out ? "" : "+f") + (chain.first.kind || chain.last.kind ? "+a" : "");

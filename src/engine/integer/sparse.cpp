@@ -16,19 +16,20 @@ constexpr double kMargin = 0.85;
 
 class SparseStep : public ConvLikeStep {
  public:
-  int32_t& bias_of(size_t output) override {
-    const size_t block = output / kSparseInt8Block;
-    return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[block * kSparseInt8Block + packed.place[block].bytes[output % kSparseInt8Block]];
-  }
+  int32_t& bias_of(size_t output) override { return sparse_int8_bias(packed, output); }
   void run(std::byte* const* slots, int thread, int threads) override { kernel->run(packed, arguments<ConvInt8Args>(slots, thread), thread, threads); }
   const SparseInt8Kernel* kernel = nullptr;
   PackedSparseInt8 packed;
 };
 
 // What is remembered: 0 for dense, else a form.
-int choice_of(const SparseInt8Form& form) { return form.together * 256 + form.step; }
+constexpr int kPlanesChoice = 1 << 16;
+int choice_of(const SparseInt8Form& form) { return form.planes ? kPlanesChoice : form.together * 256 + form.step; }
 
-SparseInt8Form form_of(int choice, const SparseInt8Kernel& kernel) { return {choice / 256, choice % 256, kernel.max_pixels}; }
+SparseInt8Form form_of(int choice, const SparseInt8Kernel& kernel) {
+  if (choice == kPlanesChoice) return {.planes = true};
+  return {choice / 256, choice % 256, kernel.max_pixels};
+}
 
 // Fractions of zero weights, and of 16 outputs x 4 inputs that are zero throughout: layers of one shape with the same are
 // taken to run alike.
@@ -120,7 +121,7 @@ ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, cons
   sparse->packed = pack_sparse_int8(*kernel, shape, given, form_of(decision.choice, *kernel));
   const size_t scratch_bytes = sparse->packed.scratch_bytes;
   const SparseInt8Form& form = sparse->packed.form;
-  const std::string how = form.together > 0 ? fmt::format("blocks {}x4", form.together * kernel->lanes) : "gathered";
+  const std::string how = form.planes ? "planes" : form.together > 0 ? fmt::format("blocks {}x4", form.together * kSparseInt8Strip) : "gathered";
   return {std::move(sparse), fmt::format("sparse int8 {} {:.0f} % {}", kernel->isa, zeros.weights * 100, how), dense.note, scratch_bytes};
 }
 

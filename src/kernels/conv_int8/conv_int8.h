@@ -99,7 +99,8 @@ struct ConvInt8Weights {
   const std::int8_t* weights = nullptr;  // [out_c][in_c / groups][kernel_h][kernel_w]
   const std::int32_t* bias = nullptr;    // [out_c] in units of input scale x weight scale, or null
   bool input_signed = false;
-  int input_zero = 0;  // in the input's own type
+  int input_zero = 0;          // in the input's own type
+  bool without_zeros = false;  // leave out steps whose weights are all zero, where the kernel has lists of them
 };
 
 PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights);

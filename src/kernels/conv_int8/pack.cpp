@@ -116,7 +116,7 @@ void close_list(ConvInt8StepList& list, const std::vector<std::int8_t>& bytes) {
 
 // For kernels that add the products of a pair in 16 bits, where sums could saturate (vpmaddubsw): the steps in two
 // lists.
-void split_steps(PackedConvInt8& packed, int lanes) {
+void split_steps(PackedConvInt8& packed, int lanes, bool without_zeros) {
   const ConvInt8Blocks blocks = conv_int8_blocks(packed, lanes);
   std::vector<std::int8_t> narrow, wide;
   for (int i = 0; i < packed.shape.groups * blocks.count; ++i) {
@@ -128,6 +128,7 @@ void split_steps(PackedConvInt8& packed, int lanes) {
                           blocks.vector_bytes * (std::size_t(i / blocks.count) * blocks.vectors + first);
     for (const std::ptrdiff_t run : packed.run_offsets) {
       for (int step = 0; step < packed.steps; ++step, weights += count) {
+        if (without_zeros && std::all_of(weights, weights + count, [](int weight) { return weight == 0; })) continue;
         const bool fits = pairs_fit(weights, count);
         (fits ? packed.narrow : packed.wide).offsets.push_back(run + step * kConvInt8Step);
         (fits ? append_narrow : append_wide)(fits ? narrow : wide, weights, count);
@@ -157,7 +158,7 @@ PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape&
   const bool whole_rows = shape.dilation_w == 1 && (shape.kernel_w > 1 || shape.groups == 1);
   cut_runs(packed, whole_rows);
   pack_weights(packed, kernel, weights, whole_rows);
-  if (kernel.pairs) split_steps(packed, kernel.lanes);
+  if (kernel.pairs) split_steps(packed, kernel.lanes, weights.without_zeros);
   return packed;
 }
 

@@ -3,7 +3,7 @@
 // an unnamed namespace, so that no instruction set's code is shared with another file. Isa provides
 //   kLanes                as in SparseInt8Kernel
 //   copy, fill            see conv_int8/bands.h
-//   gather(job), blocks<Together>(job)   the sums of a tile
+//   gather(job), blocks<Together>(job)   the sums of a tile; no blocks where the row leaves them to a dense kernel
 //   Finish(packed, args)  whose run(tile, block, channel, sums) writes a tile's outputs
 
 #include <algorithm>
@@ -103,16 +103,18 @@ class SparseInt8Driver {
       job.count = static_cast<int>(std::int64_t{band.pixels} * (tile + 1) / tiles) - begin;
       job.pixels = pixels_.get() + begin;
       job.sums = sums;
-      if (packed_.form.together == 0)
-        Isa::gather(job);
-      else if (together == 2)
-        Isa::template blocks<2>(job);
-      else
-        Isa::template blocks<1>(job);
+      sum(job, together);
       out.pixel = band.pixel + begin;
       out.pixels = job.count;
       finish_.run(out, block, sums);
     }
+  }
+
+  void sum(const SparseTileJob& job, int together) const {
+    if constexpr (requires { Isa::template blocks<1>(job); }) {
+      if (packed_.form.together > 0) return together == 2 ? Isa::template blocks<2>(job) : Isa::template blocks<1>(job);
+    }
+    Isa::gather(job);
   }
 
   const PackedSparseInt8& packed_;

@@ -12,7 +12,7 @@
 #include <numeric>
 
 #include "kernels/conv_int8/blocks.h"
-#include "kernels/sparse_int8/sparse_int8.h"
+#include "kernels/sparse_int8/planes.h"
 
 namespace pare {
 namespace {
@@ -204,6 +204,15 @@ class Packer {
   std::vector<std::int32_t> given_bias_;
 };
 
+// Blocks as the steps of a dense layer in which they are not zero.
+PackedSparseInt8 pack_steps(const ConvInt8Kernel& dense, ConvInt8Weights weights, PackedSparseInt8 packed) {
+  weights.without_zeros = true;
+  const int vectors = packed.form.together * kSparseInt8Strip / dense.lanes;
+  packed.steps = pack_conv_int8(dense, packed.shape, weights, {dense.max_pixels(vectors), vectors, conv_int8_band_rows(packed.shape)});
+  packed.scratch_bytes = packed.steps.scratch_bytes;
+  return packed;
+}
+
 }  // namespace
 
 PackedSparseInt8 pack_sparse_int8(const SparseInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const SparseInt8Form& form) {
@@ -212,10 +221,17 @@ PackedSparseInt8 pack_sparse_int8(const SparseInt8Kernel& kernel, const ConvInt8
   packed.form = form;
   packed.form.pixels = std::clamp(form.pixels, 1, kernel.max_pixels);
   packed.form.step = std::clamp(form.step, 1, kernel.window);
-  packed.form.together = kernel.blocks ? std::clamp(form.together, 0, 2) : 0;
-  packed.band_rows = conv_int8_band_rows(packed.shape);
+  packed.form.together = std::clamp(form.together, 0, 2);
+  if (packed.form.together > 0 && kernel.steps != nullptr) return pack_steps(*kernel.steps, weights, std::move(packed));
   packed.input_signed = weights.input_signed;
   packed.input_zero = weights.input_zero + (weights.input_signed ? 128 : 0);
+  packed.form.planes = kernel.planes && form.planes;
+  if (packed.form.planes) {
+    packed.band_rows = sparse_int8_plane_rows(packed.shape);
+    pack_sparse_int8_planes(weights, packed);
+    return packed;
+  }
+  packed.band_rows = conv_int8_band_rows(packed.shape);
   Packer(kernel, weights, packed).pack();
   return packed;
 }

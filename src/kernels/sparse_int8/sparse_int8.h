@@ -8,10 +8,12 @@
 //   kernel.run(packed, args, thread, threads)                    by every thread, as for conv_int8
 //
 // Under one output pixel the kernel covers runs of contiguous input bytes (a whole kernel row, or one tap). The outputs are
-// taken in strips of `lanes`. Two forms:
+// taken in strips of `lanes`. Three forms:
 //   gather  for each strip a list of windows of `window` input bytes; a window has items, and an item picks `group` bytes of
 //           the window for each output of the strip and multiplies them with that output's weights
-//   blocks  for each strip (or two together) a list of 4-byte groups of the input, broadcast to all outputs
+//   blocks  for each strip of 16 outputs (or two together) a list of 4-byte groups of the input, broadcast to all outputs
+//   planes  pixels instead of outputs lie in the lanes: the input is transposed, and each output has a list of its own of
+//           {place in the transposed input, weight}, see planes.h
 
 #include <cstddef>
 #include <cstdint>
@@ -25,11 +27,14 @@ namespace pare {
 
 // Outputs that are computed together, and among which the gathering form may change the order.
 constexpr int kSparseInt8Block = 64;
+// Outputs of a block of weights, or half of them (SparseInt8Form::together).
+constexpr int kSparseInt8Strip = 16;
 
 struct SparseInt8Form {
-  int together = 0;  // blocks: strips that share a list (1 or 2); 0: gather
+  int together = 0;  // blocks: strips of 16 outputs that share a list (1 or 2); 0: gather
   int step = 64;     // gather: bytes from one window to the next; below the window's size windows overlap
   int pixels = 12;   // most pixels of a tile
+  bool planes = false;
   bool operator==(const SparseInt8Form&) const = default;
 };
 
@@ -42,6 +47,13 @@ struct SparseInt8Window {
 struct SparseInt8Strip {
   std::size_t window = 0;
   std::size_t line = 0;  // in stream
+};
+
+// Four weights of an output and their places: bytes from a position of the planes. Neither of both pairs adds up to more than
+// 128 in magnitude, so that the sum of its products fits 16 bits.
+struct SparseInt8Quad {
+  std::int32_t offset[4];
+  std::int8_t weight[4];
 };
 
 struct PackedSparseInt8 {
@@ -60,6 +72,9 @@ struct PackedSparseInt8 {
   std::vector<std::uint8_t> channel;    // [block][64] of each lane, counted in the block
   std::vector<Int8Line> place;          // [block] the inverse: each channel's lane
   std::vector<std::int64_t> cost;       // [block + 1] products of vectors a pixel, summed up
+  PackedConvInt8 steps;                 // blocks: instead of these lists, where SparseInt8Kernel::steps runs them
+  std::vector<SparseInt8Quad> quads;    // planes: of all outputs
+  std::vector<std::size_t> quad_begins; // planes: [out_c + 1]
 
   int blocks() const { return (shape.out_c + kSparseInt8Block - 1) / kSparseInt8Block; }
 };
@@ -71,9 +86,10 @@ struct SparseInt8Kernel {
   int lanes;            // outputs of a strip
   int group;            // input bytes multiplied by one instruction: 4 (s8 weights), 2 (weights widened to s16)
   int window;           // input bytes an item picks from
-  bool blocks;          // has that form
   int max_pixels;
   void (*run)(const PackedSparseInt8& packed, const ConvInt8Args& args, int thread, int threads);
+  const ConvInt8Kernel* steps = nullptr;  // blocks: the dense kernel that runs the steps that are left; null: run() has lists
+  bool planes = false;                    // has that form
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.
@@ -88,6 +104,9 @@ struct SparseInt8Cost {
   double sparse, dense;
 };
 SparseInt8Cost sparse_int8_cost(const SparseInt8Kernel& kernel, const PackedSparseInt8& packed);
+
+// Of one output, counted as the layer's are.
+std::int32_t& sparse_int8_bias(PackedSparseInt8& packed, std::size_t output);
 
 PackedSparseInt8 pack_sparse_int8(const SparseInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& weights, const SparseInt8Form& form);
 

@@ -1,13 +1,17 @@
-// AVX2: 8 output channels a vector. Of a window of 16 input bytes vpshufb picks two for each output and widens them to 16
-// bits, vpmaddwd multiplies (as in conv_int8_avx2.cpp it must not be vpmaddubsw, which saturates). A line of the stream is
-// an item: 32 bytes of index, 16 weights of 16 bits.
+// AVX2. Planes are the form for pixels enough to fill the lanes, blocks are steps of the dense kernel. Gathering is for few
+// pixels, as of a matrix-vector product: 8 output channels a vector; of a window of 16 input bytes vpshufb picks two for each
+// output and widens them to 16 bits, vpmaddwd multiplies (as in conv_int8_avx2.cpp it must not be vpmaddubsw, which
+// saturates). A line of the stream is an item: 32 bytes of index, 16 weights of 16 bits.
 
 #include <utility>
 
-#include "kernels/int8_epilogue/int8_epilogue_avx2.h"
 #include "kernels/sparse_int8/driver.h"
+#include "kernels/sparse_int8/planes_avx2.h"
 
 namespace pare {
+
+extern const ConvInt8Kernel conv_int8_avx2;
+
 namespace {
 
 constexpr int kTileLanes = 8;
@@ -54,8 +58,6 @@ struct Avx2 {
   static void fill(std::uint8_t* to, std::size_t count, int value) { std::memset(to, value, count); }
 
   static void gather(const SparseTileJob& job) { gather_tile(job, std::make_integer_sequence<int, kTilePixels>{}); }
-  template <int Together>
-  static void blocks(const SparseTileJob&) {}  // this row has no such form
 
   class Finish {
    public:
@@ -80,6 +82,15 @@ struct Avx2 {
   };
 };
 
+void run(const PackedSparseInt8& packed, const ConvInt8Args& args, int thread, int threads) {
+  if (packed.form.planes)
+    PlanesDriver(packed, args).run(thread, threads);
+  else if (packed.form.together > 0)
+    conv_int8_avx2.run(packed.steps, args, thread, threads);
+  else
+    SparseInt8Driver<Avx2>::run(packed, args, thread, threads);
+}
+
 bool supported() {
   return __builtin_cpu_supports("avx2");
 }
@@ -87,6 +98,7 @@ bool supported() {
 }  // namespace
 
 extern const SparseInt8Kernel sparse_int8_avx2;
-const SparseInt8Kernel sparse_int8_avx2 = {"sparse_int8_avx2", "avx2", supported, Avx2::kLanes, 2, 16, false, kTilePixels, SparseInt8Driver<Avx2>::run};
+const SparseInt8Kernel sparse_int8_avx2 = {
+    "sparse_int8_avx2", "avx2", supported, Avx2::kLanes, 2, 16, kTilePixels, run, &conv_int8_avx2, true};
 
 }  // namespace pare

@@ -237,6 +237,6 @@ bool supported() {
 
 extern const SparseInt8Kernel sparse_int8_avx512vbmi;
 const SparseInt8Kernel sparse_int8_avx512vbmi = {
-    "sparse_int8_avx512vbmi", "avx512vbmi", supported, kLanes, 4, 64, true, kMaxSparsePixels, SparseInt8Driver<Avx512>::run};
+    "sparse_int8_avx512vbmi", "avx512vbmi", supported, kLanes, 4, 64, kMaxSparsePixels, SparseInt8Driver<Avx512>::run};
 
 }  // namespace pare

@@ -71,6 +71,6 @@ bool always() {
 }  // namespace
 
 extern const SparseInt8Kernel sparse_int8_base;
-const SparseInt8Kernel sparse_int8_base = {"sparse_int8_base", "scalar", always, Base::kLanes, Base::kGroup, 64, true, kMaxSparsePixels, SparseInt8Driver<Base>::run};
+const SparseInt8Kernel sparse_int8_base = {"sparse_int8_base", "scalar", always, Base::kLanes, Base::kGroup, 64, kMaxSparsePixels, SparseInt8Driver<Base>::run};
 
 }  // namespace pare

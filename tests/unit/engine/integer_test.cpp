@@ -231,7 +231,7 @@ void check_dynamic_layers(int64_t inputs, int64_t middle, double zeros) {
     const ValueId w = weights.weight({in, out}, 0.01f, 1);
     return n.node("MatMul", {d, n.graph.add_constant("w" + name, Tensor(*weights.graph.constant(w)))});
   };
-  const Graph graph = n.finish(linear(n.node("Relu", {linear(x, inputs, middle)}), middle, 7));
+  const Graph graph = n.finish(linear(n.node("Relu", {linear(x, inputs, middle)}), middle, 71));
   check(graph, {"DynamicQuantizeLinear", "MatMul+Relu", "DynamicQuantizeLinear", "MatMul"}, 60);
   EXPECT_EQ(count_sparse(graph, {2, 9, inputs}), zeros > 0 ? 2 : 0);
   // A scale is found anew in every run, also for inputs without any range.
