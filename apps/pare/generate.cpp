@@ -19,8 +19,12 @@ struct Arguments {
   std::string model, adapter, prompt, system;
   int64_t tokens = 128, context = 0;
   bool chat = false, keep_on = false;
+  std::string cache = "float16";
   SamplingOptions sampling;
 };
+
+const std::map<std::string, KeyValues> kCaches = {
+    {"float16", KeyValues::f16}, {"float32", KeyValues::f32}, {"int8", KeyValues::i8}};
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -93,15 +97,16 @@ nlohmann::json json_of(const Arguments& arguments, const Generated& result, cons
 
 int run(const Arguments& arguments, const Shared& shared) {
   const double start = now();
-  const Graph graph =
+  Graph graph =
       read_model(arguments.adapter.empty() ? arguments.model : arguments.model + "+" + arguments.adapter);
   const TextModel model = text_model_of(graph, arguments.model);
+  graph.metadata.clear();  // the tokenizer's text is not needed any more
   if (!model.tokenizer) throw Error(arguments.model, "has no tokenizer", "keep tokenizer.json beside the weights");
   const std::vector<int64_t> ids = prompt_ids(arguments, model);
   if (ids.empty())
     throw UsageError("--prompt", "is empty, and the model's texts have no beginning of their own", "give a prompt");
   const int64_t capacity = arguments.context > 0 ? arguments.context : int64_t(ids.size()) + arguments.tokens;
-  Decoder decoder(graph, capacity, shared.threads, arguments.model);
+  Decoder decoder(graph, capacity, shared.threads, arguments.model, kCaches.at(arguments.cache));
   decoder.prepare(int64_t(ids.size()));
   const double load_seconds = now() - start;
   const bool print = shared.json != "-" && !shared.quiet;
@@ -137,6 +142,11 @@ std::function<int()> declare(CLI::App& app, const Shared& shared) {
       ->capture_default_str();
   app.add_option("--context", arguments->context, "tokens to remember; default: the prompt's and --tokens")
       ->check(CLI::Range(int64_t(2), int64_t(1) << 22));
+  app.add_option("--cache", arguments->cache,
+                 "how keys and values of the text so far are kept: float16, float32, or int8, which takes half of "
+                 "float16's memory")
+      ->check(CLI::IsMember({"float16", "float32", "int8"}))
+      ->capture_default_str();
   app.add_flag("--keep-on", arguments->keep_on,
                "write all of --tokens, also behind the end that the model gives its text: for timing");
   app.add_option("--temperature", arguments->sampling.temperature,

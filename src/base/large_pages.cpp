@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 #include <new>
+#include <vector>
 
 namespace pare {
 namespace {
@@ -35,21 +36,27 @@ class Region {
 }  // namespace
 
 std::shared_ptr<std::byte> large_page_memory(size_t bytes) {
+  struct Open {
+    std::weak_ptr<Region> region;
+    size_t used, size;
+  };
   static std::mutex guard;
-  static std::weak_ptr<Region> current;
-  static size_t used = 0, size = 0;
+  static std::vector<Open> regions;
   bytes = (bytes + 63) / 64 * 64;
   const std::lock_guard lock(guard);
-  std::shared_ptr<Region> region = current.lock();
-  if (region == nullptr || bytes > size - used) {
-    size = std::max(kRegion, (bytes + kPage - 1) / kPage * kPage);
-    region = std::make_shared<Region>(size);
-    current = region;
-    used = 0;
+  std::erase_if(regions, [](const Open& open) { return open.region.expired(); });
+  // The first with room: small pieces fill what large ones leave at the ends.
+  for (Open& open : regions) {
+    const std::shared_ptr<Region> region = open.size - open.used < bytes ? nullptr : open.region.lock();
+    if (region == nullptr) continue;
+    std::byte* piece = region->first() + open.used;
+    open.used += bytes;
+    return {region, piece};
   }
-  std::byte* piece = region->first() + used;
-  used += bytes;
-  return {region, piece};
+  const size_t size = std::max(kRegion, (bytes + kPage - 1) / kPage * kPage);
+  const auto region = std::make_shared<Region>(size);
+  regions.push_back({region, bytes, size});
+  return {region, region->first()};
 }
 
 }  // namespace pare

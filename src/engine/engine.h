@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "kernels/float_attention/float_attention.h"
 
 namespace pare {
 
@@ -19,7 +20,12 @@ enum class SparseLayers { measured, always, never };
 struct DecoderCache {
   int64_t capacity = 0;             // tokens
   int64_t past = 0;                 // tokens before those of the next run; the caller counts
-  std::map<std::string, std::pair<Array, Array>> layers;  // by the name of what the layer computes
+  KeyValues kept = KeyValues::f16;
+  struct Layer {
+    Array keys, values;              // bytes
+    Array key_scales, value_scales;  // f32, [heads][capacity], where `kept` needs them
+  };
+  std::map<std::string, Layer> layers;  // by the name of what the layer computes
 };
 
 struct SessionOptions {

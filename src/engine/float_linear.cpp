@@ -61,7 +61,7 @@ Array Linear::turned() const {
 void FloatLinearStep::run(std::byte* const* slots, int thread, int threads) {
   FloatLinear mine = job;
   mine.weights = weights.bytes();
-  mine.bias = bias.values<float>().data();
+  mine.bias = bias.empty() ? nullptr : bias.values<float>().data();
   const int64_t x_bytes = kernel->bits / 8, y_bytes = job.wide ? 4 : x_bytes;
   for (int64_t image = 0; image < images; ++image) {
     mine.x = slots[source] + image * x_image * x_bytes;
@@ -72,22 +72,32 @@ void FloatLinearStep::run(std::byte* const* slots, int thread, int threads) {
 }
 
 const FloatLinearKernel* float_linear_kernel(Type type, int64_t inner) {
-  const FloatLinearKernel* kernel = type == Type::f32 || type == Type::bf16 ? best_float_linear_kernel(type_bits(type)) : nullptr;
+  const FloatLinearKernel* kernel =
+      type == Type::f32 || type == Type::bf16
+          ? best_float_linear_kernel(type_bits(type), type == Type::f32 ? FloatWeights::f32 : FloatWeights::bf16)
+          : nullptr;
   // Without wide vectors oneDNN is the better of the two.
   const bool fits = kernel != nullptr && kernel->lanes >= 8 && inner > 0 && inner % kernel->step == 0;
   return fits ? kernel : nullptr;
 }
 
-std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, const float* from, int64_t inner_stride, int64_t column_stride, int64_t inner,
-                                                   int64_t columns, const Array& bias) {
+std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, const FloatMatrix& matrix,
+                                                   const Array& bias) {
+  Array packed(Type::u8, {float_linear_bytes(kernel, matrix.inner, matrix.columns)});
+  pack_float_linear(kernel, matrix, packed.mutable_bytes());
+  return make_float_linear(kernel, matrix.inner, matrix.columns, std::move(packed), bias);
+}
+
+std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, int64_t inner, int64_t columns,
+                                                   Array packed, const Array& bias) {
   auto step = std::make_unique<FloatLinearStep>();
   step->kernel = &kernel;
   step->job.inner = inner;
   step->job.columns = columns;
-  step->weights = Array(Type::u8, {float_linear_bytes(kernel, inner, columns)});
-  pack_float_linear(kernel, from, inner_stride, column_stride, inner, columns, step->weights.mutable_bytes());
+  step->weights = std::move(packed);
   step->bias = Array(Type::f32, {(columns + kernel.lanes - 1) / kernel.lanes * kernel.lanes});
-  std::copy_n(bias.cast(Type::f32).values<float>().begin(), columns, step->bias.mutable_values<float>().begin());
+  if (!bias.empty())
+    std::copy_n(bias.cast(Type::f32).values<float>().begin(), columns, step->bias.mutable_values<float>().begin());
   return step;
 }
 

@@ -36,8 +36,11 @@ class FloatLinearStep : public Step {
 // bf16 are read in pairs.
 const FloatLinearKernel* float_linear_kernel(Type type, int64_t inner);
 
-// A step without slots and strides; `from` as in pack_float_linear, `bias` has one value a column.
-std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, const float* from, int64_t inner_stride, int64_t column_stride, int64_t inner,
-                                                   int64_t columns, const Array& bias);
+// A step without slots and strides; `bias` has one value a column, or is empty.
+std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, const FloatMatrix& matrix,
+                                                   const Array& bias);
+// The same without weights: `packed` holds them.
+std::unique_ptr<FloatLinearStep> make_float_linear(const FloatLinearKernel& kernel, int64_t inner, int64_t columns,
+                                                   Array packed, const Array& bias);
 
 }  // namespace pare

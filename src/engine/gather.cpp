@@ -70,11 +70,18 @@ class GatherStep : public Step {
       // A team step must not throw: an index outside of the table reads its nearest row; CheckStep has said so before.
       table.copy_row(std::clamp<int64_t>(index, 0, table.rows - 1), slots[writes] + size_t(i) * row_bytes);
     }
+    // Reading a row brings its neighbours too: a long text would soon hold the whole table in memory, beside the packed
+    // one.
+    if (give_back && thread == 0) table.values.give_back(0, table.values.size_bytes());
   }
   Table table;
   int64_t count = 0;
   size_t row_bytes = 0;
   Type index_type = Type::i64;
+  bool give_back = false;
+
+ private:
+  static constexpr int64_t kGivenBackRows = 16;  // 64 KB each, at most
 };
 
 // Looks at the indices before the team does.
@@ -126,6 +133,7 @@ bool lower_gather_rows(Planner& planner, int n) {
   auto check = std::make_unique<CheckStep>();
   step->table = *table;
   step->index_type = check->type = index_type;
+  step->give_back = planner.options.cache != nullptr;
   step->count = check->count = count_of(planner.dims(node.inputs[1]));
   check->rows = table->rows;
   check->where = node.where();

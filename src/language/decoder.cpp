@@ -7,14 +7,15 @@
 namespace pare {
 namespace {
 
-// Tokens of a run: a prompt goes through in the largest that it fills, its rest filled up in the smallest that holds it.
-constexpr int64_t kRuns[] = {256, 64, 16, 1};
+// Tokens of a run: the largest that the rest of a prompt fills, or fills but for a fifth: a few tokens for nothing cost less
+// than reading all weights several times.
+constexpr int64_t kRuns[] = {256, 64, 16};
 
 int64_t run_for(int64_t left) {
   if (left == 1) return 1;
   for (const int64_t run : kRuns)
-    if (run > 1 && run <= left) return run;
-  return 16;
+    if (run - run / 5 <= left) return run;
+  return kRuns[2];
 }
 
 int node_of(const Graph& graph, const std::string& output) {
@@ -46,6 +47,7 @@ Graph with_memory(Graph graph, const std::string& where) {
   insert(graph, "Add", graph.nodes[size_t(positions)].inputs[0], past, positions);
   insert(graph, "Gather", graph.nodes[size_t(scores)].inputs[0], last, scores, 0);
   graph.at(graph.outputs[0]).shape.reset();   // was said of all rows
+  graph.metadata.clear();                     // a tokenizer's megabytes: every session would keep a copy
   graph.sort();
   verify(graph);
   return graph;
@@ -55,9 +57,10 @@ Graph with_memory(Graph graph, const std::string& where) {
 
 bool Decoder::fits(const Graph& graph) { return graph.inputs.size() == 1 && node_of(graph, kPositions) >= 0 && node_of(graph, kScores) >= 0; }
 
-Decoder::Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where)
+Decoder::Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where, KeyValues kept)
     : graph_(with_memory(graph, where)), where_(where), threads_(threads), cache_(std::make_shared<DecoderCache>()) {
   cache_->capacity = capacity;
+  cache_->kept = kept;
   const auto& shape = graph.at(graph.outputs[0]).shape;
   if (shape && shape->size() == 3) vocabulary_ = (*shape)[2].value;
 }
@@ -68,7 +71,7 @@ Session& Decoder::session(int64_t tokens) {
   SessionOptions options;
   options.threads = threads_;
   options.cache = cache_;
-  options.tune = false;   // there is little to choose from, and the first word should come soon
+  options.tune = options.use_cache = false;  // there is little to choose from, and the first word should come soon
   return sessions_.emplace(tokens, Session(graph_, {{1, tokens}, {1}, {1}}, options)).first->second;
 }
 

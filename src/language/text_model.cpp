@@ -14,7 +14,8 @@ using nlohmann::json;
 std::map<std::string, json> metadata_of(const std::string& text, const std::string& where) {
   std::map<std::string, json> values;
   try {
-    for (const json& entry : json::parse(text)) values[entry.at(0).get<std::string>()] = entry.at(1).begin().value();
+    json entries = json::parse(text);
+    for (json& entry : entries) values[entry.at(0).get<std::string>()] = std::move(entry.at(1).begin().value());
   } catch (const json::exception& error) {
     throw Error(where, std::string("the GGUF metadata is damaged: ") + error.what());
   }

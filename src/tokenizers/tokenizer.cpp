@@ -42,6 +42,8 @@ struct Tokenizer::State {
 
   explicit State(TokenizerParts given) : parts(std::move(given)), vocabulary(parts.vocabulary) {
     model = find_model(parts).make(parts, vocabulary);
+    parts.merges = {};  // megabytes that the model has in a form of its own
+    parts.scores = {};
     normalizer = make_normalizer(parts.normalizer, parts.where);
     splitter = make_splitter(parts.pre_tokenizer, parts.where);
     decoder = make_decoder(parts.decoder, parts.where);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/float16.h"
 #include "engine/integer/integer.h"
 #include "engine/plan.h"
 #include "kernels/float_attention/float_attention.h"
@@ -20,18 +21,45 @@ struct Sizes {
   int64_t value_row() const { return key_heads * value_size; }
   int64_t shared() const { return heads / key_heads; }
   int64_t most() const { return capacity > 0 ? capacity : tokens; }   // keys
-  int64_t head_keys() const { return (most() + kKeyBlock - 1) / kKeyBlock * kKeyBlock * size; }   // floats
+  int64_t head_keys() const { return (most() + kKeyBlock - 1) / kKeyBlock * kKeyBlock * size; }  // elements
 };
+
+// Puts a key or value of `n` elements where it is kept, `stride` elements apart; returns its scale.
+template <class Stored>
+float put(const float* from, int64_t n, std::byte* to, int64_t stride) {
+  auto* at = reinterpret_cast<Stored*>(to);
+  float scale = 1;
+  if constexpr (std::is_same_v<Stored, int8_t>) {
+    float most = 0;
+    for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(from[i]));
+    scale = most / 127;
+  }
+  const float inverse = scale > 0 ? 1 / scale : 0;
+  for (int64_t i = 0; i < n; ++i, at += stride) {
+    if constexpr (std::is_same_v<Stored, int8_t>)
+      *at = int8_t(std::lrint(from[i] * inverse));
+    else if constexpr (std::is_same_v<Stored, Half>)
+      *at = to_half(from[i]);
+    else
+      *at = from[i];
+  }
+  return scale;
+}
+constexpr float (*kPuts[])(const float*, int64_t, std::byte*, int64_t) = {put<float>, put<Half>,
+                                                                          put<int8_t>};  // by KeyValues
 
 // Where a layer's keys lie as columns, [key head][block][size][kKeyBlock], and its values: [key head][token][value_size] in a
 // cache, so that a head reads one stream; of this run alone [token][value_row], as they came.
 struct Memory {
   std::shared_ptr<DecoderCache> cache;        // null: they are only of this run
-  float *keys = nullptr, *values = nullptr;   // of the cache
+  std::byte *keys = nullptr, *values = nullptr;  // of the cache
+  float *key_scales = nullptr, *value_scales = nullptr;
   SlotId key_slot = -1, value_slot = -1;      // without one
-  float* keys_of(std::byte* const* slots) const { return cache ? keys : reinterpret_cast<float*>(slots[key_slot]); }
-  const float* values_of(std::byte* const* slots) const { return cache ? values : reinterpret_cast<const float*>(slots[value_slot]); }
+  std::byte* keys_of(std::byte* const* slots) const { return cache ? keys : slots[key_slot]; }
+  const std::byte* values_of(std::byte* const* slots) const { return cache ? values : slots[value_slot]; }
   int64_t past() const { return cache ? cache->past : 0; }
+  KeyValues kept() const { return cache ? cache->kept : KeyValues::f32; }
+  int64_t bytes() const { return key_value_bytes(kept()); }  // of an element
 };
 
 // Puts this run's keys and values behind the earlier ones.
@@ -44,17 +72,24 @@ class KeepStep : public Step {
     const int64_t past = memory.past(), count = std::min(sizes.tokens, sizes.most() - past);
     for (int64_t h = sizes.key_heads * thread / threads; h < sizes.key_heads * (thread + 1) / threads; ++h)
       for (int64_t t = 0; t < count; ++t) {
-        keep_key(key + (t * sizes.key_heads + h) * sizes.size, memory.keys_of(slots) + h * sizes.head_keys(), past + t);
-        if (memory.cache) std::copy_n(value + t * sizes.value_row() + h * sizes.value_size, sizes.value_size, memory.values + (h * sizes.capacity + past + t) * sizes.value_size);
+        keep_key(key + (t * sizes.key_heads + h) * sizes.size, h, past + t, memory.keys_of(slots));
+        if (memory.cache) keep_value(value + t * sizes.value_row() + h * sizes.value_size, h, past + t);
       }
   }
   Sizes sizes;
   Memory memory;
 
  private:
-  void keep_key(const float* key, float* head, int64_t place) const {
-    float* column = head + place / kKeyBlock * kKeyBlock * sizes.size + place % kKeyBlock;
-    for (int64_t i = 0; i < sizes.size; ++i) column[i * kKeyBlock] = key[i];
+  void keep_key(const float* key, int64_t head, int64_t place, std::byte* keys) const {
+    const int64_t column = head * sizes.head_keys() + place / kKeyBlock * kKeyBlock * sizes.size + place % kKeyBlock;
+    const float scale = kPuts[size_t(memory.kept())](key, sizes.size, keys + column * memory.bytes(), kKeyBlock);
+    if (memory.key_scales != nullptr) memory.key_scales[head * sizes.capacity + place] = scale;
+  }
+  void keep_value(const float* value, int64_t head, int64_t place) const {
+    const int64_t row = head * sizes.capacity + place;
+    const float scale = kPuts[size_t(memory.kept())](value, sizes.value_size,
+                                                     memory.values + row * sizes.value_size * memory.bytes(), 1);
+    if (memory.value_scales != nullptr) memory.value_scales[row] = scale;
   }
 };
 
@@ -97,9 +132,16 @@ class CausalStep : public Step {
     job.rows = rows;
     job.keys = std::min(last + 1, sizes.most()) - from;
     job.query = reinterpret_cast<const float*>(slots[reads[0]]) + (first * sizes.heads + head) * sizes.size;
-    job.key_columns = memory.keys_of(slots) + key_head * sizes.head_keys() + from * sizes.size;
+    job.kept = memory.kept();
+    job.key_columns = memory.keys_of(slots) + (key_head * sizes.head_keys() + from * sizes.size) * memory.bytes();
     job.value_stride = memory.cache ? sizes.value_size : sizes.value_row();
-    job.value = memory.values_of(slots) + from * job.value_stride + key_head * (memory.cache ? sizes.capacity : 1) * sizes.value_size;
+    job.value =
+        memory.values_of(slots) +
+        (from * job.value_stride + key_head * (memory.cache ? sizes.capacity : 1) * sizes.value_size) * memory.bytes();
+    if (memory.key_scales != nullptr) {
+      job.key_scales = memory.key_scales + key_head * sizes.capacity + from;
+      job.value_scales = memory.value_scales + key_head * sizes.capacity + from;
+    }
     job.output = reinterpret_cast<float*>(slots[writes]) + (first * sizes.heads + head) * sizes.value_size;
     job.mask = hidden_.data() + kBefore + seen_ - 1 + from - place;
     job.mask_stride = sizes.tokens == 1 ? 0 : -1;
@@ -145,14 +187,22 @@ Memory memory_of(Planner& planner, const Node& node, Sizes& sizes, SlotId values
     return memory;
   }
   sizes.capacity = memory.cache->capacity;
-  auto& [keys, kept] = memory.cache->layers[planner.graph.at(node.outputs[0]).name];
-  if (keys.empty()) {
+  auto& layer = memory.cache->layers[planner.graph.at(node.outputs[0]).name];
+  if (layer.keys.empty()) {
     // As long as the capacity, however many tokens a run has: several sessions write here.
-    keys = Array(Type::f32, {sizes.key_heads, sizes.head_keys()});
-    kept = Array(Type::f32, {sizes.key_heads, sizes.capacity, sizes.value_size});
+    layer.keys = Array(Type::u8, {sizes.key_heads, sizes.head_keys() * memory.bytes()});
+    layer.values = Array(Type::u8, {sizes.key_heads, sizes.capacity, sizes.value_size * memory.bytes()});
+    if (memory.kept() == KeyValues::i8) {
+      layer.key_scales = Array(Type::f32, {sizes.key_heads, sizes.capacity});
+      layer.value_scales = Array(Type::f32, {sizes.key_heads, sizes.capacity});
+    }
   }
-  memory.keys = keys.mutable_values<float>().data();
-  memory.values = kept.mutable_values<float>().data();
+  memory.keys = layer.keys.mutable_bytes();
+  memory.values = layer.values.mutable_bytes();
+  if (!layer.key_scales.empty()) {
+    memory.key_scales = layer.key_scales.mutable_values<float>().data();
+    memory.value_scales = layer.value_scales.mutable_values<float>().data();
+  }
   return memory;
 }
 

@@ -1,19 +1,16 @@
 // Linear layers whose weights lie in blocks, as GGUF files hold them: packed once for the low-bit kernels, whatever the
 // number of rows. Sessions of one model for different lengths share the packed weights.
+#include "engine/decoder/linear.h"
+
 #include <algorithm>
-#include <map>
-#include <mutex>
 
 #include "base/threads.h"
 #include "codecs/blocks.h"
 #include "engine/integer/integer.h"
-#include "engine/plan.h"
 #include "kernels/low_bit/low_bit.h"
 
 namespace pare {
 namespace {
-
-constexpr size_t kGivenBack = size_t(1) << 20;   // bytes of a file at a time
 
 LowBitPlanes planes_for(const BlockFormat& format) {
   if (format.table != nullptr) return LowBitPlanes::nibble;
@@ -63,32 +60,21 @@ std::shared_ptr<const PackedLowBit> pack(const Tensor& tensor) {
   const auto* from = reinterpret_cast<const uint8_t*>(bytes.bytes());
   const size_t row_bytes = bytes.size_bytes() / size_t(shape.outputs);
   const int64_t rows = std::max<int64_t>(1, int64_t(kGivenBack / row_bytes));
-  return std::make_shared<const PackedLowBit>(pack_low_bit(
+  auto packed = std::make_shared<const PackedLowBit>(pack_low_bit(
       shape,
       [&](int64_t o, LowBitRow& row) {
         read_row(tensor, shape, from, o, row);
-        // Threads take rows in order: what is packed need not stay in memory as the file has it too.
-        if ((o + 1) % rows == 0 || o + 1 == shape.outputs) bytes.give_back(size_t(o / rows * rows) * row_bytes, size_t(o % rows + 1) * row_bytes);
+        // Threads take rows in order.
+        if ((o + 1) % rows == 0) bytes.give_back(size_t(o / rows * rows) * row_bytes, size_t(rows) * row_bytes);
       },
       [](int64_t n, const auto& body) { parallel_for(n, body); }));
+  bytes.give_back(0, bytes.size_bytes());  // a fault brings neighbouring pages back
+  return packed;
 }
 
-// What is packed for a tensor as long as someone uses it.
 std::shared_ptr<const PackedLowBit> packed_of(const TensorPtr& tensor) {
-  struct Entry {
-    std::weak_ptr<const Tensor> tensor;   // another tensor may come to lie at the same address
-    std::weak_ptr<const PackedLowBit> packed;
-  };
-  static std::mutex guard;
-  static std::map<const Tensor*, Entry> entries;
-  const std::lock_guard lock(guard);
-  Entry& entry = entries[tensor.get()];
-  std::shared_ptr<const PackedLowBit> packed = entry.tensor.lock() == tensor ? entry.packed.lock() : nullptr;
-  if (packed == nullptr) {
-    packed = pack(*tensor);
-    entry = {tensor, packed};
-  }
-  return packed;
+  static PackedWeights<const PackedLowBit> all;
+  return all.of(tensor, pack);
 }
 
 // Rounds the rows of activations. Layers that read the same rows each do so again: it takes a hundredth of their time.
@@ -126,7 +112,8 @@ class LowBitStep : public Step {
   size_t groups_at = 0;
 };
 
-// The Add behind the layer whose other side has the same extents and is no constant.
+}  // namespace
+
 int residual_behind(const Planner& planner, ValueId y, ValueId& other) {
   const int next = planner.only_consumer(y);
   if (next < 0 || !planner.graph.nodes[size_t(next)].is("Add")) return -1;
@@ -137,20 +124,22 @@ int residual_behind(const Planner& planner, ValueId y, ValueId& other) {
   return there && other != y && planner.graph.constant(other) == nullptr && planner.graph.at(other).type == Type::f32 && planner.dims(other) == planner.dims(y) ? next : -1;
 }
 
-bool takes(const Planner& planner, const Node& node) {
-  if (!node.is("Gemm") || node.integer("transA", 0) != 0 || node.integer("transB", 0) == 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1) return false;
+const Tensor* weight_of_linear(const Planner& planner, const Node& node) {
+  if (!node.is("Gemm") || node.integer("transA", 0) != 0 || node.integer("transB", 0) == 0 ||
+      node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)
+    return nullptr;
   const Tensor* weight = planner.graph.constant(node.inputs[1]);
-  if (weight == nullptr || weight->plain() || weight->codec->blocks == nullptr || weight->dims.size() != 2) return false;
-  if (planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
+  if (weight == nullptr || weight->dims.size() != 2 || planner.graph.at(node.inputs[0]).type != Type::f32 ||
+      planner.graph.constant(node.inputs[0]) != nullptr)
+    return nullptr;
   const Tensor* bias = planner.graph.constant(node.input(2));
-  return node.input(2) == kNone || (bias != nullptr && bias->count() == weight->dims[0]);
+  return node.input(2) == kNone || (bias != nullptr && bias->count() == weight->dims[0]) ? weight : nullptr;
 }
-
-}  // namespace
 
 bool lower_block_linear(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
-  if (!takes(planner, node)) return false;
+  const Tensor* blocks = weight_of_linear(planner, node);
+  if (blocks == nullptr || blocks->plain() || blocks->codec->blocks == nullptr) return false;
   const TensorPtr weight = planner.graph.at(node.inputs[1]).constant;
   auto step = std::make_unique<LowBitStep>();
   auto round = std::make_unique<RoundStep>();

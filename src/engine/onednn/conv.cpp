@@ -237,7 +237,8 @@ const FloatLinearKernel* pixelwise_kernel(const ConvPlan& plan, const Storage& s
 std::unique_ptr<Step> make_pixelwise(const FloatLinearKernel& kernel, const FloatFunctions& functions, const Array& weight, const Array& bias, const ConvSlots& slots,
                                      const Storage& source, const Storage& target) {
   const int64_t inner = source.dims[1], columns = target.dims[1], images = source.dims[0], pixels = source.dims[2] * source.dims[3];
-  auto step = make_float_linear(kernel, weight.cast(Type::f32).values<float>().data(), 1, inner, inner, columns, bias);
+  const Array floats = weight.cast(Type::f32);
+  auto step = make_float_linear(kernel, {floats.bytes(), 1, inner, inner, columns}, bias);
   FloatLinear& job = step->job;
   const bool blocked = source.layout == Layout::blocked;
   const int64_t lanes = kernel.lanes;

@@ -26,8 +26,9 @@ bool lower_by_kernel(Planner& planner, const Node& node, const Linear& linear, c
   const FloatLinearKernel* kernel = float_linear_kernel(type, linear.inner);
   const auto functions = functions_of(fused);
   if (kernel == nullptr || !functions || linear.rows < kLeastRows) return false;
-  auto step = make_float_linear(*kernel, linear.weight.values<float>().data(), linear.transposed ? 1 : linear.columns, linear.transposed ? linear.inner : 1, linear.inner,
-                                linear.columns, linear.bias);
+  const FloatMatrix matrix{linear.weight.bytes(), linear.transposed ? 1 : linear.columns,
+                           linear.transposed ? linear.inner : 1, linear.inner, linear.columns};
+  auto step = make_float_linear(*kernel, matrix, linear.bias);
   const bool narrow = type != Type::f32 && fused.residual == kNone && read_as(planner, fused.result, type);
   step->source = planner.slot(node.inputs[0], Layout::plain, type);
   step->reads = {step->source};

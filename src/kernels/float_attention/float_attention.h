@@ -9,10 +9,19 @@ namespace pare {
 
 constexpr int64_t kKeyBlock = 16;
 
-// Rows lie `*_stride` floats apart; elements of a row side by side.
+// How keys and values are kept; i8: whole numbers times a scale for each key.
+enum class KeyValues : uint8_t { f32, f16, i8 };
+constexpr int64_t key_value_bytes(KeyValues kept) {
+  return kept == KeyValues::f32 ? 4 : kept == KeyValues::f16 ? 2 : 1;
+}
+
+// Rows lie `*_stride` elements apart; elements of a row side by side.
 struct FloatAttention {
-  const float *query = nullptr, *key = nullptr, *value = nullptr;
-  const float* key_columns = nullptr;  // instead of `key`: keys as columns, in blocks, [block][width][kKeyBlock]
+  const float *query = nullptr, *key = nullptr;
+  // Instead of `key`: keys as columns, in blocks, [block][width][kKeyBlock], kept as `kept` says; `value` too.
+  const void *key_columns = nullptr, *value = nullptr;
+  KeyValues kept = KeyValues::f32;                             // others only with key_columns
+  const float *key_scales = nullptr, *value_scales = nullptr;  // [keys], of i8
   const float* mask = nullptr;     // [rows][keys], rows mask_stride apart (0: one row for all), or null
   float* output = nullptr;         // [rows][value_width]
   int64_t query_stride = 0, key_stride = 0, value_stride = 0, mask_stride = 0, output_stride = 0;

@@ -16,21 +16,33 @@ constexpr int kTileRows = 6, kTileVectors = 4;
 constexpr int kTileRows = 6, kTileVectors = 2;
 #endif
 
+template <class Stored>
 struct Matrix {
-  const float* at;
+  const Stored* at;
   int64_t stride;
 };
 
+inline Floats load(const float* from) {
+  return vector_at(from);
+}
+inline Floats load(const uint16_t* from) {
+  return floats_of_halves(from);
+}
+inline Floats load(const int8_t* from) {
+  return floats_of_bytes(from);
+}
+
 // C[r][c] = factor[r]·Σ_k A[r][k]·B[k][c] for R rows and V vectors of columns, all sums in registers. No factors: 1.
-template <int R, int V>
-inline void multiply_tile(Matrix left, Matrix right, const float* factor, float* c, int64_t ldc, int64_t depth) {
+template <int R, int V, class Stored>
+inline void multiply_tile(Matrix<float> left, Matrix<Stored> right, const float* factor, float* c, int64_t ldc,
+                          int64_t depth) {
   const auto [a, lda] = left;
   const auto [b, ldb] = right;
   Floats sums[R][V] = {};
   for (int64_t k = 0; k < depth; ++k) {
     Floats row[V];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) row[v] = *reinterpret_cast<const Floats*>(b + k * ldb + v * kVector);
+    for (int v = 0; v < V; ++v) row[v] = load(b + k * ldb + v * kVector);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -42,32 +54,49 @@ inline void multiply_tile(Matrix left, Matrix right, const float* factor, float*
     for (int v = 0; v < V; ++v) *reinterpret_cast<Floats*>(c + r * ldc + v * kVector) = sums[r][v] * (factor != nullptr ? factor[r] : 1.0f);
 }
 
-template <int V>
-inline void multiply_columns(int64_t rows, Matrix a, Matrix b, const float* factor, float* c, int64_t ldc, int64_t depth) {
-  const auto tile = [&](auto kernel, int64_t r) { kernel(Matrix{a.at + r * a.stride, a.stride}, b, factor ? factor + r : nullptr, c + r * ldc, ldc, depth); };
+template <int V, class Stored>
+inline void multiply_columns(int64_t rows, Matrix<float> a, Matrix<Stored> b, const float* factor, float* c,
+                             int64_t ldc, int64_t depth) {
+  const auto tile = [&](auto kernel, int64_t r) {
+    kernel(Matrix<float>{a.at + r * a.stride, a.stride}, b, factor ? factor + r : nullptr, c + r * ldc, ldc, depth);
+  };
   int64_t r = 0;
-  for (; r + kTileRows <= rows; r += kTileRows) tile(multiply_tile<kTileRows, V>, r);
+  for (; r + kTileRows <= rows; r += kTileRows) tile(multiply_tile<kTileRows, V, Stored>, r);
   switch (rows - r) {
-    case 5: return tile(multiply_tile<5, V>, r);
-    case 4: return tile(multiply_tile<4, V>, r);
-    case 3: return tile(multiply_tile<3, V>, r);
-    case 2: return tile(multiply_tile<2, V>, r);
-    case 1: return tile(multiply_tile<1, V>, r);
+    case 5:
+      return tile(multiply_tile<5, V, Stored>, r);
+    case 4:
+      return tile(multiply_tile<4, V, Stored>, r);
+    case 3:
+      return tile(multiply_tile<3, V, Stored>, r);
+    case 2:
+      return tile(multiply_tile<2, V, Stored>, r);
+    case 1:
+      return tile(multiply_tile<1, V, Stored>, r);
     default: return;
   }
 }
 
 // `columns` is a multiple of 16, so of kVector.
-inline void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, const float* factor, float* c, int64_t ldc) {
-  const auto part = [&](auto kernel, int64_t j) { kernel(rows, a, Matrix{b.at + j, b.stride}, factor, c + j, ldc, depth); };
+template <class Stored>
+inline void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix<float> a, Matrix<Stored> b,
+                     const float* factor, float* c, int64_t ldc) {
+  const auto part = [&](auto kernel, int64_t j) {
+    kernel(rows, a, Matrix<Stored>{b.at + j, b.stride}, factor, c + j, ldc, depth);
+  };
   int64_t j = 0;
   // Few rows leave registers for more columns, so that `b` is read in fewer rounds.
-  for (; rows <= kTileRows / 2 && j + 2 * kTileVectors * kVector <= columns; j += 2 * kTileVectors * kVector) part(multiply_columns<2 * kTileVectors>, j);
-  for (; j + kTileVectors * kVector <= columns; j += kTileVectors * kVector) part(multiply_columns<kTileVectors>, j);
+  for (; rows <= kTileRows / 2 && j + 2 * kTileVectors * kVector <= columns; j += 2 * kTileVectors * kVector)
+    part(multiply_columns<2 * kTileVectors, Stored>, j);
+  for (; j + kTileVectors * kVector <= columns; j += kTileVectors * kVector)
+    part(multiply_columns<kTileVectors, Stored>, j);
   switch ((columns - j) / kVector) {
-    case 3: return part(multiply_columns<std::min(3, kTileVectors)>, j);
-    case 2: return part(multiply_columns<2>, j);
-    case 1: return part(multiply_columns<1>, j);
+    case 3:
+      return part(multiply_columns<std::min(3, kTileVectors), Stored>, j);
+    case 2:
+      return part(multiply_columns<2, Stored>, j);
+    case 1:
+      return part(multiply_columns<1, Stored>, j);
     default: return;
   }
 }
@@ -117,28 +146,60 @@ inline void transpose_keys(const FloatAttention& job, float* to, int64_t columns
   }
 }
 
-inline void attend(const FloatAttention& job) {
+// Rows of values as floats, filled up to `width` with zeros. The last vector may reach behind a row: it is read one by
+// one.
+template <class Stored>
+inline void widen_values(const FloatAttention& job, float* to, int64_t width) {
+  for (int64_t t = 0; t < job.keys; ++t, to += width) {
+    const Stored* from = static_cast<const Stored*>(job.value) + t * job.value_stride;
+    int64_t j = 0;
+    for (; j + kVector <= job.value_width; j += kVector) vector_at(to + j) = load(from + j);
+    Stored rest[kVector] = {};
+    std::copy_n(from + j, job.value_width - j, rest);
+    for (; j < width; j += kVector) {
+      vector_at(to + j) = load(rest);
+      std::fill_n(rest, kVector, Stored(0));
+    }
+  }
+}
+
+inline void scale_columns(float* scores, int64_t rows, int64_t stride, const float* scales, int64_t keys) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t t = 0; t < keys; ++t) scores[r * stride + t] *= scales[t];
+}
+
+template <class Stored>
+inline void attend_kept(const FloatAttention& job) {
   const int64_t columns = (job.keys + 15) / 16 * 16, width = (job.value_width + 15) / 16 * 16;
   float *keys = job.scratch, *scores = keys + (job.key_columns ? 0 : columns * job.width), *factors = scores + columns * job.rows, *spare = factors + (job.rows + 15) / 16 * 16;
-  const Matrix query{job.query, job.query_stride};
+  const Matrix<float> query{job.query, job.query_stride};
   if (job.key_columns != nullptr) {
+    const auto* kept = static_cast<const Stored*>(job.key_columns);
     for (int64_t first = 0; first < columns; first += kKeyBlock)
-      multiply(job.rows, kKeyBlock, job.width, query, {job.key_columns + first * job.width, kKeyBlock}, nullptr, scores + first, columns);
+      multiply(job.rows, kKeyBlock, job.width, query, Matrix<Stored>{kept + first * job.width, kKeyBlock}, nullptr,
+               scores + first, columns);
+    if (job.key_scales != nullptr) scale_columns(scores, job.rows, columns, job.key_scales, job.keys);
   } else {
     transpose_keys(job, keys, columns);
-    multiply(job.rows, columns, job.width, query, {keys, columns}, nullptr, scores, columns);
+    multiply(job.rows, columns, job.width, query, Matrix<float>{keys, columns}, nullptr, scores, columns);
   }
   for (int64_t r = 0; r < job.rows; ++r)
     factors[r] = exponentials(scores + r * columns, job.mask ? job.mask + r * job.mask_stride : nullptr, job.scale, scores + r * columns, job.keys);
-  const Matrix weights{scores, columns};
-  if (width == job.value_width) return multiply(job.rows, width, job.keys, weights, {job.value, job.value_stride}, factors, job.output, job.output_stride);
+  if (job.value_scales != nullptr) scale_columns(scores, job.rows, columns, job.value_scales, job.keys);
+  const Matrix<float> weights{scores, columns};
+  if (width == job.value_width)
+    return multiply(job.rows, width, job.keys, weights,
+                    Matrix<Stored>{static_cast<const Stored*>(job.value), job.value_stride}, factors, job.output,
+                    job.output_stride);
   float *values = spare, *result = values + width * job.keys;
-  for (int64_t t = 0; t < job.keys; ++t) {
-    std::memcpy(values + t * width, job.value + t * job.value_stride, size_t(job.value_width) * sizeof(float));
-    std::fill(values + t * width + job.value_width, values + (t + 1) * width, 0.f);
-  }
-  multiply(job.rows, width, job.keys, weights, {values, width}, factors, result, width);
+  widen_values<Stored>(job, values, width);
+  multiply(job.rows, width, job.keys, weights, Matrix<float>{values, width}, factors, result, width);
   for (int64_t r = 0; r < job.rows; ++r) std::memcpy(job.output + r * job.output_stride, result + r * width, size_t(job.value_width) * sizeof(float));
+}
+
+inline void attend(const FloatAttention& job) {
+  constexpr void (*kForms[])(const FloatAttention&) = {attend_kept<float>, attend_kept<uint16_t>, attend_kept<int8_t>};
+  kForms[size_t(job.kept)](job);
 }
 
 }  // namespace

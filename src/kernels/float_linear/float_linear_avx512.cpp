@@ -9,9 +9,10 @@ bool supported_bf16() { return supported() && __builtin_cpu_supports("avx512bf16
 // Pairs of bfloat16: a step multiplies two elements of a row with two rows of weights.
 struct Brain {
   using Element = uint16_t;
+  using Stored = uint16_t;
   using Weights = __m512i;
   static constexpr int kStep = 2;
-  static Weights weights(const Element* w) { return _mm512_load_si512(w); }
+  static Weights weights(const Stored* w) { return _mm512_load_si512(w); }
   static Floats multiply_add(Floats sum, const Element* x, Weights w) {
     int32_t pair;
     std::memcpy(&pair, x, 4);
@@ -26,8 +27,21 @@ struct Brain {
 
 }  // namespace
 
-extern const FloatLinearKernel float_linear_avx512, float_linear_bf16_avx512;
-const FloatLinearKernel float_linear_avx512{"float_linear_avx512", "avx512", supported, kVector, 1, 32, run_linear<Single>};
-const FloatLinearKernel float_linear_bf16_avx512{"float_linear_bf16_avx512", "avx512bf16", supported_bf16, kVector, 2, 16, run_linear<Brain>};
+extern const FloatLinearKernel float_linear_avx512, float_linear_f16_weights_avx512, float_linear_bf16_weights_avx512,
+    float_linear_bf16_avx512;
+const FloatLinearKernel float_linear_avx512{"float_linear_avx512", "avx512",          supported, kVector, 1, 32,
+                                            FloatWeights::f32,     run_linear<Single>};
+const FloatLinearKernel float_linear_f16_weights_avx512{
+    "float_linear_f16_weights_avx512", "avx512", supported, kVector, 1, 32, FloatWeights::f16, run_linear<HalfWeights>};
+const FloatLinearKernel float_linear_bf16_weights_avx512{"float_linear_bf16_weights_avx512",
+                                                         "avx512",
+                                                         supported,
+                                                         kVector,
+                                                         1,
+                                                         32,
+                                                         FloatWeights::bf16,
+                                                         run_linear<BrainWeights>};
+const FloatLinearKernel float_linear_bf16_avx512{
+    "float_linear_bf16_avx512", "avx512bf16", supported_bf16, kVector, 2, 16, FloatWeights::bf16, run_linear<Brain>};
 
 }  // namespace pare

@@ -7,14 +7,9 @@
 #include <cstring>
 #include <utility>
 
-#if defined(__AVX512F__)
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // both: false alarms in GCC 12's immintrin.h (GCC bug 105593)
-#include <immintrin.h>
-#endif
-
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_linear/panels.h"
+#include "kernels/float_vectors.h"
 #if defined(__AVX512F__)
 #include "kernels/int8_epilogue/int8_epilogue_avx512.h"
 #endif
@@ -23,19 +18,11 @@ namespace pare {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kVector = 16;
 constexpr int kMaxRows[] = {0, 16, 12, 8};  // sums + weights + one broadcast fit the registers
-#elif defined(__AVX__)
-constexpr int kVector = 8;
-constexpr int kMaxRows[] = {0, 8, 6, 4};
 #else
-constexpr int kVector = 4;
 constexpr int kMaxRows[] = {0, 8, 6, 4};
 #endif
 constexpr int64_t kBlockBytes = 96 * 1024;  // of rows that meet one panel after the other: they stay in the second cache
-
-typedef float Floats __attribute__((vector_size(kVector * 4), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(kVector * 4)));
 
 #if defined(__AVX512F__)
 inline __mmask16 mask_of(int lanes) { return static_cast<__mmask16>((1u << lanes) - 1); }
@@ -54,9 +41,10 @@ __attribute__((noinline, unused)) Floats with_zeros_behind(Floats v, int lanes) 
 // Plain floats.
 struct Single {
   using Element = float;
-  using Weights = Floats;
+  using Stored = float;    // of the weights in memory
+  using Weights = Floats;  // and in registers
   static constexpr int kStep = 1;
-  static Weights weights(const Element* w) { return *reinterpret_cast<const Floats*>(w); }
+  static Weights weights(const Stored* w) { return *reinterpret_cast<const Floats*>(w); }
   static Floats multiply_add(Floats sum, const Element* x, Weights w) { return sum + *x * w; }
   static Floats load(const Element* x, int lanes) {
 #if defined(__AVX512F__)
@@ -77,6 +65,16 @@ struct Single {
       for (int l = 0; l < lanes; ++l) y[l] = v[l];
 #endif
   }
+};
+
+// Weights of 16 bits become floats in registers.
+struct HalfWeights : Single {
+  using Stored = uint16_t;
+  static Weights weights(const Stored* w) { return floats_of_halves(w); }
+};
+struct BrainWeights : Single {
+  using Stored = uint16_t;
+  static Weights weights(const Stored* w) { return floats_of_brains(w); }
 };
 
 // 2^k · e^r, k = round(x / ln 2), |r| ≤ ln 2 / 2; Taylor of degree 6 errs by r⁷/5040 ≤ 1.2e-7. x within ±87.
@@ -154,7 +152,7 @@ template <class Type>
 struct Tile {
   const FloatLinear& job;
   const typename Type::Element* x;         // first row
-  const typename Type::Element* weights;   // of the panel
+  const typename Type::Stored* weights;    // of the panel
   const float* bias;
   std::byte* y;                            // first row, first vector
   const std::byte* residual;
@@ -207,21 +205,13 @@ __attribute__((noinline)) void finish_sums(const Tile<Type>& tile, const float* 
 }
 
 template <class Type, int Rows, int Vectors>
-void run_tile(const Tile<Type>& tile) {
+inline __attribute__((always_inline)) void add_products(const Tile<Type>& tile, Floats (&sums)[Rows][Vectors]) {
   const FloatLinear& job = tile.job;
-  using Element = typename Type::Element;
-  Floats sums[Rows][Vectors];
-#pragma GCC unroll 4
-  for (int v = 0; v < Vectors; ++v) {
-    const Floats bias = *reinterpret_cast<const Floats*>(tile.bias + v * kVector);
-#pragma GCC unroll 16
-    for (int p = 0; p < Rows; ++p) sums[p][v] = bias;
-  }
-  const Element* w = tile.weights;
+  const typename Type::Stored* w = tile.weights;
   const int64_t row = job.x_row, row3 = 3 * row;
   for (int64_t begin = 0; begin < job.inner; begin += job.x_inner) {
     // A pointer for every fourth row saves general registers.
-    const Element* bases[(Rows + 3) / 4];
+    const typename Type::Element* bases[(Rows + 3) / 4];
 #pragma GCC unroll 4
     for (int i = 0; i < (Rows + 3) / 4; ++i) bases[i] = tile.x + begin / job.x_inner * job.x_block + 4 * i * row;
     const int64_t count = std::min(job.x_inner, job.inner - begin);
@@ -231,12 +221,61 @@ void run_tile(const Tile<Type>& tile) {
       for (int v = 0; v < Vectors; ++v) column[v] = Type::weights(w + v * kVector * Type::kStep);
 #pragma GCC unroll 16
       for (int p = 0; p < Rows; ++p) {
-        const Element* x = bases[p / 4] + k + (p % 4 == 3 ? row3 : (p % 4) * row);
+        const typename Type::Element* x = bases[p / 4] + k + (p % 4 == 3 ? row3 : (p % 4) * row);
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sums[p][v] = Type::multiply_add(sums[p][v], x, column[v]);
       }
     }
   }
+}
+
+// A row alone reads each weight once, from memory: several sums a column, so that none waits for another, and what
+// comes next is asked for early.
+template <class Type, int Vectors>
+inline __attribute__((always_inline)) void add_products_of_row(const Tile<Type>& tile, Floats (&sums)[1][Vectors]) {
+  constexpr int kChains = 4;
+  constexpr int64_t kAhead = 5 << 10;  // bytes: what memory delivers while it answers
+  const FloatLinear& job = tile.job;
+  const typename Type::Stored* w = tile.weights;
+  Floats more[kChains][Vectors] = {};
+  for (int64_t begin = 0; begin < job.inner; begin += job.x_inner) {
+    const typename Type::Element* x = tile.x + begin / job.x_inner * job.x_block;
+    const int64_t count = std::min(job.x_inner, job.inner - begin);
+    const auto add = [&](int64_t k, Floats(&to)[Vectors]) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)
+        to[v] = Type::multiply_add(to[v], x + k, Type::weights(w + v * kVector * Type::kStep));
+      w += Vectors * kVector * Type::kStep;
+    };
+    int64_t k = 0;
+    for (; k + kChains * Type::kStep <= count; k += kChains * Type::kStep) {
+      constexpr int64_t kBytes = kChains * Type::kStep * Vectors * kVector * int64_t(sizeof *w);
+#pragma GCC unroll 8
+      for (int64_t line = 0; line < kBytes; line += 64)
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(w) + kAhead + line);
+#pragma GCC unroll 4
+      for (int i = 0; i < kChains; ++i) add(k + i * Type::kStep, more[i]);
+    }
+    for (; k < count; k += Type::kStep) add(k, more[0]);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) sums[0][v] += (more[0][v] + more[1][v]) + (more[2][v] + more[3][v]);
+}
+
+template <class Type, int Rows, int Vectors>
+void run_tile(const Tile<Type>& tile) {
+  const FloatLinear& job = tile.job;
+  Floats sums[Rows][Vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const Floats bias = tile.bias == nullptr ? Floats{} : *reinterpret_cast<const Floats*>(tile.bias + v * kVector);
+#pragma GCC unroll 16
+    for (int p = 0; p < Rows; ++p) sums[p][v] = bias;
+  }
+  if constexpr (Rows == 1)
+    add_products_of_row<Type, Vectors>(tile, sums);
+  else
+    add_products<Type, Rows, Vectors>(tile, sums);
   if (job.first.none() && job.last.kind == FloatFunction::limits) {
 #pragma GCC unroll 16
     for (int p = 0; p < Rows; ++p)
@@ -292,10 +331,12 @@ void run_linear(const FloatLinear& job, int thread, int threads) {
       const int64_t columns = std::min(vectors * kVector, job.columns - vector * kVector);
       const Tile<Type> tile{job,
                             static_cast<const Element*>(job.x),
-                            static_cast<const Element*>(job.weights) + vector * kVector * job.inner,
-                            job.bias + vector * kVector,
+                            static_cast<const typename Type::Stored*>(job.weights) + vector * kVector * job.inner,
+                            job.bias == nullptr ? nullptr : job.bias + vector * kVector,
                             static_cast<std::byte*>(job.y) + vector * job.y_block * y_bytes<Type>(job),
-                            job.residual == nullptr ? nullptr : static_cast<const std::byte*>(job.residual) + vector * job.y_block * y_bytes<Type>(job),
+                            job.residual == nullptr ? nullptr
+                                                    : static_cast<const std::byte*>(job.residual) +
+                                                          vector * job.y_block * y_bytes<Type>(job),
                             int(columns - (vectors - 1) * kVector)};
       const int64_t last = std::min(row + block, last_row);
       if (vectors == 1) run_panel<Type, 1>(tile, row, last);

@@ -6,22 +6,12 @@
 #include <limits>
 
 #include "kernels/float_rows/float_rows.h"
+#include "kernels/float_vectors.h"
 
 namespace pare {
 namespace {
 
 constexpr int kLanes = 16;
-
-// A register of floats, wherever it lies in memory.
-#if defined(__AVX512F__)
-constexpr int kVector = 16;
-#elif defined(__AVX__)
-constexpr int kVector = 8;
-#else
-constexpr int kVector = 4;
-#endif
-typedef float Floats __attribute__((vector_size(kVector * 4), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(kVector * 4)));
 
 // e^x for x ≤ 0 within 2 ulp; below −87 the result is 0. Written for vectors: no branches, no calls.
 // 2^k·e^r, k = round(x/ln 2), |r| ≤ ln 2/2; Taylor of degree 6 errs by r⁷/5040 ≤ 1.2e-7.

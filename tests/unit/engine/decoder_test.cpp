@@ -82,13 +82,14 @@ Array tokens_of(const Array& all, int64_t first, int64_t count) {
 }
 
 // In pieces of several sizes through sessions that share a cache, the last filled up with what is no part of it.
-void expect_pieces_like_the_whole(int64_t window) {
+void expect_pieces_like_the_whole(int64_t window, KeyValues kept = KeyValues::f32, double bound = 2e-5) {
   const int64_t all = 50;
   const auto inputs = attention_inputs(all);
   const Array expected = run_reference(attention_graph(all, false, window), inputs)[0];
   SessionOptions options;
   options.cache = std::make_shared<DecoderCache>();
   options.cache->capacity = all;
+  options.cache->kept = kept;
   Session one(attention_graph(1, false, window), {}, options), sixteen(attention_graph(16, false, window), {}, options);
   const auto run = [&](Session& session, int64_t size, int64_t real) {
     std::vector<Array> part;
@@ -101,7 +102,8 @@ void expect_pieces_like_the_whole(int64_t window) {
         part[i] = filled;
       }
     const Array y = session.run(part)[0];
-    EXPECT_LT(worst(tokens_of(y, 0, real), tokens_of(expected, options.cache->past, real)), 2e-5) << "behind " << options.cache->past;
+    EXPECT_LT(worst(tokens_of(y, 0, real), tokens_of(expected, options.cache->past, real)), bound)
+        << "behind " << options.cache->past;
     options.cache->past += real;
   };
   run(sixteen, 16, 16);
@@ -114,16 +116,26 @@ void expect_pieces_like_the_whole(int64_t window) {
 TEST(Decoder, WithACacheEachTokenSeesWhatCameBefore) { expect_pieces_like_the_whole(0); }
 TEST(Decoder, WithACacheAndAWindowToo) { expect_pieces_like_the_whole(21); }
 
+// Errors of up to 2^-11 of a key or value, or half a 127th of the largest beside it; they are of size 1.
+TEST(Decoder, ACacheInFewerBitsIsNear) {
+  for (const int64_t window : {0, 21}) {
+    expect_pieces_like_the_whole(window, KeyValues::f16, 3e-3);
+    expect_pieces_like_the_whole(window, KeyValues::i8, 6e-2);
+  }
+}
+
 TEST(Decoder, ATooFullCacheIsNotWrittenBehind) {
   SessionOptions options;
   options.cache = std::make_shared<DecoderCache>();
   options.cache->capacity = 20;
+  options.cache->kept = KeyValues::f32;
   options.cache->past = 15;
   Session session(attention_graph(16, false), {}, options);
   const auto inputs = attention_inputs(16);
   EXPECT_EQ(session.run(inputs)[0].dim(1), 16);   // 11 rows have no place; the sanitizers would say so
-  const auto values = options.cache->layers.begin()->second.second.values<float>();
-  EXPECT_EQ(values.size(), size_t(20 * 48));
+  const Array& kept = options.cache->layers.begin()->second.values;
+  EXPECT_EQ(kept.size_bytes(), size_t(20 * 48) * sizeof(float));
+  const auto* values = reinterpret_cast<const float*>(kept.bytes());
   EXPECT_EQ(values[19 * 24], inputs[2].values<float>()[4 * 48]);
   EXPECT_EQ(values[(20 + 19) * 24], inputs[2].values<float>()[4 * 48 + 24]);
   EXPECT_EQ(values[20 * 24], 0) << "the second head begins here; its first 15 tokens were never given";
@@ -151,6 +163,33 @@ TEST(Decoder, LinearLayersOfEveryBlockTypeAreTheReferencesButForRounding) {
       EXPECT_GT(10 * std::log10(power / error), 38) << codec->name << " " << rows << " rows";
     }
   }
+}
+
+// Weights stay in 16 bits, or are shared in 32: their products are exact, sums round as floats do.
+TEST(Decoder, LinearLayersOfFloatWeightsAreTheReferences) {
+  for (const char* stored : {"float16", "bfloat16", ""})
+    for (const int64_t rows : {1, 2, 40})
+      for (const int threads : {1, 2}) {
+        Network net;
+        const ValueId x = net.input("x", {rows, 50}), residual = net.input("r", {rows, 71});
+        const Array floats = random_array({71, 50}, 9, 0.05f);
+        const ValueId weight =
+            net.graph.add_constant("w", *stored == 0 ? Tensor(floats) : find_codec(stored)->encode(floats, -1, 0));
+        const ValueId y = net.node("Gemm", {x, weight, net.constant({71})}, {{"transB", int64_t(1)}});
+        const Graph graph = net.finish(net.node("Add", {y, residual}));
+        const std::vector<Array> inputs{random_array({rows, 50}, 21), random_array({rows, 71}, 22)};
+        SessionOptions options;
+        options.threads = threads;
+        options.cache = std::make_shared<DecoderCache>();
+        Session session(graph, {}, options);
+        EXPECT_TRUE(implementation(session, "Gemm+Add")
+                        .starts_with(*stored == 0 ? "float_linear_"
+                                                  : std::string("float_linear_") +
+                                                        (*stored == 'f' ? "f16_weights" : "bf16_weights")))
+            << stored;
+        EXPECT_LT(worst(session.run(inputs)[0], run_reference(graph, inputs)[0]), 1e-5)
+            << stored << " " << rows << " rows";
+      }
 }
 
 TEST(Decoder, GatedUnitsAreOneStep) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
+#include "base/float16.h"
 #include "base/random.h"
 
 namespace pare {
@@ -20,6 +22,7 @@ std::vector<float> numbers(int64_t n, uint64_t seed) {
 // By definition, in double.
 std::vector<double> expected(const FloatAttention& job) {
   std::vector<double> y;
+  const auto* value = static_cast<const float*>(job.value);
   for (int64_t r = 0; r < job.rows; ++r) {
     std::vector<double> p(static_cast<size_t>(job.keys));
     double most = -1e300, sum = 0;
@@ -32,7 +35,7 @@ std::vector<double> expected(const FloatAttention& job) {
     for (double& v : p) sum += v = std::exp(v - most);
     for (int64_t j = 0; j < job.value_width; ++j) {
       double out = 0;
-      for (int64_t t = 0; t < job.keys; ++t) out += p[size_t(t)] / sum * job.value[t * job.value_stride + j];
+      for (int64_t t = 0; t < job.keys; ++t) out += p[size_t(t)] / sum * value[t * job.value_stride + j];
       y.push_back(out);
     }
   }
@@ -75,6 +78,72 @@ TEST(FloatAttention, LikeItsDefinition) {
                 ASSERT_EQ(y[size_t(r * job.output_stride + value_width)], 77.f) << "wrote past a row";
               }
             }
+  }
+}
+
+// Keys and values as `Stored` keeps them, and as floats what they say exactly.
+template <class Stored>
+struct Kept {
+  std::vector<Stored> stored;
+  std::vector<float> exact, scales;
+};
+Kept<Half> in_halves(int64_t keys, int64_t width, uint64_t seed) {
+  Kept<Half> kept;
+  for (const float v : numbers(keys * width, seed)) {
+    kept.stored.push_back(to_half(v));
+    kept.exact.push_back(to_float(kept.stored.back()));
+  }
+  return kept;
+}
+Kept<int8_t> in_bytes(int64_t keys, int64_t width, uint64_t seed) {
+  Kept<int8_t> kept;
+  Random random(seed);
+  for (int64_t t = 0; t < keys; ++t) {
+    kept.scales.push_back(0.002f * float(t % 7 + 1));
+    for (int64_t i = 0; i < width; ++i) {
+      kept.stored.push_back(int8_t(int64_t(random.below(255)) - 127));
+      kept.exact.push_back(float(kept.stored.back()) * kept.scales.back());
+    }
+  }
+  return kept;
+}
+
+template <class Stored>
+void check_kept(const FloatAttentionKernel& kernel, KeyValues type, Kept<Stored> (*make)(int64_t, int64_t, uint64_t),
+                int64_t rows, int64_t keys, int64_t value_width) {
+  constexpr int64_t kWidth = 24;
+  const auto q = numbers(rows * kWidth, 1);
+  const Kept<Stored> k = make(keys, kWidth, 2), v = make(keys, value_width, 3);
+  std::vector<Stored> columns(size_t((keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock * kWidth));
+  std::memset(static_cast<void*>(columns.data()), 0x7f, columns.size() * sizeof(Stored));  // behind the last key: no number, or a loud one
+  for (int64_t t = 0; t < keys; ++t)
+    for (int64_t i = 0; i < kWidth; ++i)
+      columns[size_t((t / kKeyBlock * kWidth + i) * kKeyBlock + t % kKeyBlock)] = k.stored[size_t(t * kWidth + i)];
+  std::vector<float> y(size_t(rows * value_width), 77.f),
+      memory(size_t(float_attention_scratch(rows, keys, kWidth, value_width)) + 16);
+  FloatAttention job{};
+  job.rows = rows, job.keys = keys, job.width = job.query_stride = job.key_stride = kWidth, job.scale = 0.3f;
+  job.value_width = job.value_stride = job.output_stride = value_width;
+  job.query = q.data(), job.key = k.exact.data(), job.value = v.exact.data(), job.output = y.data(),
+  job.scratch = memory.data();
+  const auto exact = expected(job);
+  job.key = nullptr, job.key_columns = columns.data(), job.value = v.stored.data(), job.kept = type;
+  if (!k.scales.empty()) job.key_scales = k.scales.data(), job.value_scales = v.scales.data();
+  kernel.run(job);
+  for (size_t i = 0; i < y.size(); ++i)
+    ASSERT_NEAR(y[i], exact[i], 1e-5) << kernel.name << " rows " << rows << " keys " << keys << " values "
+                                      << value_width << " kept " << int(type);
+}
+
+TEST(FloatAttention, KeysAndValuesInFewerBits) {
+  for (const FloatAttentionKernel& kernel : float_attention_kernels()) {
+    if (!kernel.supported()) continue;
+    for (const int64_t rows : {1, 3, 7})
+      for (const int64_t keys : {1, 16, 37})
+        for (const int64_t value_width : {16, 27, 64}) {
+          check_kept(kernel, KeyValues::f16, in_halves, rows, keys, value_width);
+          check_kept(kernel, KeyValues::i8, in_bytes, rows, keys, value_width);
+        }
   }
 }
 

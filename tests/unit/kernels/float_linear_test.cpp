@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/float16.h"
@@ -54,12 +55,13 @@ void check(const FloatLinearKernel& kernel, const Case& c) {
   const int64_t pitch = c.blocked ? lanes : c.columns + 3, y_count = c.blocked ? vectors * c.rows * lanes : c.rows * pitch;
   const float width = 1 / std::sqrt(float(c.inner));
   Values x(kernel.bits, c.rows * chunk * chunks, 1), w(32, c.inner * c.columns, 2, width), bias(32, vectors * lanes, 3), residual(y_bits, y_count, 4), y(y_bits, y_count, 5);
-  if (kernel.bits == 16)  // exact products, so that only the sum and the result round
-    for (int64_t i = 0; i < c.inner * c.columns; ++i) w.set(i, to_float(to_bfloat16(w.at(i))));
+  if (kernel.weights != FloatWeights::f32)  // as they will be stored, so that only the sum and the result round
+    for (int64_t i = 0; i < c.inner * c.columns; ++i)
+      w.set(i, kernel.weights == FloatWeights::f16 ? to_float(to_half(w.at(i))) : to_float(to_bfloat16(w.at(i))));
   for (int64_t i = c.columns; i < vectors * lanes; ++i) bias.set(i, 0);
   for (int64_t i = 0; i < y_count; ++i) y.set(i, 77);
   std::vector<Line> packed(size_t(float_linear_bytes(kernel, c.inner, c.columns)) / 64 + 1);
-  pack_float_linear(kernel, reinterpret_cast<const float*>(w.memory.data()), c.columns, 1, c.inner, c.columns, packed.data());
+  pack_float_linear(kernel, {w.memory.data(), c.columns, 1, c.inner, c.columns}, packed.data());
   FloatLinear job;
   job.x = x.memory.data(), job.weights = packed.data(), job.bias = reinterpret_cast<const float*>(bias.memory.data()), job.y = y.memory.data();
   job.x_row = c.blocked ? lanes : c.inner, job.x_inner = chunk, job.x_block = c.rows * lanes;
@@ -124,7 +126,7 @@ TEST(FloatLinear, FunctionsOfLargeValues) {
         const std::vector<float> w(2, 0.f);
         std::vector<Line> packed(16);
         alignas(64) float bias[16] = {at};
-        pack_float_linear(kernel, w.data(), 1, 1, 2, 1, packed.data());
+        pack_float_linear(kernel, {w.data(), 1, 1, 2, 1}, packed.data());
         FloatLinear job;
         job.x = x.memory.data(), job.weights = packed.data(), job.bias = bias, job.y = y.memory.data();
         job.x_row = job.x_inner = job.inner = 2, job.y_row = 1, job.y_block = kernel.lanes, job.rows = job.columns = 1;
@@ -133,6 +135,61 @@ TEST(FloatLinear, FunctionsOfLargeValues) {
         const double expected = applied(f, at);
         ASSERT_NEAR(y.at(0), expected, (kernel.bits == 32 ? 1e-6 : 5e-3) * std::max(1.0, std::abs(double(at)))) << kernel.name << " function " << f.kind << " of " << at;
       }
+  }
+}
+
+// Each of the 65,536 patterns is a column's one weight, and the row is 1.
+TEST(FloatLinear, EveryWeightOf16Bits) {
+  constexpr int64_t kColumns = 65536;
+  std::vector<uint16_t> w(kColumns);
+  for (int64_t i = 0; i < kColumns; ++i) w[size_t(i)] = uint16_t(i);
+  for (const FloatLinearKernel& kernel : float_linear_kernels()) {
+    if (!kernel.supported() || kernel.weights == FloatWeights::f32 || kernel.bits != 32) continue;
+    std::vector<Line> packed(kColumns * 2 / 64);
+    pack_float_linear(kernel, {w.data(), 1, 1, 1, kColumns, kernel.weights}, packed.data());
+    std::vector<float> y(2 * kColumns, 77.f);
+    const float x[2] = {1, -2};
+    FloatLinear job;
+    job.x = x, job.weights = packed.data(), job.y = y.data();
+    job.x_row = job.x_inner = job.inner = 1, job.y_row = kColumns, job.y_block = kernel.lanes, job.rows = 2,
+    job.columns = kColumns;
+    kernel.run(job, 0, 1);
+    for (int64_t i = 0; i < kColumns; ++i) {
+      const float value =
+          kernel.weights == FloatWeights::f16 ? to_float(Half{uint16_t(i)}) : to_float(BFloat16{uint16_t(i)});
+      for (int r = 0; r < 2; ++r) {
+        const float expected = x[r] * value, found = y[size_t(r * kColumns + i)];
+        if (std::isnan(expected)) continue;  // limits without any keep no NaN
+        ASSERT_EQ(found, expected) << kernel.name << " pattern " << i << " row " << r;
+      }
+    }
+  }
+}
+
+// Panel by panel, from stored weights at an odd address, it is what all at once from floats gives.
+TEST(FloatLinear, PacksStoredWeightsInParts) {
+  constexpr int64_t kInner = 6, kColumns = 75;
+  for (const FloatLinearKernel& kernel : float_linear_kernels()) {
+    const bool half = kernel.weights == FloatWeights::f16;
+    if (kernel.weights == FloatWeights::f32) continue;
+    Random random(7);
+    std::vector<float> floats(kInner * kColumns);
+    std::vector<std::byte> stored(floats.size() * 2 + 1);
+    for (size_t i = 0; i < floats.size(); ++i) {
+      const float value = float(random.normal());
+      const uint16_t bits = half ? to_half(value).bits : to_bfloat16(value).bits;
+      floats[i] = half ? to_float(Half{bits}) : to_float(BFloat16{bits});
+      std::memcpy(stored.data() + 1 + 2 * i, &bits, 2);
+    }
+    const size_t lines = size_t(float_linear_bytes(kernel, kInner, kColumns)) / 64 + 1;
+    std::vector<Line> whole(lines), parts(lines);
+    pack_float_linear(kernel, {floats.data(), 1, kInner, kInner, kColumns}, whole.data());
+    const int64_t panels = float_linear_panels(kernel, kColumns);
+    for (int64_t panel = panels - 1; panel >= 0; --panel)
+      pack_float_linear(kernel, {stored.data() + 1, 1, kInner, kInner, kColumns, kernel.weights}, panel, panel + 1,
+                        parts.data());
+    ASSERT_EQ(std::memcmp(whole.data(), parts.data(), size_t(float_linear_bytes(kernel, kInner, kColumns))), 0)
+        << kernel.name;
   }
 }
 
