@@ -121,7 +121,8 @@ MetricValue read_metric(const Json& json, const std::string& where) {
           object.number_or("low", not_a_number),
           object.number_or("high", not_a_number),
           object.count("count"),
-          object.truth("higher_is_better")};
+          object.truth("higher_is_better"),
+          object.optional_number("standard_error", not_a_number)};
 }
 
 PairedTest read_paired(const Json& json, const std::string& where) {

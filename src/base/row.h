@@ -14,6 +14,7 @@ struct MetricValue {
   double value = 0, low = 0, high = 0;  // with its 95 % interval
   int64_t count = 0;                    // samples judged
   bool higher_is_better = true;
+  double standard_error = NAN;  // of the value, over samples; NaN: not given
 };
 
 // The metric's change against the baseline on the same samples.

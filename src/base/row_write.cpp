@@ -32,7 +32,8 @@ Json texts(const std::vector<std::string>& list) {
 Json metric_json(const MetricValue& metric) {
   return {{"name", valid_utf8(metric.name)}, {"value", finite(metric.value)},
           {"low", finite(metric.low)},       {"high", finite(metric.high)},
-          {"count", metric.count},           {"higher_is_better", metric.higher_is_better}};
+          {"count", metric.count},           {"higher_is_better", metric.higher_is_better},
+          {"standard_error", finite(metric.standard_error)}};
 }
 
 Json paired_json(const PairedTest& paired) {

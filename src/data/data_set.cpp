@@ -19,10 +19,17 @@ struct Task {
   std::string_view name;
   bool needs_labels;
   TruthKind truth = TruthKind::label;
-  bool settings = truth != TruthKind::label;  // a table of its own name says how outputs are to be read
+  bool settings = truth == TruthKind::boxes ||
+                  truth == TruthKind::picture;  // a table of its own name says how outputs are to be read
 };
-constexpr Task tasks[] = {{"classify", true}, {"classify-text", true}, {"compare", false}, {"detect", true, TruthKind::boxes},
-                          {"generate", false, TruthKind::label, true}, {"language", false}, {"restore", true, TruthKind::picture}};
+constexpr Task tasks[] = {{"classify", true},
+                          {"classify-text", true},
+                          {"compare", false},
+                          {"detect", true, TruthKind::boxes},
+                          {"generate", false, TruthKind::label, true},
+                          {"language", false},
+                          {"multiple-choice", true, TruthKind::choice},
+                          {"restore", true, TruthKind::picture}};
 
 constexpr int64_t calibration_limit = 300;
 
@@ -161,6 +168,7 @@ Split read_split(const Section& section, const Treatment& treatment, const std::
     section.fail("format", fmt::format("\"{}\" does not say what task \"{}\" is judged by", reader.name, task.name),
                  task.truth == TruthKind::label     ? "use a format with labels"
                  : task.truth == TruthKind::picture ? "use format = \"pairs\" with inputs and targets"
+                 : task.truth == TruthKind::choice  ? "use format = \"choices\" with questions and answers"
                                                     : "use format = \"coco\" with annotations and images");
   if (split.samples->size() == 0) section.fail(reader.keys[0], "there is not a single sample");
   return split;

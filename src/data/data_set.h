@@ -33,6 +33,12 @@ struct Truth {
   Image picture;                  // restore: the picture wanted
   std::vector<TrueBox> boxes;     // detect
   int64_t height = 0, width = 0;  // detect: of the picture as stored
+  struct Choice {
+    int64_t question = 0;  // its number
+    int64_t bytes = 0;     // of the answer's text
+    bool right = false;
+  };
+  std::optional<Choice> choice;  // multiple-choice: the sample is a question with one of its answers
 };
 
 // A split read as a stream: memory does not grow with its length (but for compressed IDX files, held as bytes).

@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
-#include "data/bytes.h"
+#include "data/json_lines.h"
 #include "data/reader.h"
 #include "data/text.h"
 
@@ -12,8 +10,6 @@
 namespace pare {
 namespace {
 
-using Json = nlohmann::json;
-
 struct Keys {
   std::string text, ids, label;      // text is empty where ids are read
   std::string prompt, answer, form;  // of instructions; empty: there are none
@@ -21,37 +17,17 @@ struct Keys {
 
 constexpr std::string_view kPrompt = "{prompt}", kAnswer = "{answer}";
 
-const Json* member(const Json& object, const std::string& key) {
-  const auto at = object.find(key);
-  return at == object.end() || at->is_null() ? nullptr : &*at;
-}
-
-std::string known_keys(const Json& object) {
-  std::string names;
-  for (const auto& [key, value] : object.items()) names += (names.empty() ? "" : ", ") + key;
-  return "the line has: " + (names.empty() ? "nothing" : names);
-}
-
 std::vector<int64_t> ids_of(const Json& object, const std::string& key, const std::string& where) {
-  const Json* list = member(object, key);
-  if (list == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
-  bool whole = list->is_array();
+  const Json& list = json_member(object, key, where);
+  bool whole = list.is_array();
   std::vector<int64_t> ids;
-  for (size_t i = 0; whole && i < list->size(); ++i) {
-    whole = (*list)[i].is_number_integer();
+  for (size_t i = 0; whole && i < list.size(); ++i) {
+    whole = list[i].is_number_integer();
     if (whole)
-      ids.push_back(
-          (*list)[i].is_number_unsigned() && (*list)[i].get<uint64_t>() > INT64_MAX ? -1 : (*list)[i].get<int64_t>());
+      ids.push_back(list[i].is_number_unsigned() && list[i].get<uint64_t>() > INT64_MAX ? -1 : list[i].get<int64_t>());
   }
   if (!whole) throw Error(where, fmt::format("\"{}\" is not a list of whole numbers", key));
   return ids;
-}
-
-std::string text_in(const Json& object, const std::string& key, const std::string& where) {
-  const Json* text = member(object, key);
-  if (text == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
-  if (!text->is_string()) throw Error(where, fmt::format("\"{}\" is not a text", key));
-  return text->get<std::string>();
 }
 
 // The text between `{…}` marks of a form, each mark in its place.
@@ -64,12 +40,12 @@ std::string filled(std::string form, std::string_view mark, const std::string& t
 void add_instruction(const Json& object, const Keys& keys, const SplitRequest& request, const std::string& where,
                      TokenSamples& samples) {
   const size_t cut = keys.form.find(kAnswer);
-  const std::string front = filled(keys.form.substr(0, cut), kPrompt, text_in(object, keys.prompt, where));
+  const std::string front = filled(keys.form.substr(0, cut), kPrompt, json_text(object, keys.prompt, where));
   const Tokenizer& tokenizer = *request.text.tokenizer;
   std::vector<int64_t> ids = tokenizer.encode(front);
   const auto given = int64_t(ids.size());
   const std::vector<int64_t> answer =
-      tokenizer.encode(filled(keys.form.substr(cut), kAnswer, text_in(object, keys.answer, where)), false);
+      tokenizer.encode(filled(keys.form.substr(cut), kAnswer, json_text(object, keys.answer, where)), false);
   ids.insert(ids.end(), answer.begin(), answer.end());
   if (answer.empty())
     throw Error(where, fmt::format("\"{}\" is empty", keys.answer), "leave lines without an answer out");
@@ -80,39 +56,13 @@ void add_instruction(const Json& object, const Keys& keys, const SplitRequest& r
 }
 
 int64_t label_in(const Json& object, const std::string& key, const SplitRequest& request, const std::string& where) {
-  const Json* label = member(object, key);
-  if (label == nullptr && !request.needs_labels) return -1;
-  if (label == nullptr) throw Error(where, fmt::format("there is no key \"{}\"", key), known_keys(object));
-  if (label->is_string()) return label_of(label->get<std::string>(), request.classes, where);
-  if (!label->is_number_integer()) throw Error(where, fmt::format("\"{}\" is neither a whole number nor a text", key));
-  const int64_t number = label->is_number_unsigned() && label->get<uint64_t>() > INT64_MAX ? -1 : label->get<int64_t>();
+  if (const auto at = object.find(key); !request.needs_labels && (at == object.end() || at->is_null())) return -1;
+  const Json& label = json_member(object, key, where);
+  if (label.is_string()) return label_of(label.get<std::string>(), request.classes, where);
+  if (!label.is_number_integer()) throw Error(where, fmt::format("\"{}\" is neither a whole number nor a text", key));
+  const int64_t number = label.is_number_unsigned() && label.get<uint64_t>() > INT64_MAX ? -1 : label.get<int64_t>();
   check_label(number, request.classes.empty() ? INT32_MAX : int64_t(request.classes.size()), where);
   return number;
-}
-
-void read_lines(const std::string& path, const Keys& keys, const SplitRequest& request, TokenSamples& samples) {
-  const Bytes file = map_bytes(path);
-  const std::string_view text(reinterpret_cast<const char*>(file.view.data()), file.view.size());
-  int64_t number = 0;
-  for (size_t start = 0; start < text.size(); ++number) {
-    const size_t end = std::min(text.find('\n', start), text.size());
-    const std::string_view line = text.substr(start, end - start);
-    start = end + 1;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", path, number + 1);
-    const Json object = Json::parse(line, nullptr, false);
-    if (object.is_discarded() || !object.is_object())
-      throw Error(where, "the line is not a JSON object", "JSONL holds one {\"key\": value, …} a line");
-    if (!keys.prompt.empty()) {
-      add_instruction(object, keys, request, where, samples);
-      continue;
-    }
-    const int64_t label = label_in(object, keys.label, request, where);
-    if (keys.text.empty())
-      samples.add(ids_of(object, keys.ids, where), label, where);
-    else
-      samples.add(text_in(object, keys.text, where), label, where);
-  }
 }
 
 }  // namespace
@@ -132,7 +82,15 @@ Split read_jsonl(const SplitRequest& request) {
                  "for example: form = \"Question: {prompt}\\nAnswer: {answer}\\n\"");
   if (!keys.text.empty() || !keys.prompt.empty()) need_tokenizer(request.text, section);
   auto samples = std::make_shared<TokenSamples>(request.text);
-  for (const std::string& path : section.files("files")) read_lines(path, keys, request, *samples);
+  for (const std::string& path : section.files("files"))
+    read_json_lines(path, [&](const Json& object, const std::string& where) {
+      if (!keys.prompt.empty()) return add_instruction(object, keys, request, where, *samples);
+      const int64_t label = label_in(object, keys.label, request, where);
+      if (keys.text.empty())
+        samples->add(ids_of(object, keys.ids, where), label, where);
+      else
+        samples->add(json_text(object, keys.text, where), label, where);
+    });
   return text_split(request, samples);
 }
 

@@ -19,7 +19,7 @@ struct SplitRequest {
 };
 
 // What a split's samples can be judged by.
-enum class TruthKind { label, picture, boxes };
+enum class TruthKind { label, picture, boxes, choice };
 
 // What it gives: all samples of the files, in their order. The driver (data_set.cpp) picks from them.
 struct Split {

@@ -74,6 +74,18 @@ void TokenSamples::add(const std::string& text, int64_t label, const std::string
   add(options_.tokenizer->encode(text, true, options_.length), label, where);
 }
 
+void TokenSamples::describe(const Truth::Choice& choice) {
+  choices_.resize(labels_.size());
+  choices_.back() = choice;
+}
+
+Truth TokenSamples::truth(int64_t index) const {
+  PARE_CHECK(index >= 0 && index < size());
+  Truth truth;
+  if (size_t(index) < choices_.size()) truth.choice = choices_[size_t(index)];
+  return truth;
+}
+
 int64_t TokenSamples::length(int64_t index) const {
   PARE_CHECK(index >= 0 && index < size());
   return int64_t(starts_[size_t(index) + 1] - starts_[size_t(index)]);

@@ -37,15 +37,20 @@ class TokenSamples : public Samples {
   void add(const std::vector<int64_t>& ids, int64_t label, const std::string& where, int64_t given = 0);
   void add(const std::string& text, int64_t label, const std::string& where);  // needs a tokenizer
 
+  // The sample added last is a question with an answer.
+  void describe(const Truth::Choice& choice);
+
   int64_t size() const override { return int64_t(labels_.size()); }
   int64_t length(int64_t index) const override;
   Sample get(int64_t index) const override;  // int64 1xT an input, in the order of the options' inputs
+  Truth truth(int64_t index) const override;
 
  private:
   TextOptions options_;
   std::vector<int32_t> ids_;
   std::vector<size_t> starts_ = {0};  // of sample i, and the end of the last
   std::vector<int64_t> labels_, given_;
+  std::vector<std::optional<Truth::Choice>> choices_;  // of the first samples; empty where nothing was said
 };
 
 // Throws where texts are to be read and there is no tokenizer.

@@ -15,17 +15,24 @@ constexpr int64_t kAll = INT64_MAX;
 
 struct Windows {
   int64_t first, most;  // tokens left out at the beginning; windows at most
+  int64_t stride;       // tokens from one window's beginning to the next one's
+  int64_t context;      // tokens of a window that are read and not judged
 };
 
-Windows read_windows(const Section& section) {
-  return {section.integer("first", 0, 0, kAll), section.has("windows") ? section.integer("windows", 0, 1, kAll) : kAll};
+Windows read_windows(const Section& section, int64_t length) {
+  return {section.integer("first", 0, 0, kAll), section.has("windows") ? section.integer("windows", 0, 1, kAll) : kAll,
+          section.integer("stride", length, 1, length), section.integer("context", 0, 0, length - 1)};
 }
 
-// Whole windows only: a shorter one would be judged with less to look back on.
+// Whole windows only: a shorter one would be judged with less to look back on. Where windows overlap each token is
+// judged once, by the first window that holds it.
 void cut(const std::vector<int64_t>& ids, const Windows& windows, int64_t length, const std::string& where,
          TokenSamples& samples) {
-  for (int64_t at = windows.first; at + length <= int64_t(ids.size()) && samples.size() < windows.most; at += length)
-    samples.add(std::vector<int64_t>(ids.begin() + at, ids.begin() + at + length), -1, where);
+  for (int64_t at = windows.first; at + length <= int64_t(ids.size()) && samples.size() < windows.most;
+       at += windows.stride) {
+    const int64_t given = std::max(windows.context, at > windows.first ? length - windows.stride : 0);
+    samples.add(std::vector<int64_t>(ids.begin() + at, ids.begin() + at + length), -1, where, given);
+  }
 }
 
 template <class T>
@@ -58,7 +65,7 @@ std::vector<std::string> documents_of(std::string_view text, const std::string& 
 Split read_tokens(const SplitRequest& request) {
   const Section& section = request.section;
   const size_t kind = section.has("type") ? section.choice("type", {"u16", "u32"}) : 0;
-  const Windows windows = read_windows(section);
+  const Windows windows = read_windows(section, request.text.length);
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : section.files("files")) {
     const Bytes file = map_bytes(path);
@@ -77,8 +84,11 @@ Split read_tokens(const SplitRequest& request) {
 Split read_corpus(const SplitRequest& request) {
   const Section& section = request.section;
   need_tokenizer(request.text, section);
-  const Windows windows = read_windows(section);
+  const Windows windows = read_windows(section, request.text.length);
   const std::string separator = section.text("separator", "");
+  for (const char* key : {"stride", "context"})
+    if (!separator.empty() && section.has(key))
+      section.fail(key, "documents are judged whole, each once", "remove it, or separator");
   auto samples = std::make_shared<TokenSamples>(request.text);
   for (const std::string& path : section.files("files")) {
     const Bytes file = map_bytes(path);

@@ -58,9 +58,17 @@ std::vector<std::vector<int64_t>> schedule(const Graph& graph, const DataSet& da
   return batches;
 }
 
+// Whether both can be given the same samples.
+bool same_inputs(const Graph& model, const Graph& baseline) {
+  return std::equal(model.inputs.begin(), model.inputs.end(), baseline.inputs.begin(), baseline.inputs.end(),
+                    [&](ValueId a, ValueId b) {
+                      return model.at(a).type == baseline.at(b).type && model.at(a).name == baseline.at(b).name;
+                    });
+}
+
 struct Question {
   const Graph& model;
-  const Graph* baseline;  // null where the task needs none
+  const Graph* baseline;  // null where the task needs none, or cannot have it
   const DataSet& data;
   int64_t batch;
   std::vector<std::vector<int64_t>> batches;  // sample numbers
@@ -181,9 +189,11 @@ Quality measure_quality(const Graph& model, const Graph& baseline, const Measure
   const DataSet& data = *options.data;
   const Task& task = find_task(data.task);
   if (data.test->size() == 0) throw Error(data.path, "the test split is empty");
-  Question question{model, task.needs_baseline ? &baseline : nullptr, data, judged_batch(model, data), {}, {}};
+  const bool compared = task.compares && &model != &baseline && same_inputs(model, baseline);
+  Question question{model, task.needs_baseline || compared ? &baseline : nullptr, data, judged_batch(model, data), {},
+                    {}};
   for (ValueId id : model.outputs) question.output_names.push_back(model.at(id).name);
-  if (task.needs_baseline) question.batch = std::min(question.batch, judged_batch(baseline, data));
+  if (question.baseline != nullptr) question.batch = std::min(question.batch, judged_batch(baseline, data));
   question.batches = schedule(model, data, question.batch);
   const auto judge = task.start(data, options.seed);
   Crew(question, *judge, options.progress).run(options.threads > 0 ? options.threads : threads());

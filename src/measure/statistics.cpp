@@ -84,6 +84,14 @@ Interval jackknife_interval(double value, std::span<const double> without_group)
   return {value - reach, value + reach};
 }
 
+RatioOfSums ratio_of_sums(std::span<const double> sums, std::span<const double> counts) {
+  const double n = double(sums.size()), count = std::accumulate(counts.begin(), counts.end(), 0.0);
+  const double value = std::accumulate(sums.begin(), sums.end(), 0.0) / count;
+  double squares = 0;
+  for (size_t i = 0; i < sums.size(); ++i) squares += (sums[i] - value * counts[i]) * (sums[i] - value * counts[i]);
+  return {value, n < 2 ? NAN : std::sqrt(n / (n - 1) * squares) / count};
+}
+
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples) {
   std::vector<int64_t> all(static_cast<size_t>(count));

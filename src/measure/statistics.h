@@ -39,6 +39,13 @@ Interval bootstrap_interval(int64_t count, uint64_t seed,
 Interval jackknife_interval(double value, std::span<const double> without_group);
 double jackknife_deviation(std::span<const double> without_group);
 
+// Σ sums / Σ counts over clusters, and its standard error by linearization (Cochran 1977, Sampling Techniques,
+// section 6.3); NaN for fewer than two.
+struct RatioOfSums {
+  double value = 0, standard_error = 0;
+};
+RatioOfSums ratio_of_sums(std::span<const double> sums, std::span<const double> counts);
+
 // The metric over all of `count` samples with its bootstrap interval. A value that is not finite has none.
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples);

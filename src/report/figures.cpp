@@ -20,6 +20,9 @@ constexpr MetricStyle metric_styles[] = {
     {"frechet", "Fréchet distance", "", "", "pictures", 1, 3, 0.02, true},
     // 1 % of perplexity is what good 6-bit weights cost (llama.cpp, Llama-3-8B: q6_K 6.253 against 6.233).
     {"perplexity", "perplexity", "", "", "texts", 1, 2, 0.01, true},
+    {"kl_divergence", "KL divergence", "nats", "nats", "texts", 1, 4, 0.01, false},
+    {"top1_agreement", "same next token", "%", "points", "texts", 100, 2, 0.005, false},
+    {"accuracy_by_length", "accuracy by length", "%", "points", "questions", 100, 2, 0.005, false},
 };
 constexpr MetricStyle unknown_metric = {"", "", "", "", "samples", 1, 4, 0.005, true};
 

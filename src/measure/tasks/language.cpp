@@ -1,22 +1,27 @@
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cmath>
 
 #include "measure/statistics.h"
-#include "measure/tasks/task.h"
+#include "measure/tasks/token_scores.h"
 
 // Language models: how surprised they are by each next token. Perplexity is e to the mean negative log-likelihood of
-// every token but a window's first (Jelinek et al. 1977).
+// every token that is judged (Jelinek et al. 1977). Beside a baseline with the same vocabulary: how far the two
+// distributions of each next token are apart, and how often both find the same token most probable.
 namespace pare {
 namespace {
 
-// −ln p(id) under softmax(scores).
-double surprise(std::span<const float> scores, int64_t id) {
-  double most = -INFINITY, sum = 0;
-  for (const float score : scores) most = std::max(most, double(score));
-  for (const float score : scores) sum += std::exp(double(score) - most);
-  return most + std::log(sum) - double(scores[size_t(id)]);
+// Sums over the judged tokens of a window.
+struct Window {
+  double count = 0, surprise = 0;
+  double divergence = 0, agreed = 0;  // from and with the baseline
+};
+
+// KL(baseline ‖ model) = Σ p·(ln p − ln q), in nats.
+double divergence(std::span<const float> baseline, const ScoreSum& whole, std::span<const float> model,
+                  const ScoreSum& other) {
+  double sum = 0;
+  for (size_t i = 0; i < baseline.size(); ++i)
+    sum += std::exp(double(baseline[i]) - whole.log_sum) * (double(baseline[i]) - double(model[i]));
+  return sum - whole.log_sum + other.log_sum;
 }
 
 class LanguageJudge : public Judge {
@@ -24,22 +29,14 @@ class LanguageJudge : public Judge {
   LanguageJudge(const DataSet& data, uint64_t seed) : data_(data), seed_(seed) {}
 
   void see(const JudgedBatch& batch) override {
-    const Array& ids = ids_of(batch);
-    const Array scores = scores_of(batch, ids).cast(Type::f32);
-    const int64_t vocabulary = scores.dim(2), columns = ids.dim(1);
-    const auto tokens = ids.to_integers();
+    const TokenScores scores(batch, batch.outputs, data_);
+    std::optional<TokenScores> baseline;
+    if (!batch.baseline_outputs.empty()) baseline.emplace(batch, batch.baseline_outputs, data_);
+    compared_ = compared_ && baseline && baseline->vocabulary() == scores.vocabulary();
     for (size_t i = 0; i < batch.samples.size(); ++i) {
+      const auto [first, length] = judged_tokens(data_, batch.samples[i]);
       Window window;
-      const int64_t length = std::min(data_.test->length(batch.samples[i]), columns);  // what is behind it fills up
-      // An instruction is told, its answer judged.
-      for (int64_t t = std::max<int64_t>(data_.test->get(batch.samples[i]).given - 1, 0); t + 1 < length; ++t) {
-        const int64_t row = int64_t(i) * columns + t, next = tokens[size_t(row + 1)];
-        if (next >= vocabulary)
-          throw Error(data_.path, fmt::format("token {} is not in the model's vocabulary of {}", next, vocabulary),
-                      "take the ids of the model's own tokenizer");
-        window.sum += surprise(scores.values<float>().subspan(size_t(row * vocabulary), size_t(vocabulary)), next);
-        ++window.count;
-      }
+      for (int64_t t = first; t < length; ++t) judge(scores, compared_ ? &*baseline : nullptr, i, t - 1, window);
       windows_.push_back(window);
     }
   }
@@ -49,40 +46,60 @@ class LanguageJudge : public Judge {
     quality.over_samples = [windows = windows_](std::span<const int64_t> samples) {
       double sum = 0, count = 0;
       for (const int64_t i : samples) {
-        sum += windows[size_t(i)].sum;
+        sum += windows[size_t(i)].surprise;
         count += windows[size_t(i)].count;
       }
       return std::exp(sum / count);
     };
     quality.metric = bootstrapped_metric("perplexity", int64_t(windows_.size()), seed_, quality.over_samples);
     quality.metric.higher_is_better = false;
+    // e^r moves by e^r times what r moves by.
+    quality.metric.standard_error = quality.metric.value * ratio(&Window::surprise).standard_error;
+    if (!compared_) return quality;
+    quality.more.push_back(mean("kl_divergence", &Window::divergence));
+    quality.more.back().higher_is_better = false;
+    quality.more.push_back(mean("top1_agreement", &Window::agreed));
     return quality;
   }
 
  private:
-  struct Window {
-    double sum = 0, count = 0;
-  };
-
-  const Array& ids_of(const JudgedBatch& batch) const {
-    for (const Array& input : batch.inputs)
-      if (input.type() == Type::i64 || input.type() == Type::i32) return input;
-    throw Error(data_.path, "the model takes no token ids");
+  static void judge(const TokenScores& scores, const TokenScores* baseline, size_t i, int64_t t, Window& window) {
+    const std::span<const float> row = scores.row(i, t);
+    const ScoreSum sum = sum_scores(row);
+    window.count += 1;
+    window.surprise += sum.log_sum - double(row[size_t(scores.next(i, t))]);
+    if (baseline == nullptr) return;
+    const std::span<const float> other = baseline->row(i, t);
+    window.divergence += divergence(other, sum_scores(other), row, sum);
+    window.agreed += top_index(row) == top_index(other);
   }
 
-  // The output with a row of scores for every token.
-  const Array& scores_of(const JudgedBatch& batch, const Array& ids) const {
-    std::string found;
-    for (const Array& output : batch.outputs) {
-      if (output.rank() == 3 && output.dim(0) == ids.dim(0) && output.dim(1) == ids.dim(1)) return output;
-      found += (found.empty() ? "" : ", ") + dims_text(output.dims());
+  RatioOfSums ratio(double Window::*what) const {
+    std::vector<double> sums, counts;
+    for (const Window& window : windows_) {
+      sums.push_back(window.*what);
+      counts.push_back(window.count);
     }
-    throw Error(data_.path, "none of the model's outputs scores the vocabulary for every token: " + found,
-                "task = \"language\" is for models that predict the next token");
+    return ratio_of_sums(sums, counts);
+  }
+
+  MetricValue mean(const char* name, double Window::*what) const {
+    MetricValue metric =
+        bootstrapped_metric(name, int64_t(windows_.size()), seed_, [&](std::span<const int64_t> samples) {
+          double sum = 0, count = 0;
+          for (const int64_t i : samples) {
+            sum += windows_[size_t(i)].*what;
+            count += windows_[size_t(i)].count;
+          }
+          return sum / count;
+        });
+    metric.standard_error = ratio(what).standard_error;
+    return metric;
   }
 
   const DataSet& data_;
   uint64_t seed_;
+  bool compared_ = true;
   std::vector<Window> windows_;  // in the order they were judged, the same for every model
 };
 
@@ -93,6 +110,12 @@ std::unique_ptr<Judge> start(const DataSet& data, uint64_t seed) {
 }  // namespace
 
 extern const Task task_language;
-const Task task_language = {"language", "perplexity of a language model on running text", false, start};
+const Task task_language = {
+    .name = "language",
+    .summary =
+        "perplexity of a language model on running text; divergence and agreement with the baseline's next tokens",
+    .needs_baseline = false,
+    .start = start,
+    .compares = true};
 
 }  // namespace pare

@@ -40,6 +40,7 @@ struct Task {
   std::unique_ptr<Exhibit> (*exhibit)(const DataSet& data, int64_t sample) = nullptr;
   const char* exhibit_about = "";  // which samples are chosen and what is to be seen
   int64_t exhibit_samples = 1;  // so many, from that one on, make one thing to look at
+  bool compares = false;  // is given the baseline's outputs too where it takes the same inputs and is another model
 };
 
 std::span<const Task* const> tasks();            // the catalog

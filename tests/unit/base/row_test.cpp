@@ -24,7 +24,7 @@ Row full_row() {
   row.weight_nonzero = 270'000;
   row.macs = 40'813'184;
   row.metric = MetricValue{"top1", 0.9164, 0.8985, 0.9326, 1017, true};
-  row.more_metrics = {{"perplexity", 22.5, 22, 23, 24'576, false}};
+  row.more_metrics = {{"perplexity", 22.5, 22, 23, 24'576, false, 0.25}};
   row.paired = PairedTest{-0.001, -0.0068, 0.0048, 4, 5, 0.75};
   row.latency = Latency{0.203, 0.219, 0.492, 0.48, 0.5, 2, 4, 400};
   row.throughput = Throughput{1614, 250};
@@ -44,8 +44,8 @@ TEST(Row, WritesTheAgreedNames) {
   const Json expected = Json::parse(R"({
     "model": "out/int8.onnx", "name": "int8", "recipe": "quantize-static{calibration=entropy}", "format": "onnx",
     "size_bytes": 282317, "weights": {"count": 270896, "nonzero": 270000}, "macs": 40813184,
-    "metric": {"name": "top1", "value": 0.9164, "low": 0.8985, "high": 0.9326, "count": 1017, "higher_is_better": true},
-    "more_metrics": [{"name": "perplexity", "value": 22.5, "low": 22.0, "high": 23.0, "count": 24576, "higher_is_better": false}],
+    "metric": {"name": "top1", "value": 0.9164, "low": 0.8985, "high": 0.9326, "count": 1017, "higher_is_better": true, "standard_error": null},
+    "more_metrics": [{"name": "perplexity", "value": 22.5, "low": 22.0, "high": 23.0, "count": 24576, "higher_is_better": false, "standard_error": 0.25}],
     "paired": {"difference": -0.001, "low": -0.0068, "high": 0.0048, "better": 4, "worse": 5, "p_value": 0.75,
                "test": "exact McNemar"},
     "latency": {"median_ms": 0.203, "p95_ms": 0.219, "ratio": 0.492, "ratio_low": 0.48, "ratio_high": 0.5,

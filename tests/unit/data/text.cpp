@@ -39,6 +39,100 @@ TEST(Tokens, AreCutIntoWholeWindows) {
   expect_contains(error_of([&] { read("type = \"u32\"\n"); }), "22 bytes");
 }
 
+TEST(Tokens, OfOverlappingWindowsEachTokenIsJudgedOnce) {
+  const TemporaryFolder folder;
+  folder.write("ids.u16", as_words({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  const auto read = [&](const std::string& more) {
+    return read_data_set(
+        folder.write("d.toml", "task = \"language\"\n[test]\nformat = \"tokens\"\nfiles = \"ids.u16\"\n" + more +
+                                   "[text]\nlength = 5\ninputs = { input_ids = \"ids\" }\n"));
+  };
+  const DataSet set = read("first = 1\nstride = 2\n");
+  ASSERT_EQ(set.test->size(), 3);
+  EXPECT_EQ(ints(set.test->get(1).inputs[0]), (std::vector<int64_t>{4, 5, 6, 7, 8}));
+  EXPECT_EQ(ints(set.test->get(2).inputs[0]), (std::vector<int64_t>{6, 7, 8, 9, 10}));
+  EXPECT_EQ(set.test->get(0).given, 0);
+  EXPECT_EQ(set.test->get(1).given, 3);
+  EXPECT_EQ(set.test->get(2).given, 3);
+  EXPECT_EQ(read("").test->get(1).given, 0);
+  EXPECT_EQ(read("context = 2\n").test->get(0).given, 2);
+  EXPECT_EQ(read("context = 2\nstride = 2\n").test->get(1).given, 3);
+  expect_contains(error_of([&] { read("context = 5\n"); }), "context");
+  expect_contains(error_of([&] { read("stride = 6\n"); }), "stride");
+  expect_contains(error_of([&] { read("stride = 0\n"); }), "stride");
+}
+
+const std::string letters =
+    R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, " ": 3, " b": 4, "!": 5}, "merges": [[" ", "b"]]}})";
+
+DataSet read_choices(const TemporaryFolder& folder, const std::string& lines, const std::string& more = "") {
+  folder.write("w.json", letters);
+  folder.write("t.jsonl", lines);
+  return read_data_set(folder.write("d.toml",
+                                    "task = \"multiple-choice\"\n[text]\ntokenizer = \"w.json\"\nlength = 6\ninputs = "
+                                    "{ input_ids = \"ids\" }\n[test]\nformat = \"choices\"\nfiles = \"t.jsonl\"\n" +
+                                        more));
+}
+
+TEST(Choices, GiveASampleAnAnswer) {
+  const TemporaryFolder folder;
+  const DataSet set = read_choices(folder, R"({"prompt": "ac", "choices": ["b", "ca"], "answer": 1}
+{"prompt": "a ", "choices": ["b", "c"], "answer": "A"}
+)");
+  ASSERT_EQ(set.test->size(), 4);
+  EXPECT_EQ(ints(set.test->get(0).inputs[0]), (std::vector<int64_t>{0, 2, 4}));
+  EXPECT_EQ(ints(set.test->get(1).inputs[0]), (std::vector<int64_t>{0, 2, 3, 2, 0}));
+  EXPECT_EQ(ints(set.test->get(2).inputs[0]), (std::vector<int64_t>{0, 4})) << "the space belongs to the answer";
+  const int64_t contexts[] = {2, 2, 1, 1}, questions[] = {0, 0, 1, 1}, bytes[] = {1, 2, 1, 1};
+  const bool right[] = {false, true, true, false};
+  for (int64_t i = 0; i < 4; ++i) {
+    const Truth truth = set.test->truth(i);
+    EXPECT_EQ(set.test->get(i).given, contexts[i]) << i;
+    ASSERT_TRUE(truth.choice) << i;
+    EXPECT_EQ(truth.choice->question, questions[i]) << i;
+    EXPECT_EQ(truth.choice->bytes, bytes[i]) << i;
+    EXPECT_EQ(truth.choice->right, right[i]) << i;
+  }
+}
+
+TEST(Choices, KeysAndNumberAreDeclared) {
+  const TemporaryFolder folder;
+  const std::string line = R"({"ctx": "a", "endings": ["b", "c"], "label": "1"})"
+                           "\n";
+  const DataSet set =
+      read_choices(folder, line + line,
+                   "prompt = \"ctx\"\nchoices = \"endings\"\nanswer = \"label\"\nseparator = \"!\"\nquestions = 1\n");
+  ASSERT_EQ(set.test->size(), 2);
+  EXPECT_EQ(ints(set.test->get(1).inputs[0]), (std::vector<int64_t>{0, 5, 2}));
+  EXPECT_TRUE(set.test->truth(1).choice->right);
+}
+
+TEST(Choices, SayWhatIsWrongAndWhere) {
+  const TemporaryFolder folder;
+  const auto error = [&](const std::string& lines) { return error_of([&] { read_choices(folder, lines); }); };
+  expect_contains(error("{\"prompt\": \"a\"}"), "there is no key \"choices\"\n  the line has: prompt");
+  expect_contains(error("{\"prompt\": 1}"), "t.jsonl:1: \"prompt\" is not a text");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b"], "answer": 0})"), "not a list of two texts or more");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b", 2], "answer": 0})"), "not a list of two texts or more");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b", "c"], "answer": 2})"), "none of the 2 answers");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b", "c"], "answer": "C"})"), "none of the 2 answers");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b", "c"], "answer": 18446744073709551615})"),
+                  "none of the 2 answers");
+  expect_contains(error(R"({"prompt": "a", "choices": ["b", "ccccccc"], "answer": 0})"), "9 tokens, more than 6");
+  folder.write("t.jsonl", R"({"label": 0})");
+  expect_contains(error_of([&] {
+                    read_data_set(folder.write(
+                        "d.toml", "task = \"multiple-choice\"\n[test]\nformat = \"jsonl\"\nfiles = \"t.jsonl\"\n"));
+                  }),
+                  "key \"input_ids\"");
+  folder.write("t.jsonl", R"({"label": 0, "input_ids": [1]})");
+  expect_contains(error_of([&] {
+                    read_data_set(folder.write(
+                        "d.toml", "task = \"multiple-choice\"\n[test]\nformat = \"jsonl\"\nfiles = \"t.jsonl\"\n"));
+                  }),
+                  "format = \"choices\"");
+}
+
 TEST(Corpus, NeedsATokenizer) {
   const TemporaryFolder folder;
   folder.write("t.txt", "Once upon a time");
