@@ -231,10 +231,18 @@ class PlanesDriver {
 
   void read_residual(const std::int64_t* index, int output, int count, __m256i (&to)[kOutputs]) const {
     const auto* residual = static_cast<const std::uint8_t*>(args_.epilogue.residual) + output;
-    std::uint8_t copies[kSparseInt8Positions][kOutputs] = {};
-    for (int i = 0; i < kSparseInt8Positions; ++i)
-      if (index[i] >= 0) std::memcpy(copies[i], residual + index[i], std::size_t(count));
-    for (int i = 0; i < kOutputs; ++i) to[i] = _mm256_xor_si256(two_pixels(copies[i], copies[i + 16]), residual_flip_);
+    static constexpr std::uint8_t kNothing[kOutputs] = {};
+    std::uint8_t copies[kSparseInt8Positions][kOutputs];
+    const std::uint8_t* pixels[kSparseInt8Positions];
+    for (int i = 0; i < kSparseInt8Positions; ++i) pixels[i] = index[i] < 0 ? kNothing : residual + index[i];
+    if (count < kOutputs) {
+      std::memset(copies, 0, sizeof(copies));
+      for (int i = 0; i < kSparseInt8Positions; ++i) {
+        std::memcpy(copies[i], pixels[i], std::size_t(count));
+        pixels[i] = copies[i];
+      }
+    }
+    for (int i = 0; i < kOutputs; ++i) to[i] = _mm256_xor_si256(two_pixels(pixels[i], pixels[i + 16]), residual_flip_);
     transpose(to);
   }
 
