@@ -88,9 +88,10 @@ class Finish256 {
       if constexpr (Pixels > 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + pitch), high);
     } else {
       _mm_storel_epi64(reinterpret_cast<__m128i*>(to), low);
-      if constexpr (Pixels > 1) _mm_storeh_pd(reinterpret_cast<double*>(to + pitch), _mm_castsi128_pd(low));
+      if constexpr (Pixels > 1) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + pitch), _mm_unpackhi_epi64(low, low));
       if constexpr (Pixels > 2) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 2 * pitch), high);
-      if constexpr (Pixels > 3) _mm_storeh_pd(reinterpret_cast<double*>(to + 3 * pitch), _mm_castsi128_pd(high));
+      if constexpr (Pixels > 3)
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 3 * pitch), _mm_unpackhi_epi64(high, high));
     }
   }
 
