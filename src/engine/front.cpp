@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/threads.h"
+
 namespace pare {
 namespace {
 
@@ -49,6 +51,13 @@ Graph part_of(Graph graph, const Rest& rest, const std::vector<ValueId>& outputs
   return graph;
 }
 
+SessionOptions options_for_samples(const Graph& graph) {
+  SessionOptions options;
+  options.tune = false;
+  options.threads = count_macs(graph) < 500'000'000 ? 1 : threads();
+  return options;
+}
+
 Front::Arrays run_samples(const Graph& graph, const Front::Arrays& samples, const SessionOptions& options) {
   Front::Arrays results;
   Sessions sessions(graph, options, 1);
@@ -66,6 +75,13 @@ std::optional<Front::Arrays> Front::values(const std::vector<ValueId>& wanted) c
   return result;
 }
 
+Front::Arrays Front::compute(const Graph& graph, const std::vector<ValueId>& wanted) const {
+  const Rest rest = rest_of(graph, values_before(graph, at_));
+  Graph part = part_of(graph, rest, wanted);
+  if (decoded_) decode_weights(part);
+  return run_samples(part, *values(rest.reads), session_);
+}
+
 int64_t Front::bytes() const {
   int64_t bytes = 0;
   for (const auto& sample : values_)
@@ -80,14 +96,12 @@ void Front::move(const Graph& graph, int node) {
     values_ = samples_;
   }
   if (node == at_) return;
-  const Rest from = rest_of(graph, values_before(graph, at_)), to = rest_of(graph, values_before(graph, node));
+  const Rest to = rest_of(graph, values_before(graph, node));
   std::vector<ValueId> kept, fresh;
   for (ValueId id : to.reads) (std::find(ids_.begin(), ids_.end(), id) != ids_.end() ? kept : fresh).push_back(id);
   Arrays next = *values(kept);
   if (!fresh.empty()) {
-    Graph part = part_of(graph, from, fresh);
-    if (decoded_) decode_weights(part);
-    const Arrays made = run_samples(part, *values(from.reads), session_);
+    const Arrays made = compute(graph, fresh);
     for (size_t i = 0; i < made.size(); ++i) next[i].insert(next[i].end(), made[i].begin(), made[i].end());
   }
   kept.insert(kept.end(), fresh.begin(), fresh.end());

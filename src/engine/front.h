@@ -28,6 +28,7 @@ class Front {
   void move(const Graph& graph, int node);
   // Of each sample; nothing where one is not among those kept.
   std::optional<Arrays> values(const std::vector<ValueId>& wanted) const;
+  Arrays compute(const Graph& graph, const std::vector<ValueId>& wanted) const;   // from here on, of each sample
   int64_t bytes() const;        // of the values kept
 
  private:
@@ -38,6 +39,9 @@ class Front {
   std::vector<ValueId> ids_;
   Arrays values_;
 };
+
+// For a few hundred samples, which do not repay measuring candidates; small layers lose with threads where cores are shared.
+SessionOptions options_for_samples(const Graph& graph);
 
 // The graph run on each sample.
 Front::Arrays run_samples(const Graph& graph, const Front::Arrays& samples, const SessionOptions& options);

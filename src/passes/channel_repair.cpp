@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "base/threads.h"
-#include "engine/engine.h"
+#include "engine/front.h"
 #include "engine/output_error.h"
 #include "passes/solvers/least_squares.h"
 #include "passes/statistics/layer_gram.h"
@@ -64,10 +64,7 @@ class ValueSource {
       if (inputs_.back() < 0) part_.outputs.push_back(value);
     }
     part_.remove_unused();
-    SessionOptions options;
-    options.tune = false;  // a few hundred samples do not repay measuring the candidates
-    options.threads = count_macs(part_) < 500'000'000 ? 1 : threads();
-    if (!part_.outputs.empty()) sessions_.emplace(part_, options, 1);
+    if (!part_.outputs.empty()) sessions_.emplace(part_, options_for_samples(part_), 1);
   }
   std::vector<Array> of(const std::vector<Array>& sample) {
     const std::vector<Array> computed = sessions_ ? sessions_->of(sample).run(sample) : std::vector<Array>();

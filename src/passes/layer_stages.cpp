@@ -29,16 +29,9 @@ std::vector<Stage> stages_of(const Graph& graph, std::span<const PrunableLayer* 
   return stages;
 }
 
-SessionOptions options_for(const Graph& graph) {
-  SessionOptions options;
-  options.tune = false;  // a few hundred samples do not repay measuring the candidates
-  options.threads = count_macs(graph) < 500'000'000 ? 1 : threads();  // small layers lose where cores are shared
-  return options;
-}
-
 // Bytes that a sample's values take where they take most, which one sample on its way tells.
 int64_t most_bytes(const Graph& graph, const std::vector<Stage>& stages, const std::vector<Array>& sample) {
-  Front front({sample}, options_for(graph), true);
+  Front front({sample}, options_for_samples(graph), true);
   int64_t most = 1;
   for (const Stage& stage : stages) {
     front.move(graph, stage.node);
@@ -68,7 +61,7 @@ void change_in_stages(Graph& graph, std::span<const PrunableLayer* const> layers
   if (stages.empty()) return;
   Front::Arrays samples = some_samples(graph, stages, request.original != nullptr ? 2 : 1, request.who, pass);
   const int64_t positions = std::max<int64_t>(1, request.positions / int64_t(samples.size()));
-  Front changed(samples, options_for(graph), true), wanted(std::move(samples), options_for(graph), true);
+  Front changed(samples, options_for_samples(graph), true), wanted(std::move(samples), options_for_samples(graph), true);
   for (size_t s = 0; s < stages.size(); ++s) {
     if (interrupted()) throw Error(request.who, "interrupted while measuring the calibration data");
     const std::string progress = fmt::format("{}: stage {} of {}", request.who, s + 1, stages.size());

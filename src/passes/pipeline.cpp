@@ -5,7 +5,7 @@
 
 #include "base/threads.h"
 #include "codecs/codecs.h"
-#include "engine/engine.h"
+#include "engine/front.h"
 #include "graph/simplify.h"
 #include "passes/pass.h"
 
@@ -23,11 +23,8 @@ int64_t constant_bytes(const Graph& graph) {
 void observe(const Graph& graph, const Observations& observations, const PipelineInputs& inputs, const std::string& pass) {
   if (observations.empty()) return;
   need_samples(inputs.calibration, pass);
-  SessionOptions options;
-  options.tune = false;  // a few hundred samples do not repay measuring the candidates
-  // Small layers gain nothing from a second thread and lose much where the cores are shared with other programs.
+  SessionOptions options = options_for_samples(graph);
   const int all_threads = threads();
-  options.threads = count_macs(graph) < 500'000'000 ? 1 : all_threads;
   std::vector<Observer*> observers;
   for (const auto& [name, observer] : observations) {
     options.taps.push_back(name);

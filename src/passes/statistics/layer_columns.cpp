@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "base/threads.h"
-#include "engine/engine.h"
 
 namespace pare {
 namespace {
@@ -81,10 +80,7 @@ class ValueSource {
       if (inputs_.back() < 0) part_.outputs.push_back(value);
     }
     part_.remove_unused();
-    SessionOptions options;
-    options.tune = false;  // a few hundred samples do not repay measuring the candidates
-    options.threads = count_macs(graph) < 500'000'000 ? 1 : threads();  // small layers lose where cores are shared
-    if (!part_.outputs.empty()) sessions_.emplace(part_, options, 1);
+    if (!part_.outputs.empty()) sessions_.emplace(part_, options_for_samples(graph), 1);
   }
   std::vector<Array> of(const std::vector<Array>& sample) {
     const std::vector<Array> computed = sessions_ ? sessions_->of(sample).run(sample) : std::vector<Array>();
