@@ -27,6 +27,9 @@ FieldList<S>& schedule_fields(FieldList<S>& fields) {
 template <class S>
 FieldList<S>& training_fields(FieldList<S>& fields) {
   return schedule_fields(fields)
+      .word("loss", &S::loss, {"classes", "values", "output"},
+            "what is lowered. classes: cross entropy, or the distance to a teacher's classes; values: the squared "
+            "distance to all that a teacher answers; output: the model's first output, which computes its own loss")
       .word("batchnorm", &S::batch_norm, {"train", "frozen"},
             "train: normalizations use the batch's statistics and follow them; frozen: the stored ones stay")
       .word("freeze", &S::freeze, {},

@@ -27,6 +27,7 @@ struct TrainingSource {
 
 // The member initialisers are the defaults of every training pass.
 struct TrainingOptions {
+  std::string loss = "classes";
   double epochs = 5;
   double rate = 0.001;
   std::string schedule = "cosine";

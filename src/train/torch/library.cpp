@@ -24,7 +24,7 @@ class TorchLibrary : public TrainingLibrary {
     at::set_num_threads(job.threads);
     Interpreter interpreter(graph);
     Parameters parameters(interpreter, job);
-    const Loss loss(graph, job);
+    const std::unique_ptr<Loss> loss = make_loss(graph, job);
     std::vector<int64_t> chosen = split_samples(*job.data, 0, job.seed).train;
     chosen.resize(size_t(std::min<int64_t>(samples, int64_t(chosen.size()))));
     BatchReader reader(*job.data,
@@ -36,7 +36,7 @@ class TorchLibrary : public TrainingLibrary {
       const TrainingBatch batch = reader.next();
       parameters.place(interpreter);
       const std::vector<at::Tensor> inputs = interpreter.inputs_of(batch.inputs);
-      loss.of(interpreter.run(inputs, loss.wanted()), inputs, batch.labels).loss.backward();
+      loss->of(interpreter.run(inputs, loss->wanted()), inputs, batch.labels).loss.backward();
       for (Parameter& p : parameters.all) {
         if (!p.value.grad().defined()) continue;
         auto& [sum, squares] = sums[p.name];

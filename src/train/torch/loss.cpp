@@ -1,8 +1,10 @@
 #include "train/torch/loss.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/simplify.h"
 
@@ -52,72 +54,174 @@ ValueId scores_value(const Graph& graph) {
   return graph.outputs[0];
 }
 
-Loss::Loss(const Graph& graph, const TrainingJob& job) : job_(job), wanted_{scores_value(graph)} {
-  const Graph* teacher = job.teaching.teacher;
-  if (teacher == nullptr) return;
-  if (teacher->inputs.size() != graph.inputs.size())
-    throw Error(
-        "teacher",
-        "takes " + std::to_string(teacher->inputs.size()) + " inputs, the model " + std::to_string(graph.inputs.size()),
-        "a teacher reads what its student reads");
-  asked_ = {scores_value(*teacher)};
-  if (job.teaching.hints > 0)
-    for (const std::string& name : shared_values(graph, *teacher)) {
-      wanted_.push_back(graph.find(name));
-      asked_.push_back(teacher->find(name));
-    }
-  if (job.teaching.hints > 0 && asked_.size() == 1)
-    throw Error("teacher", "shares no inner value with the model, by name and shape", "leave hints at 0");
-  Graph judged = *teacher;
-  if (job.teaching.hints == 0) {  // what only says its answers does so faster without normalizations
-    fold_batch_norms(judged);
-    asked_ = {scores_value(judged)};
+namespace {
+
+class Teacher {
+ public:
+  // `asked`: the teacher's values that answer.
+  Teacher(const Graph& teacher, std::vector<ValueId> asked, const Graph& student)
+      : interpreter_(teacher), asked_(std::move(asked)) {
+    if (teacher.inputs.size() != student.inputs.size())
+      throw Error("teacher",
+                  "takes " + std::to_string(teacher.inputs.size()) + " inputs, the model " +
+                      std::to_string(student.inputs.size()),
+                  "a teacher reads what its student reads");
   }
-  teacher_ = std::make_shared<Interpreter>(judged);
+  std::vector<at::Tensor> answers(const std::vector<at::Tensor>& inputs) const {
+    const at::NoGradGuard guard;
+    return interpreter_.run(inputs, asked_);
+  }
+
+ private:
+  Interpreter interpreter_;
+  std::vector<ValueId> asked_;
+};
+
+// Squared distance over the squares of what is wanted.
+at::Tensor distance(const at::Tensor& value, const at::Tensor& wanted) {
+  return (value - wanted).square().mean() / wanted.square().mean().clamp_min(1e-12);
 }
+
+// Classes against labels, a teacher's answers, or both.
+class ClassLoss : public Loss {
+ public:
+  ClassLoss(const Graph& graph, const TrainingJob& job) : job_(job) {
+    wanted_ = {scores_value(graph)};
+    if (job.teaching.teacher == nullptr) return;
+    Graph teacher = *job.teaching.teacher;
+    // What only says its answers does so faster without normalizations.
+    if (job.teaching.hints == 0) fold_batch_norms(teacher);
+    std::vector<ValueId> asked{scores_value(teacher)};
+    if (job.teaching.hints > 0)
+      for (const std::string& name : shared_values(graph, teacher)) {
+        wanted_.push_back(graph.find(name));
+        asked.push_back(teacher.find(name));
+      }
+    if (job.teaching.hints > 0 && asked.size() == 1)
+      throw Error("teacher", "shares no inner value with the model, by name and shape", "leave hints at 0");
+    teacher_ = std::make_unique<Teacher>(teacher, std::move(asked), graph);
+  }
+
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
+               const std::vector<int64_t>& labels) const override {
+    const auto samples = int64_t(labels.size());
+    const at::Tensor scores = rows_of(values[0], samples);
+    const bool labelled = std::all_of(labels.begin(), labels.end(), [](int64_t label) { return label >= 0; });
+    if (teacher_ == nullptr) {
+      const at::Tensor truth = labels_of(labels, scores.size(1));
+      return {at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing),
+              (scores.detach().argmax(1) == truth).sum(), samples};
+    }
+    const std::vector<at::Tensor> taught = teacher_->answers(inputs);
+    const at::Tensor wanted = rows_of(taught[0], samples);
+    if (wanted.sizes() != scores.sizes())
+      throw Error("teacher",
+                  "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
+    // Hinton et al. 2015, section 2: softened answers; T² keeps their gradients as large as the labels'.
+    const double t = job_.teaching.temperature;
+    at::Tensor loss = at::kl_div(at::log_softmax(scores / t, 1), at::log_softmax(wanted / t, 1), 1, true) *
+                      (t * t * double(scores.size(1)));
+    const at::Tensor truth = labelled ? labels_of(labels, scores.size(1)) : wanted.argmax(1);
+    if (labelled)
+      loss = loss * job_.teaching.weight +
+             at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing) * (1 - job_.teaching.weight);
+    for (size_t i = 1; i < values.size(); ++i)
+      loss = loss + distance(values[i], taught[i]) * (job_.teaching.hints / double(values.size() - 1));
+    return {loss, (scores.detach().argmax(1) == truth).sum(), samples};
+  }
+  bool judged_by_right() const override { return true; }
+  std::string text(double right, double) const override { return fmt::format("{:.2f} %", 100 * right); }
+
+ private:
+  const TrainingJob& job_;
+  std::unique_ptr<Teacher> teacher_;
+};
 
 // Mean surprise at the tokens that follow.
-LossTerms Loss::of_tokens(const at::Tensor& scores, const std::vector<int64_t>& labels) const {
-  constexpr int64_t kNotAsked = -1;
-  const at::Tensor truth = labels_of(labels, scores.size(1), true);
-  const int64_t count = int64_t(labels.size()) - std::count(labels.begin(), labels.end(), kNotAsked);
-  if (count == 0) return {scores.sum() * 0, at::zeros({}), 0};  // the mean of none would be no number
-  return {at::cross_entropy_loss(scores, truth, {}, 1, kNotAsked, job_.options.smoothing),
-          (scores.detach().argmax(1) == truth).sum(), count};
-}
+class TokenLoss : public Loss {
+ public:
+  TokenLoss(const Graph& graph, const TrainingJob& job) : job_(job) { wanted_ = {scores_value(graph)}; }
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>&,
+               const std::vector<int64_t>& labels) const override {
+    constexpr int64_t kNotAsked = -1;
+    const at::Tensor scores = rows_of(values[0], int64_t(labels.size()));
+    const at::Tensor truth = labels_of(labels, scores.size(1), true);
+    const int64_t count = int64_t(labels.size()) - std::count(labels.begin(), labels.end(), kNotAsked);
+    if (count == 0) return {scores.sum() * 0, at::zeros({}), 0};  // the mean of none would be no number
+    return {at::cross_entropy_loss(scores, truth, {}, 1, kNotAsked, job_.options.smoothing),
+            (scores.detach().argmax(1) == truth).sum(), count};
+  }
+  std::string text(double, double loss) const override { return fmt::format("perplexity {:.3f}", std::exp(loss)); }
 
-LossTerms Loss::of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-                   const std::vector<int64_t>& labels) const {
-  const auto samples = int64_t(labels.size());
-  const at::Tensor scores = rows_of(values[0], samples);
-  const bool labelled = std::all_of(labels.begin(), labels.end(), [](int64_t label) { return label >= 0; });
-  if (job_.data != nullptr && job_.data->tokens) return of_tokens(scores, labels);
-  if (teacher_ == nullptr) {
-    const at::Tensor truth = labels_of(labels, scores.size(1));
-    return {at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing),
-            (scores.detach().argmax(1) == truth).sum(), samples};
+ private:
+  const TrainingJob& job_;
+};
+
+std::string loss_text(double loss) { return fmt::format("loss {:.5g}", loss); }
+
+// What a teacher computes, number by number: pictures, embeddings, whatever the outputs are.
+class ValueLoss : public Loss {
+ public:
+  ValueLoss(const Graph& graph, const TrainingJob& job) {
+    const Graph* teacher = job.teaching.teacher;
+    if (teacher == nullptr)
+      throw Error(job.name, "has nobody to learn values from", "use distil{loss=values}, or finetune with another loss");
+    if (teacher->outputs.size() != graph.outputs.size())
+      throw Error("teacher", "has " + std::to_string(teacher->outputs.size()) + " outputs, the model " +
+                                 std::to_string(graph.outputs.size()));
+    teacher_ = std::make_unique<Teacher>(*teacher, teacher->outputs, graph);
+    wanted_ = graph.outputs;
   }
-  std::vector<at::Tensor> taught;
-  {
-    const at::NoGradGuard guard;
-    taught = teacher_->run(inputs, asked_);
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
+               const std::vector<int64_t>& labels) const override {
+    const std::vector<at::Tensor> taught = teacher_->answers(inputs);
+    at::Tensor loss = at::zeros({}, values[0].options());
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i].sizes() != taught[i].sizes()) throw Error("teacher", "answers other extents than the model");
+      loss = loss + distance(values[i], taught[i]);
+    }
+    return {loss, at::zeros({}), int64_t(labels.size())};
   }
-  const at::Tensor wanted = rows_of(taught[0], samples);
-  if (wanted.sizes() != scores.sizes())
-    throw Error("teacher",
-                "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
-  // Hinton et al. 2015, section 2: softened answers; T² keeps their gradients as large as the labels'.
-  const double t = job_.teaching.temperature;
-  at::Tensor loss = at::kl_div(at::log_softmax(scores / t, 1), at::log_softmax(wanted / t, 1), 1, true) *
-                    (t * t * double(scores.size(1)));
-  const at::Tensor truth = labelled ? labels_of(labels, scores.size(1)) : wanted.argmax(1);
-  if (labelled)
-    loss = loss * job_.teaching.weight +
-           at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing) * (1 - job_.teaching.weight);
-  for (size_t i = 1; i < values.size(); ++i)
-    loss = loss + (values[i] - taught[i]).square().mean() / taught[i].square().mean().clamp_min(1e-12) *
-                      (job_.teaching.hints / double(values.size() - 1));
-  return {loss, (scores.detach().argmax(1) == truth).sum(), samples};
+  std::string text(double, double loss) const override { return loss_text(loss); }
+
+ private:
+  std::unique_ptr<Teacher> teacher_;
+};
+
+// A model that computes its own loss, as an autoencoder does with what its input must become.
+class OutputLoss : public Loss {
+ public:
+  OutputLoss(const Graph& graph, const TrainingJob& job) {
+    if (graph.outputs.empty()) throw Error(job.name, "the model has no output that could be its loss");
+    wanted_ = {graph.outputs[0]};
+  }
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>&,
+               const std::vector<int64_t>& labels) const override {
+    return {values[0].mean(), at::zeros({}), int64_t(labels.size())};
+  }
+  std::string text(double, double loss) const override { return loss_text(loss); }
+};
+
+template <class L>
+std::unique_ptr<Loss> make(const Graph& graph, const TrainingJob& job) {
+  return std::make_unique<L>(graph, job);
+}
+constexpr struct {
+  std::string_view name;
+  bool tokens;  // of data whose tokens have labels
+  std::unique_ptr<Loss> (*make)(const Graph&, const TrainingJob&);
+} kLosses[] = {{"classes", false, make<ClassLoss>},
+               {"classes", true, make<TokenLoss>},
+               {"values", false, make<ValueLoss>},
+               {"output", false, make<OutputLoss>}};
+
+}  // namespace
+
+std::unique_ptr<Loss> make_loss(const Graph& graph, const TrainingJob& job) {
+  const bool tokens = job.data != nullptr && job.data->tokens;
+  for (const auto& row : kLosses)
+    if (row.name == job.options.loss && row.tokens == tokens) return row.make(graph, job);
+  throw Error(job.name, "knows no loss '" + job.options.loss + "'" + (tokens ? " of tokens" : ""));
 }
 
 }  // namespace pare

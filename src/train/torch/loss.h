@@ -12,25 +12,24 @@ ValueId scores_value(const Graph& graph);
 
 struct LossTerms {
   at::Tensor loss;     // what is lowered, one number
-  at::Tensor correct;  // how many samples or tokens are right: by their label, without one as the teacher says
+  at::Tensor correct;  // how many samples or tokens are right: by their label, without one as the teacher says; else 0
   int64_t count = 0;   // of how many
 };
 
 class Loss {
  public:
-  // Keeps references to graph and job. The teacher's inputs must be the graph's.
-  Loss(const Graph& graph, const TrainingJob& job);
+  virtual ~Loss() = default;
   const std::vector<ValueId>& wanted() const { return wanted_; }  // what the student must compute, the scores first
   // `values`: the student's `wanted`, on this batch.
-  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-               const std::vector<int64_t>& labels) const;
+  virtual LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
+                       const std::vector<int64_t>& labels) const = 0;
+  virtual bool judged_by_right() const { return false; }          // else by the loss itself
+  virtual std::string text(double right, double loss) const = 0;  // what people are told of held-out samples
 
- private:
-  LossTerms of_tokens(const at::Tensor& scores, const std::vector<int64_t>& labels) const;
-
-  const TrainingJob& job_;
-  std::vector<ValueId> wanted_, asked_;  // of the student, of the teacher
-  std::shared_ptr<Interpreter> teacher_;
+ protected:
+  std::vector<ValueId> wanted_;
 };
+// The one that the job asks for. Keeps references to graph and job. The teacher's inputs must be the graph's.
+std::unique_ptr<Loss> make_loss(const Graph& graph, const TrainingJob& job);
 
 }  // namespace pare

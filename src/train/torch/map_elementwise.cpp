@@ -88,6 +88,11 @@ void map_Dropout(Mapped& m) {
   if (m.node.outputs.size() > 1) m.out.push_back(at::ones_like(m.in[0], at::kBool));
 }
 
+// Noise inside a model that is trained (an autoencoder's latent values), from libtorch's generator, which the trainer seeds.
+void map_RandomNormalLike(Mapped& m) {
+  m.out = {at::randn(m.in[0].sizes(), m.in[0].options().requires_grad(false)) * double(m.node.real("scale", 1)) + double(m.node.real("mean", 0))};
+}
+
 void map_Cast(Mapped& m) {
   const auto type = type_of_number(int(m.node.integer("to", 0)));
   if (!type) m.fail("casts to an unknown type");

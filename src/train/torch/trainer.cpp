@@ -36,7 +36,7 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
   };
   const TrainingOptions& o = job.options;
   const std::string text = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.epochs, o.rate, o.schedule, o.warmup,
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.loss, o.epochs, o.rate, o.schedule, o.warmup,
       o.optimizer, o.decay, o.batch, o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed,
       job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints, job.pruning.recipe);
   take(text.data(), text.size());
@@ -50,7 +50,7 @@ Trainer::Trainer(const Graph& graph, const TrainingJob& job)
     : job_(job),
       interpreter_(graph, at::kFloat, job.only.empty() ? Weights::decoded : Weights::stored),
       parameters_(interpreter_, job),
-      loss_(graph, job) {
+      loss_(make_loss(graph, job)) {
   if (parameters_.all.empty())
     throw Error(job.name, "finds nothing to train",
                 "the model has no float or quantized layers that freeze leaves free");
@@ -63,7 +63,7 @@ Trainer::Trainer(const Graph& graph, const TrainingJob& job)
   if (!job.only.empty()) {
     std::vector<ValueId> trained;
     for (const Parameter& p : parameters_.all) trained.push_back(p.id);
-    segments_.emplace(interpreter_, trained, loss_.wanted());
+    segments_.emplace(interpreter_, trained, loss_->wanted());
   }
   make_optimizers();
 }
@@ -107,7 +107,7 @@ double Trainer::add_gradients(const TrainingBatch& part, double share) {
   const std::vector<at::Tensor> inputs = interpreter_.inputs_of(part.inputs);
   double loss = 0;
   const auto shared_loss = [&](const std::vector<at::Tensor>& values) {
-    const at::Tensor all = loss_.of(values, inputs, part.labels).loss;
+    const at::Tensor all = loss_->of(values, inputs, part.labels).loss;
     loss = all.item<double>();
     if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
     return all * share;
@@ -115,7 +115,7 @@ double Trainer::add_gradients(const TrainingBatch& part, double share) {
   if (segments_)
     segments_->backward(inputs, shared_loss);
   else
-    shared_loss(interpreter_.run(inputs, loss_.wanted(), job_.options.batch_norm == "train")).backward();
+    shared_loss(interpreter_.run(inputs, loss_->wanted(), job_.options.batch_norm == "train")).backward();
   return loss * share;
 }
 
@@ -135,6 +135,7 @@ double Trainer::step(const std::vector<TrainingBatch>& parts, double rate_factor
 
 Trainer::Score Trainer::judge() {
   const at::NoGradGuard guard;
+  torch::manual_seed(job_.seed);  // noise inside the model is the same at every judgement
   parameters_.place(interpreter_);
   std::vector<int64_t> order = split_.held_out;
   if (job_.data->length)
@@ -151,7 +152,7 @@ Trainer::Score Trainer::judge() {
   for (size_t i = 0; i < reader.count(); ++i) {
     const TrainingBatch read = reader.next();
     const std::vector<at::Tensor> inputs = interpreter_.inputs_of(read.inputs);
-    const LossTerms terms = loss_.of(interpreter_.run(inputs, loss_.wanted()), inputs, read.labels);
+    const LossTerms terms = loss_->of(interpreter_.run(inputs, loss_->wanted()), inputs, read.labels);
     score.loss += terms.loss.item<double>() * double(terms.count);
     score.metric += terms.correct.item<double>();
     count += double(terms.count);
@@ -161,14 +162,11 @@ Trainer::Score Trainer::judge() {
 }
 
 bool Trainer::better(const Score& score) const {
-  if (job_.data->tokens) return score.loss <= now_.best_loss;
+  if (!loss_->judged_by_right()) return score.loss <= now_.best_loss;
   return score.metric > now_.best_metric || (score.metric == now_.best_metric && score.loss <= now_.best_loss);
 }
 
-std::string Trainer::held_out_text(const Score& score) const {
-  return job_.data->tokens ? fmt::format("perplexity {:.3f}", std::exp(score.loss))
-                           : fmt::format("{:.2f} %", 100 * score.metric);
-}
+std::string Trainer::held_out_text(const Score& score) const { return loss_->text(score.metric, score.loss); }
 
 void Trainer::tell(int64_t epoch, size_t done, size_t count) {
   if (!job_.progress) return;
@@ -185,6 +183,7 @@ bool Trainer::train_epoch(int64_t epoch) {
   const int64_t at_once = read_at_once(*job_.data, batch), parts = batch / at_once;
   BatchReader reader(*job_.data, epoch_batches(*job_.data, split_.train, at_once, job_.seed, epoch));
   Random random(job_.seed * 7919 + uint64_t(epoch));
+  torch::manual_seed(job_.seed * 7919 + uint64_t(epoch));
   for (size_t i = 0; i < reader.count();) {
     if (job_.stopped()) return false;
     const auto part_done = [&](size_t samples) {

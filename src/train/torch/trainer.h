@@ -46,7 +46,7 @@ class Trainer {
   const TrainingJob& job_;
   Interpreter interpreter_;
   Parameters parameters_;
-  Loss loss_;
+  std::unique_ptr<Loss> loss_;
   std::optional<Segments> segments_;  // where only a few constants are trained
   SampleSplit split_;
   std::unique_ptr<torch::optim::Optimizer> weights_, steps_;

@@ -229,8 +229,8 @@ INSTANTIATE_TEST_SUITE_P(EveryOperator, Gradients, ::testing::Range<size_t>(0, a
                          [](const auto& which) { return all_cases()[which.param].op + std::to_string(which.param); });
 
 TEST(Mappings, EveryRowHasACase) {
-  // Shape's result and a condition have no gradient; quantizers' is no derivative of what they compute (tested below).
-  std::set<std::string> tested{"Shape", "Where", "QuantizeLinear", "DequantizeLinear"};
+  // Shape's result, a condition and noise have no gradient; quantizers' is no derivative of what they compute (tested below).
+  std::set<std::string> tested{"Shape", "Where", "RandomNormalLike", "QuantizeLinear", "DequantizeLinear"};
   for (const OpCase& c : all_cases()) tested.insert(c.op);
   for (std::string_view name : mapped_operators()) EXPECT_TRUE(tested.count(std::string(name))) << name;
 }
@@ -249,6 +249,26 @@ TEST(Mappings, WherePassesGradientsToTheSideItTook) {
   EXPECT_EQ(inputs[0].grad()[0].item<double>(), 1);
   EXPECT_EQ(inputs[0].grad()[1].item<double>(), 0);
   EXPECT_EQ(inputs[1].grad()[1].item<double>(), 1);
+}
+
+TEST(Mappings, NoiseFollowsTheSeedAndPassesNoGradient) {
+  Graph graph;
+  graph.opsets[""] = 18;
+  graph.inputs.push_back(graph.add_value("x", Type::f32, shape_of({4000})));
+  graph.outputs.push_back(graph.add_value("y", Type::f32, shape_of({4000})));
+  graph.add_node("RandomNormalLike", {graph.inputs[0]}, graph.outputs).attributes = {{"mean", 3.f}, {"scale", 2.f}};
+  const Interpreter interpreter(graph);
+  const at::Tensor x = at::zeros({4000}).requires_grad_(true);
+  const auto drawn = [&](uint64_t seed) {
+    at::globalContext().defaultGenerator(at::kCPU).set_current_seed(seed);
+    return interpreter.run({x}, graph.outputs)[0];
+  };
+  const at::Tensor y = drawn(5);
+  EXPECT_FALSE(y.requires_grad());
+  EXPECT_NEAR(y.mean().item<double>(), 3, 0.15);
+  EXPECT_NEAR(y.std().item<double>(), 2, 0.1);
+  EXPECT_TRUE(at::equal(y, drawn(5)));
+  EXPECT_FALSE(at::equal(y, drawn(6)));
 }
 
 // Esser et al. 2020, equation 3: inside the range round(x/s) − x/s, outside the range's end; straight through for x.
