@@ -14,6 +14,15 @@ void decode_weights(Graph& graph) {
 
 }  // namespace
 
+std::vector<ValueId> read_by(const Graph& graph, const Node& node) {
+  std::vector<ValueId> ids;
+  for (ValueId id : node.inputs)
+    if (id != kNone) ids.push_back(id);
+  for (const std::string& name : outer_names(node))
+    if (const ValueId id = graph.find(name); id != kNone) ids.push_back(id);
+  return ids;
+}
+
 std::vector<char> values_before(const Graph& graph, int node) {
   std::vector<char> before(graph.values.size(), 0);
   for (ValueId id : graph.inputs) before[size_t(id)] = 1;
@@ -33,10 +42,7 @@ Rest rest_of(const Graph& graph, const std::vector<char>& before) {
     rest.done[n] = 0;
     for (ValueId id : node.outputs)
       if (id != kNone) made[size_t(id)] = 1;
-    for (ValueId id : node.inputs)
-      if (id != kNone) wanted[size_t(id)] = 1;
-    for (const std::string& name : outer_names(node))
-      if (const ValueId id = graph.find(name); id != kNone) wanted[size_t(id)] = 1;
+    for (ValueId id : read_by(graph, node)) wanted[size_t(id)] = 1;
   }
   for (size_t id = 0; id < wanted.size(); ++id)
     if (wanted[id] && !made[id] && graph.constant(ValueId(id)) == nullptr) rest.reads.push_back(ValueId(id));

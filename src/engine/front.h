@@ -6,6 +6,8 @@
 
 namespace pare {
 
+std::vector<ValueId> read_by(const Graph& graph, const Node& node);   // inside its subgraphs too
+
 // What remains to be run of a graph where values `before` (by id) are known. Whole numbers are computed again, not read:
 // extents follow from them, which a session has to know.
 struct Rest {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/front.h"
 #include "graph/op.h"
 
 namespace pare {
@@ -11,15 +12,6 @@ bool foretold(const Graph& graph, const Node& node) {
   return std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
     return id == kNone || (graph.at(id).shape && known_dims(*graph.at(id).shape) && graph.at(id).type != Type::none);
   });
-}
-
-std::vector<ValueId> read_by(const Graph& graph, const Node& node) {
-  std::vector<ValueId> ids;
-  for (ValueId id : node.inputs)
-    if (id != kNone) ids.push_back(id);
-  for (const std::string& name : outer_names(node))
-    if (const ValueId id = graph.find(name); id != kNone) ids.push_back(id);
-  return ids;
 }
 
 size_t place_of(std::vector<ValueId>& ids, ValueId id) {

@@ -82,7 +82,10 @@ PassRecord run_pass(Graph& graph, Stages& stages, const RecipeStep& step, const 
   verify(graph);
   infer_shapes(graph);
   if (pass.keeps_function) stages.reference = graph;
-  if (!stages.floats && encoded_weights(graph) > encoded_weights(before)) stages.floats = before;
+  if (!stages.floats && encoded_weights(graph) > encoded_weights(before)) {
+    stages.floats = before;
+    fold_batch_norms(*stages.floats);  // as passes that encode weights do first
+  }
   stages.stopped |= run.stopped;
   stages.pruning = std::move(run.pruning);
   record.bytes_after = constant_bytes(graph);

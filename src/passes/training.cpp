@@ -3,13 +3,9 @@
 #include <cmath>
 #include <utility>
 
-#include "base/threads.h"
-#include "passes/weights.h"
-
 namespace pare {
 namespace {
 
-// What every use of the training library takes from the run.
 TrainingJob job_of(const std::string& name, const TrainingOptions& options, const PassRun& pass) {
   if (pass.training == nullptr || pass.training->count == 0)
     throw Error(name, "needs training data, none was given",
@@ -18,12 +14,7 @@ TrainingJob job_of(const std::string& name, const TrainingOptions& options, cons
   job.name = name;
   job.options = options;
   job.data = pass.training;
-  job.seed = pass.seed;
-  job.threads = threads();
-  job.progress = pass.progress;
-  const int before = interruptions();
-  job.stopped = [before] { return interruptions() > before; };
-  job.matches = name_matches;
+  take_run(pass, job);
   return job;
 }
 

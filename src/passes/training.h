@@ -1,6 +1,8 @@
 #pragma once
 // What the training passes share: options, and the way into the training library.
+#include "base/threads.h"
 #include "passes/pass.h"
+#include "passes/weights.h"
 #include "train/train.h"
 
 namespace pare {
@@ -36,6 +38,16 @@ FieldList<S>& training_fields(FieldList<S>& fields) {
             "layers that are not trained: names or operators, * for anything, | between them; embeddings (Gather) by "
             "default")
       .number("step-rate", &S::step_rate, 0, 1, "", "learning rate of quantizers' steps, relative to the step");
+}
+
+// What every use of the training library takes from the run.
+template <class Job>
+void take_run(const PassRun& pass, Job& job) {
+  job.seed = pass.seed;
+  job.threads = threads();
+  job.progress = pass.progress;
+  job.stopped = [before = interruptions()] { return interruptions() > before; };
+  job.matches = name_matches;
 }
 
 // (weight · gradient)² of every trained constant, the gradient squared in the mean over batches, as the constant is

@@ -14,7 +14,7 @@ namespace {
 // What a weight becomes when a type is asked for. Ordered; the first row whose role and type fit decides.
 struct TypeRule {
   std::string role;      // "*": any
-  std::string wanted;    // names separated by '|'; "*": any; "blocks": any block type
+  std::string wanted;    // names separated by '|'; "*": any; "blocks": any block type; "groups": int with scales shared by fewer than all inputs
   std::string stored;    // "=": as wanted; "stays": as it is; "int8": 8 bits, a scale an output
   std::string reason;
 };
@@ -22,7 +22,7 @@ const TypeRule kRules[] = {
     {"output", "q2_k|q3_k|q4_k|q5_k|q4_0|q4_1|q5_0|q5_1|iq4_nl", "q6_k", "the output layer, also where it is the embedding: small errors there change which token wins, and llama.cpp takes the same"},
     {"convolution", "blocks", "stays", "GGUF's blocks are for matrices"},
     {"narrow", "blocks", "stays", "GGUF's blocks are for matrices"},
-    {"narrow", "int", "int8", "a convolution of fewer inputs than a group holds: 8 bits with a scale an output lose little, and it is small"},
+    {"narrow", "groups", "int8", "a convolution of fewer inputs than a group holds: 8 bits with a scale an output lose little, and it is small"},
     {"*", "*", "=", ""},
 };
 
@@ -36,6 +36,7 @@ bool fits(const TypeRule& rule, const std::string& role, const WeightType& type)
   if (rule.role != "*" && rule.role != role) return false;
   if (rule.wanted == "*") return true;
   if (rule.wanted == "blocks") return type.blocks() != nullptr;
+  if (rule.wanted == "groups") return type.name == "int" && type.group > 0;
   return ("|" + rule.wanted + "|").find("|" + type.name + "|") != std::string::npos;
 }
 
@@ -184,7 +185,7 @@ std::string type_rules_text() {
   std::string text;
   for (const TypeRule& rule : kRules)
     text += fmt::format("{:<12} {:<12} {}{}\n", rule.role == "*" ? "any other" : rule.role, rule.stored == "=" ? "as asked" : rule.stored,
-                        rule.wanted == "*" ? "" : fmt::format("for type={}", rule.wanted), rule.reason.empty() ? "" : ": " + rule.reason);
+                        rule.wanted == "*" ? "" : fmt::format("for {}", rule.wanted), rule.reason.empty() ? "" : ": " + rule.reason);
   text += "rows that do not divide into blocks:";
   for (const Fallback& row : kFallbacks) text += fmt::format(" {} → {}", row.from == "*" ? "others" : row.from, row.to);
   return text + "\n";

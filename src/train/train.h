@@ -82,6 +82,29 @@ struct TrainingReport {
   std::vector<std::string> notes;
 };
 
+// How encoded weights are rounded is learned, block of layers by block.
+struct RoundingOptions {
+  double steps = 1000;            // of the optimizer, a block
+  double rate = 0.02;             // of the variables that round
+  double batch = 32;
+  double step_rate = 0.0005;      // of activation quantizers' steps, in their logarithms
+  double bias_rate = 0.0005;
+  std::string freeze = "Gather";
+};
+struct RoundingJob {
+  std::string name = "learn-rounding";
+  RoundingOptions options;
+  const Graph* floats = nullptr;  // as it was before weights were encoded: what the blocks are held to
+  int64_t count = 0;              // of samples
+  std::function<std::vector<Array>(int64_t)> sample;  // inputs by position
+  int64_t max_memory = int64_t(1) << 30;  // bytes that values of the samples may take while they are kept
+  uint64_t seed = 1;
+  int threads = 1;
+  Progress progress = {};
+  std::function<bool()> stopped = [] { return false; };
+  std::function<bool(const std::string& patterns, const Node&)> matches;  // of `freeze`
+};
+
 // Of one constant, over all samples seen: the mean gradient of the loss and the mean of its square, as the constant is
 // laid out.
 struct LossGradient {
@@ -94,6 +117,9 @@ class TrainingLibrary {
   // Trains the graph's layers in place. Zeros of unencoded weights stay zero; quantizers are trained through. Throws
   // Error: an operator that training does not know, data without labels, a damaged checkpoint.
   virtual TrainingReport train(Graph& graph, const TrainingJob& job) const = 0;
+  // Chooses for every encoded weight between its two neighbours on the grid, so that blocks compute what they did in floats; biases
+  // and the steps of activation quantizers are learned along. Throws Error: an operator that training does not know.
+  virtual TrainingReport learn_rounding(Graph& graph, const RoundingJob& job) const = 0;
   // Cross entropy's gradients by constants' names, for pruning scores; at most `samples` of the data, chosen by the
   // seed.
   virtual std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job,

@@ -7,13 +7,12 @@
 #include "train/torch/arrays.h"
 
 namespace pare {
-namespace {
 
-// Pictures and their filters with channels innermost: libtorch's layers keep that order, and oneDNN's convolutions need
-// no reordering in front of and behind each of them.
 at::Tensor channels_last(const at::Tensor& tensor) {
   return tensor.dim() == 4 && tensor.is_floating_point() ? tensor.contiguous(at::MemoryFormat::ChannelsLast) : tensor;
 }
+
+namespace {
 
 constexpr int64_t kMatrix = 1 << 12;  // elements; what is smaller costs more to decode again than to keep
 

@@ -13,6 +13,10 @@ namespace pare {
 // reads them and forgotten with what it computed.
 enum class Weights { decoded, stored };
 
+// Pictures and their filters with channels innermost: libtorch's layers keep that order, and oneDNN's convolutions need
+// no reordering in front of and behind each of them.
+at::Tensor channels_last(const at::Tensor& tensor);
+
 class Interpreter {
  public:
   // Keeps a copy of the graph (its constants are shared). `real`: the type of all floats.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "train/torch/arrays.h"
+#include "train/torch/rounding.h"
 #include "train/torch/trainer.h"
 
 namespace pare {
@@ -17,6 +18,11 @@ class TorchLibrary : public TrainingLibrary {
     TrainingReport report = trainer.run();
     report.changed = trainer.write(graph);
     return report;
+  }
+
+  TrainingReport learn_rounding(Graph& graph, const RoundingJob& job) const override {
+    at::set_num_threads(job.threads);
+    return learn_rounding_by_blocks(graph, job);
   }
 
   std::map<std::string, LossGradient> gradients(const Graph& graph, const TrainingJob& job,

@@ -8,9 +8,7 @@
 #include "train/torch/round.h"
 
 namespace pare {
-namespace {
 
-// Scales [one | per entry of the tensor's axis | per group along it], shaped to stand beside the elements.
 at::Tensor beside(const at::Tensor& scales, const Tensor& tensor) {
   if (scales.numel() == 1) return scales.reshape({});
   if (tensor.group > 0)
@@ -19,6 +17,8 @@ at::Tensor beside(const at::Tensor& scales, const Tensor& tensor) {
   dims[size_t(tensor.axis)] = -1;
   return scales.reshape(dims);
 }
+
+namespace {
 
 // Integers of at most 16 bits with scales: what is rounded while it is trained.
 bool is_affine(const Tensor& tensor) {

@@ -25,6 +25,9 @@ struct Parameter {
   bool encoded() const { return role != Role::step && start.defined(); }
 };
 
+// Scales [one | per entry of the tensor's axis | per group along it], shaped to stand beside the elements.
+at::Tensor beside(const at::Tensor& scales, const Tensor& tensor);
+
 class Parameters {
  public:
   // Finds what `job.options.freeze` leaves to be trained, and makes the leaves.

@@ -260,7 +260,7 @@ TEST(Mappings, NoiseFollowsTheSeedAndPassesNoGradient) {
   const Interpreter interpreter(graph);
   const at::Tensor x = at::zeros({4000}).requires_grad_(true);
   const auto drawn = [&](uint64_t seed) {
-    at::globalContext().defaultGenerator(at::kCPU).set_current_seed(seed);
+    at::manual_seed(seed);
     return interpreter.run({x}, graph.outputs)[0];
   };
   const at::Tensor y = drawn(5);
