@@ -5,6 +5,7 @@
 
 #include "kernels/float_attention/float_attention.h"
 #include "kernels/float_rows/loops.h"
+#include "kernels/transpose_square.h"
 
 namespace pare {
 namespace {
@@ -98,35 +99,6 @@ inline void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix<float>
     case 1:
       return part(multiply_columns<1, Stored>, j);
     default: return;
-  }
-}
-
-// Element l of the result is element which[l] of a and b side by side. Clang, which builds the fuzz targets, shuffles by
-// constants only.
-inline Floats shuffled(Floats a, Floats b, Ints which) {
-#if defined(__clang__)
-  Floats result;
-  for (int l = 0; l < kVector; ++l) result[l] = which[l] < kVector ? a[which[l]] : b[which[l] - kVector];
-  return result;
-#else
-  return __builtin_shuffle(a, b, which);
-#endif
-}
-
-// Rows become columns: in stage s, rows i and i + s exchange the elements whose index differs in bit s.
-inline void transpose_square(Floats (&rows)[kVector]) {
-  for (int stage = 1; stage < kVector; stage *= 2) {
-    Ints first, second;
-    for (int l = 0; l < kVector; ++l) {
-      first[l] = (l & stage) == 0 ? l : kVector + (l ^ stage);
-      second[l] = (l & stage) == 0 ? l ^ stage : kVector + l;
-    }
-    for (int i = 0; i < kVector; ++i) {
-      if ((i & stage) != 0) continue;
-      const Floats a = rows[i], b = rows[i + stage];
-      rows[i] = shuffled(a, b, first);
-      rows[i + stage] = shuffled(a, b, second);
-    }
   }
 }
 

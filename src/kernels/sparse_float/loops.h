@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/sparse_float/sparse_float.h"
+#include "kernels/transpose_square.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -271,26 +272,6 @@ void enter_lanes(const SparseLanes& map, int64_t band, const float* pixels, int6
     }
 }
 
-// Blocks of a register's width change places: halves, then quarters, down to single floats.
-inline void transpose_registers(Floats (&rows)[kVector]) {
-#pragma GCC unroll 4
-  for (int distance = kVector / 2; distance >= 1; distance /= 2) {
-    Lanes low, high;
-#pragma GCC unroll 16
-    for (int lane = 0; lane < kVector; ++lane) {
-      low[lane] = (lane & distance) != 0 ? kVector + lane - distance : lane;
-      high[lane] = (lane & distance) != 0 ? kVector + lane : lane + distance;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kVector; ++i) {
-      if ((i & distance) != 0) continue;
-      const Floats a = rows[i], b = rows[i + distance];
-      rows[i] = __builtin_shuffle(a, b, low);
-      rows[i + distance] = __builtin_shuffle(a, b, high);
-    }
-  }
-}
-
 void transpose_floats(const float* x, int64_t rows, int64_t columns, int64_t pitch, float* y, int64_t out_pitch) {
   for (int64_t r = 0; r < rows; r += kVector)
     for (int64_t c = 0; c < columns; c += kVector) {
@@ -304,7 +285,7 @@ void transpose_floats(const float* x, int64_t rows, int64_t columns, int64_t pit
       Floats block[kVector];
 #pragma GCC unroll 16
       for (int i = 0; i < kVector; ++i) block[i] = vector_at(from + i * pitch);
-      transpose_registers(block);
+      transpose_square(block);
 #pragma GCC unroll 16
       for (int i = 0; i < kVector; ++i) vector_at(to + i * out_pitch) = block[i];
     }
