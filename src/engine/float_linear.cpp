@@ -12,6 +12,7 @@ void take_bias(const Planner& planner, Linear& linear) {
   const Node& add = planner.graph.nodes[size_t(next)];
   const Tensor* bias = planner.graph.constant(add.inputs[add.inputs[0] == linear.result ? 1 : 0]);
   if (bias == nullptr || bias->count() != linear.columns || bias->dims.empty() || bias->dims.back() != linear.columns) return;
+  if (planner.dims(add.outputs[0]) != planner.dims(linear.result)) return;  // a bias of more axes gives the result more
   linear.bias = bias->decode().cast(Type::f32);
   linear.add = next;
   linear.result = add.outputs[0];

@@ -222,10 +222,25 @@ std::optional<Planner::Quantized> parameters(const Graph& graph, const Node& nod
 
 }  // namespace
 
+// Elements below 8 bits are bytes here, which only integer layers know: whoever else reads or makes such a value has the
+// graph's type.
+bool Planner::travels_in_bytes(ValueId id) const {
+  if (type_bits(graph.at(id).type) >= 8) return true;
+  const int made = producer[size_t(id)];
+  if (made < 0 || !graph.nodes[size_t(made)].is("QuantizeLinear") || std::count(output_values.begin(), output_values.end(), id) != 0) return false;
+  const Node& quantize = graph.nodes[size_t(made)];
+  if (graph.at(quantize.inputs[0]).type != Type::f32 || !parameters(graph, quantize, graph.at(id).type)) return false;
+  const std::vector<int>& readers = consumers[size_t(id)];
+  return std::all_of(readers.begin(), readers.end(), [&](int n) {
+    const Node& node = graph.nodes[size_t(n)];
+    return node.is("DequantizeLinear") && parameters(graph, node, graph.at(id).type);
+  });
+}
+
 std::optional<Planner::Quantized> Planner::dequantized(ValueId id) const {
   if (id == kNone || producer[size_t(id)] < 0) return std::nullopt;
   const Node& node = graph.nodes[size_t(producer[size_t(id)])];
-  if (!node.is("DequantizeLinear")) return std::nullopt;
+  if (!node.is("DequantizeLinear") || !travels_in_bytes(node.inputs[0])) return std::nullopt;
   auto q = parameters(graph, node, graph.at(node.inputs[0]).type);
   if (q) q->value = node.inputs[0];
   return q;
@@ -234,7 +249,7 @@ std::optional<Planner::Quantized> Planner::dequantized(ValueId id) const {
 std::optional<Planner::Quantized> Planner::quantized_by(int node_index) const {
   if (node_index < 0) return std::nullopt;
   const Node& node = graph.nodes[size_t(node_index)];
-  if (!node.is("QuantizeLinear")) return std::nullopt;
+  if (!node.is("QuantizeLinear") || !travels_in_bytes(node.outputs[0])) return std::nullopt;
   auto q = parameters(graph, node, graph.at(node.outputs[0]).type);
   if (q) q->value = node.outputs[0];
   return q;

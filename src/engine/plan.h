@@ -158,6 +158,7 @@ class Planner {
 
  private:
   void lower(int node);
+  bool travels_in_bytes(ValueId id) const;
   void plan_memory();
   struct Home {
     ValueId concat;

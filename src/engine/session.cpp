@@ -210,7 +210,7 @@ namespace {
 
 // What decides which layout is fastest, as a key of the tuning cache: operators, shapes, storage of weights and, where
 // zeros may be left out, how many there are.
-std::string layout_key(const Graph& graph, int threads, bool sparse) {
+std::string layout_key(const Graph& graph, int threads, bool sparse, const SessionOptions& options) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   auto add = [&](std::string_view text) {
     for (const char c : text) hash = (hash ^ uint8_t(c)) * 1099511628211u;
@@ -226,7 +226,8 @@ std::string layout_key(const Graph& graph, int threads, bool sparse) {
     }
   }
   // The number counts the engine's changes that may turn the choice around.
-  return std::string(sparse ? "sparse " : "") + "image_layout 4 " + std::to_string(hash) + " t" + std::to_string(threads);
+  const std::string forms = !sparse ? "" : options.sparse == SparseLayers::always ? "lanes " : "sparse ";
+  return forms + "image_layout 4 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {
@@ -287,7 +288,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   const bool sparse = options.sparse != SparseLayers::never && worth_lanes(ready);
   const std::vector<Form> forms = forms_to_try(options, sparse, count);
   TuningCache cache(options.use_cache);
-  const std::string key = layout_key(ready, count, sparse);
+  const std::string key = layout_key(ready, count, sparse, options);
   auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
   if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
   const auto open = [&](const Form& form) {

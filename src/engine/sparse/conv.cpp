@@ -1,7 +1,5 @@
 // Convolution over lanes: each tap of the kernel is a whole aligned vector of the source (kernels/sparse_float).
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 
 #include "base/threads.h"
 #include "engine/sparse/sparse.h"

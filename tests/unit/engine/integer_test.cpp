@@ -95,6 +95,34 @@ void check(const Graph& graph, const Ops& expected, double least_db = 38) {
 
 const Dims kImage{1, 8, 10, 12};
 
+// Below 8 bits only integer layers know how values lie: whoever else reads or makes them has the graph's type.
+TEST(IntegerEngine, FourBitsBesideOtherReadersAgreeWithTheReference) {
+  const auto network = [](const char* between, bool as_output) {
+    testing::Network n(5);
+    n.graph.opsets[""] = 21;
+    const ValueId x = n.input("x", {2, 3, 4}), scale = n.graph.add_constant("s", Array::scalar<float>(0.25f));
+    const ValueId zero = n.graph.add_constant("z", Array::scalar<uint8_t>(7).cast(Type::u4));
+    const ValueId q = n.graph.add_value("q", Type::u4), d = n.graph.add_value("d", Type::f32);
+    n.graph.add_node("QuantizeLinear", {x, scale, zero}, {q});
+    ValueId moved = q;
+    if (between != nullptr) {
+      moved = n.graph.add_value("m", Type::u4);
+      n.graph.add_node(between, {q}, {moved});
+    }
+    n.graph.add_node("DequantizeLinear", {moved, scale, zero}, {d});
+    Graph graph = n.finish(d);
+    if (as_output) graph.outputs.push_back(q);
+    return graph;
+  };
+  for (const char* between : {static_cast<const char*>(nullptr), "Flatten"})
+    for (const bool as_output : {false, true}) {
+      const Graph graph = network(between, as_output);
+      const std::vector<Array> inputs = random_inputs(graph, {{2, 3, 4}}, 3), exact = run_reference(graph, inputs);
+      const std::vector<Array> fast = Session(graph, {{2, 3, 4}}, {}).run(inputs);
+      for (size_t i = 0; i < exact.size(); ++i) EXPECT_TRUE(fast[i].same_as(exact[i])) << (between ? between : "") << " output " << i;
+    }
+}
+
 TEST(IntegerEngine, ActivationInFrontOfTheQuantizationIsComputedInFloats) {
   QuantizedNetwork n;
   ValueId x = n.pair(n.input("x", kImage), 0.03f);

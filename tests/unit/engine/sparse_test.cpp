@@ -122,6 +122,15 @@ TEST(Sparse, LinearLayersAgreeWithTheReference) {
     }
 }
 
+// Its result has more axes than the layer's, so it is no part of the layer.
+TEST(Sparse, ABiasOfMoreAxesIsAddedBehind) {
+  testing::Network n;
+  const ValueId x = n.input("x", {17, 40});
+  Graph graph = n.finish(n.node("Add", {n.node("MatMul", {x, n.constant({40, 64})}), n.constant({1, 1, 1, 64})}));
+  prune(graph, 0.7);
+  expect_like_reference(graph, {{17, 40}}, always(2), 1);
+}
+
 TEST(Sparse, SequencesThroughLinearLayers) {
   testing::Network n;
   const ValueId x = n.input("x", {2, 9, 32});
