@@ -77,6 +77,14 @@ bool decode_base64(std::string_view text, std::string& bytes) {
   return true;
 }
 
+Array repeated(const Array& one, const Dims& dims) {
+  if (type_bits(one.type()) < 8) return repeated(one.cast(Type::f32), dims).cast(one.type());
+  Array all(one.type(), dims);
+  std::byte* to = all.mutable_bytes();
+  for (int64_t i = 0; i < all.count(); ++i) std::copy_n(one.bytes(), one.size_bytes(), to + size_t(i) * one.size_bytes());
+  return all;
+}
+
 bool has_numbers(Type type) {
   return is_float(type) || type == Type::boolean || is_integer(type);
 }

@@ -27,7 +27,7 @@ namespace pare::text_form {
 // else, is quoted; a value without a name is %0, %1, … in order of appearance. Strings escape \" \\ \n \t \xHH.
 
 constexpr int64_t kInline = 16;   // constants of up to so many elements are always written out
-constexpr int64_t kMostFilled = int64_t(1) << 28;  // elements of all constants that are one number
+constexpr int64_t kMostFilled = int64_t(1) << 27;  // elements of all constants that are one number
 constexpr int kDeepest = 32;      // graphs inside graphs
 
 bool is_bare(char c);                   // may stand in a name without quotes
@@ -36,6 +36,7 @@ bool is_bare_extent(std::string_view name);  // a named extent that needs no quo
 std::string quoted(std::string_view text);
 std::string encode_base64(const std::byte* bytes, size_t size);
 bool decode_base64(std::string_view text, std::string& bytes);  // false: not base64
+Array repeated(const Array& one, const Dims& dims);  // an array of these extents, all its elements the one of `one`
 bool has_numbers(Type type);            // its elements can be written as numbers
 
 }  // namespace pare::text_form

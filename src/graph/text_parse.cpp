@@ -103,11 +103,11 @@ class TensorScanner : public Scanner {
 
   template <class T, class F>
   Array numbers(Type type, const Dims& dims, int64_t count, size_t start, F read) {
-    std::vector<T> values;
     // What a few letters ask for stays below a limit, all such constants together.
-    if (filled_ && count > fillable_) fail_at(start, fmt::format("found more than {} elements that are one number", kMostFilled));
-    if (filled_) values.assign(size_t(count), read()), fillable_ -= count;
-    else list('[', ']', [&] { values.push_back(read()); });
+    if (filled_ && (fillable_ -= count) < 0) fail_at(start, fmt::format("found more than {} elements that are one number", kMostFilled));
+    if (filled_) return repeated(Array::of<T>({1}, {read()}).cast(type), dims);
+    std::vector<T> values;
+    list('[', ']', [&] { values.push_back(read()); });
     check_count(values.size(), count, start);
     return Array::of<T>(dims, values).cast(type);
   }

@@ -88,6 +88,15 @@ TEST(Text, ReadsWhatItSays) {
   EXPECT_EQ(graph.nodes[4].get<std::shared_ptr<Graph>>("else_branch", nullptr)->opset(), 17);
 }
 
+TEST(Text, OneNumberFillsAConstantOfAnyType) {
+  for (const char* type : {"int4", "uint4", "int8", "uint64", "float16", "bfloat16", "float64"}) {
+    const Graph graph = parse(std::string("graph \"x\" ir 8 opset 13\nconst c: ") + type + " 3x5 all 3\noutput c\n");
+    const Array array = graph.constant(graph.find("c"))->array();
+    EXPECT_EQ(array.to_floats(), std::vector<float>(15, 3)) << type;
+    EXPECT_TRUE(array.same_as(Array::of<float>({3, 5}, std::vector<float>(15, 3)).cast(array.type()))) << type;
+  }
+}
+
 TEST(Text, PrintsLargeConstantsByDigest) {
   const auto text_of = [](float last) {
     Graph graph;
