@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/symmetric_eigen.h"
 
 namespace pare {
 namespace {
@@ -49,65 +50,10 @@ Matrix congruent(const Matrix& c, const Matrix& lower, size_t n) {
   return whole;
 }
 
-// Householder's reduction of a symmetric matrix to tridiagonal form (Golub & Van Loan, section 8.3.1).
-void tridiagonal(Matrix a, size_t n, std::vector<double>& diagonal, std::vector<double>& beside) {
-  diagonal.assign(n, 0);
-  beside.assign(n, 0);  // beside[i]: between i and i + 1
-  std::vector<double> v(n), p(n);
-  for (size_t k = 0; k + 2 < n; ++k) {
-    double norm = 0;
-    for (size_t i = k + 1; i < n; ++i) norm += a[i * n + k] * a[i * n + k];
-    norm = std::sqrt(norm);
-    const double head = a[(k + 1) * n + k], alpha = head > 0 ? -norm : norm;
-    beside[k] = alpha;
-    if (norm == 0) continue;
-    for (size_t i = k + 1; i < n; ++i) v[i] = a[i * n + k];
-    v[k + 1] -= alpha;
-    double square = 0;
-    for (size_t i = k + 1; i < n; ++i) square += v[i] * v[i];
-    if (square == 0) continue;
-    double along = 0;  // of p on v
-    for (size_t i = k + 1; i < n; ++i) {
-      p[i] = 0;
-      for (size_t j = k + 1; j < n; ++j) p[i] += a[i * n + j] * v[j];
-      p[i] *= 2 / square;
-      along += p[i] * v[i];
-    }
-    for (size_t i = k + 1; i < n; ++i) p[i] -= along / square * v[i];
-    for (size_t i = k + 1; i < n; ++i)
-      for (size_t j = k + 1; j < n; ++j) a[i * n + j] -= v[i] * p[j] + p[i] * v[j];
-  }
-  for (size_t i = 0; i < n; ++i) diagonal[i] = a[i * n + i];
-  if (n > 1) beside[n - 2] = a[(n - 1) * n + n - 2];
-}
-
-// How many eigenvalues of the tridiagonal matrix lie below x (Sturm's sequence; Barth, Martin & Wilkinson 1967).
-size_t below(const std::vector<double>& diagonal, const std::vector<double>& beside, double x) {
-  size_t count = 0;
-  double q = 1;
-  for (size_t i = 0; i < diagonal.size(); ++i) {
-    const double e = i > 0 ? beside[i - 1] : 0;
-    q = diagonal[i] - x - (i > 0 ? e * e / (q == 0 ? 1e-300 : q) : 0);
-    count += q < 0;
-  }
-  return count;
-}
-
 // Σ √λ over the eigenvalues; negative ones are rounding errors of 0.
-double sum_of_roots(const Matrix& symmetric, size_t n) {
-  std::vector<double> diagonal, beside;
-  tridiagonal(symmetric, n, diagonal, beside);
-  double most = 0;  // Gershgorin's bound
-  for (size_t i = 0; i < n; ++i) most = std::max(most, diagonal[i] + std::abs(beside[i]) + (i > 0 ? std::abs(beside[i - 1]) : 0));
+double sum_of_roots(Matrix symmetric, size_t n) {
   double sum = 0;
-  for (size_t k = 0; k < n; ++k) {
-    double low = 0, high = most;
-    for (int step = 0; step < 60 && high - low > 1e-15 * most; ++step) {
-      const double middle = (low + high) / 2;
-      (below(diagonal, beside, middle) > k ? high : low) = middle;
-    }
-    sum += std::sqrt((low + high) / 2);
-  }
+  for (const double value : symmetric_eigen(std::move(symmetric), int64_t(n)).values) sum += std::sqrt(std::max(value, 0.0));
   return sum;
 }
 

@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kPrompt = 256, kWritten = 64;  // tokens, where the model remembers as many
+constexpr int64_t kPrompt = 256, kWritten = 64;  // tokens
 constexpr int kLeastRounds = 3, kMostRounds = 25;
 
 double seconds_of(const std::function<void()>& work) {

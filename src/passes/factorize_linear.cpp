@@ -95,7 +95,7 @@ void run(Graph& graph, const FactorizeLinear& options, PassRun& pass) {
   } else {
     std::vector<const PrunableLayer*> changed;
     for (const Order& order : orders) changed.push_back(order.layer);
-    change_in_stages(graph, changed, {.who = "factorize-linear"}, pass, [&](size_t l, const LayerColumns& columns) { solve(orders[l], columns.moments(0)); });
+    change_in_stages(graph, changed, {.who = "factorize-linear", .way_out = "exclude this layer (exclude=), or take the pass without --data"}, pass, [&](size_t l, const LayerColumns& columns) { solve(orders[l], columns.moments(0)); });
   }
   for (const Order& order : orders) split_layer(graph, order);
   graph.sort();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/threads.h"
 
 namespace pare {
@@ -52,6 +54,14 @@ Front::Arrays some_samples(const Graph& graph, const std::vector<Stage>& stages,
   return samples;
 }
 
+// One input that is not finite spoils its own sums and those with the others.
+void require_finite(const Graph& graph, const PrunableLayer& layer, const LayerColumns& columns, const StageRequest& request) {
+  for (int64_t g = 0; g < layer.shape.rows / layer.shape.group_rows; ++g)
+    for (const double square : columns.squares(g))
+      if (!std::isfinite(square))
+        throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", request.way_out);
+}
+
 }  // namespace
 
 void change_in_stages(Graph& graph, std::span<const PrunableLayer* const> layers, const StageRequest& request, PassRun& pass,
@@ -80,7 +90,10 @@ void change_in_stages(Graph& graph, std::span<const PrunableLayer* const> layers
       PARE_CHECK(seen && (request.original == nullptr || was));
       columns = columns_of(graph, some, *seen, was ? &*was : nullptr, positions, pass);
     }
-    for (size_t i = 0; i < some.size(); ++i) change(stages[s].layers[i], columns[i]);
+    for (size_t i = 0; i < some.size(); ++i) {
+      require_finite(graph, *some[i], columns[i], request);
+      change(stages[s].layers[i], columns[i]);
+    }
   }
 }
 

@@ -81,8 +81,6 @@ void prune_layer(Graph& graph, PruneOrder& order, const LayerColumns& columns, c
     problem.n = n;
     problem.products = bias ? columns.products(g) : columns.moments(g);   // the constant input only where there is a bias to take it
     problem.cross = bias ? columns.cross_products(g) : columns.cross_moments(g);
-    if (!std::isfinite(problem.products[0]))
-      throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", "prune with score=magnitude, or spare this layer (spare=)");
     problem.weights.resize(size_t(rows * n));
     for (int64_t r = 0; r < rows; ++r) {
       std::copy_n(matrix.begin() + (g * rows + r) * whole.cols, whole.cols, problem.weights.begin() + r * n);
@@ -109,7 +107,7 @@ void prune_in_stages(Graph& graph, std::vector<PruneOrder>& orders, const StageO
   const Graph original = graph;
   std::vector<const PrunableLayer*> layers;
   for (const PruneOrder& order : orders) layers.push_back(order.layer);
-  change_in_stages(graph, layers, {"prune-weights", &original, 256 * pass.samples.count}, pass, [&](size_t l, const LayerColumns& columns) { prune_layer(graph, orders[l], columns, options); });
+  change_in_stages(graph, layers, {"prune-weights", "prune with score=magnitude, or spare this layer (spare=)", &original, 256 * pass.samples.count}, pass, [&](size_t l, const LayerColumns& columns) { prune_layer(graph, orders[l], columns, options); });
 }
 
 }  // namespace pare

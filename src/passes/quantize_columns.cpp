@@ -48,22 +48,23 @@ void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const 
   problem.damping = options.damping;
   problem.act_order = options.act_order;
   problem.sweeps = int(options.sweeps);
-  if (!std::isfinite(problem.products[0]))
-    throw Error(graph.nodes[size_t(layer.nodes[0])].where(), "reads values that are not finite on the calibration data", "exclude this layer (exclude=), or take quantize-weights");
   const GridOfWeight made = grid_for(order.type, layer, graph.constant(layer.value)->dims, ScaleSearch::least_squares);
   order.relative_error = round_columns(std::move(problem), *made.grid);
   replace_constant(graph, layer.value, made.tensor(*made.grid));
 }
 
-TypeChoice stored_type(const Graph& graph, const StoredWeight& weight) {
+TypeChoice stored_type(const Graph& graph, const StoredWeight& weight, const std::string& exclude) {
+  if (is_excluded(weight, graph, exclude)) return {{}, true, "excluded by the recipe"};
   const auto type = WeightType::of(*graph.constant(weight.layer.value));
   return type ? TypeChoice{*type, false, ""} : TypeChoice{{}, true, "in floats"};
 }
 
-// The weights again as they were before a pass rounded them.
-void restore_weights(Graph& graph, const std::vector<StoredWeight>& weights, const PassRun& pass) {
+// The weights to round again as they were before a pass rounded them.
+void restore_weights(Graph& graph, const std::vector<StoredWeight>& weights, const std::vector<TypeChoice>& choices, const PassRun& pass) {
   const Graph& before = pass.floats != nullptr ? *pass.floats : *pass.original;
-  for (const StoredWeight& weight : weights) {
+  for (size_t w = 0; w < weights.size(); ++w) {
+    if (choices[w].stays) continue;
+    const StoredWeight& weight = weights[w];
     const Tensor* was = before.constant(before.find(graph.at(weight.layer.value).name));
     if (was == nullptr || was->dims != graph.constant(weight.layer.value)->dims)
       throw Error("quantize-columns{type=stored}", "the model has no earlier form of '" + graph.at(weight.layer.value).name + "'", "put it right behind the pass that chose the types");
@@ -76,8 +77,8 @@ void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
   fold_batch_norms(graph);  // a weight in few bits could not take one up any more
   const std::vector<StoredWeight> weights = stored_weights(graph);
   std::vector<TypeChoice> choices;
-  for (const StoredWeight& weight : weights) choices.push_back(options.type == "stored" ? stored_type(graph, weight) : type_for(weight, options.wanted(), graph, options.exclude));
-  if (options.type == "stored") restore_weights(graph, weights, pass);
+  for (const StoredWeight& weight : weights) choices.push_back(options.type == "stored" ? stored_type(graph, weight, options.exclude) : type_for(weight, options.wanted(), graph, options.exclude));
+  if (options.type == "stored") restore_weights(graph, weights, choices, pass);
   const Graph original = graph;
   TypeNotes notes;
   std::vector<Order> orders;
@@ -97,7 +98,7 @@ void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
   }
   std::vector<const PrunableLayer*> layers;
   for (const Order& order : orders) layers.push_back(&order.weight->layer);
-  const StageRequest request{"quantize-columns", options.target == "original" ? &original : nullptr};
+  const StageRequest request{"quantize-columns", "exclude this layer (exclude=), or take quantize-weights", options.target == "original" ? &original : nullptr};
   change_in_stages(graph, layers, request, pass, [&](size_t l, const LayerColumns& columns) { round_layer(graph, orders[l], columns, options); });
   pass.changed += int(orders.size());
   notes.give(pass);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kGroups = 25;     // of the jackknife
 constexpr int64_t kBatch = 50;      // pictures the classifier sees at once
-constexpr int64_t kFeatures = 4096; // at most: their products take n² numbers
+constexpr int64_t kFeatures = 1024; // at most: their products take n² numbers, for each group
 
 // The table [generate] of a description.
 struct Settings {
@@ -44,7 +44,6 @@ class Extractor {
   explicit Extractor(const Settings& settings) : settings_(settings) {
     const int64_t declared = declared_batch(settings.classifier);
     batch_ = declared > 0 ? declared : kBatch;
-    options_.threads = 1;
   }
 
   // `picture`: as the classifier takes it, batch 1.
@@ -73,7 +72,7 @@ class Extractor {
  private:
   const Settings& settings_;
   int64_t batch_;
-  SessionOptions options_;
+  SessionOptions options_{.threads = 1};  // beside others of its kind
   Sessions sessions_{settings_.classifier, options_, 1};
   std::vector<Array> waiting_;
   std::vector<FeatureSums*> owners_;
@@ -94,10 +93,10 @@ class GenerateJudge : public Judge {
   void see(const JudgedBatch& batch) override {
     for (size_t i = 0; i < batch.samples.size(); ++i)
       extractor_.take(settings_.real.preprocess.apply(made(settings_, data_, batch, i), data_.path), groups_[size_t(batch.samples[i]) % groups_.size()]);
-    extractor_.flush();
   }
 
   Quality finish() override {
+    extractor_.flush();
     FeatureSums all;
     for (const FeatureSums& group : groups_) all.add(group);
     Quality quality;

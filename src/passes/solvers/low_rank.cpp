@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "base/symmetric_eigen.h"
 #include "kernels/float_products/float_products.h"
 #include "passes/solvers/inverse_factor.h"
-#include "passes/solvers/symmetric_eigen.h"
 
 namespace pare {
 namespace {

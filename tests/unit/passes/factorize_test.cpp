@@ -1,38 +1,15 @@
-// factorize-linear: eigenvectors, the best factors for given inputs, and graphs with two layers for one.
+// factorize-linear: the best factors for given inputs, and graphs with two layers for one.
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
 #include "passes/pass.h"
 #include "passes/solvers/low_rank.h"
-#include "passes/solvers/symmetric_eigen.h"
 #include "support/networks.h"
 
 namespace pare {
 namespace {
 
 using testing::random_array;
-
-TEST(SymmetricEigen, VectorsAreStretchedByTheirValues) {
-  for (const int64_t n : {1, 2, 3, 20, 65}) {
-    const std::vector<float> x = random_array({n, n}, uint64_t(n)).to_floats();
-    std::vector<double> matrix(size_t(n * n));
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < n; ++j) matrix[size_t(i * n + j)] = i == j || n != 20 ? double(x[size_t(i * n + j)]) + x[size_t(j * n + i)] : 0;
-    const Eigen eigen = symmetric_eigen(matrix, n);
-    for (int64_t k = 0; k < n; ++k) {
-      EXPECT_GE(eigen.values[size_t(std::max<int64_t>(k - 1, 0))], eigen.values[size_t(k)]);
-      for (int64_t i = 0; i < n; ++i) {
-        double image = 0, product = 0;
-        for (int64_t j = 0; j < n; ++j) {
-          image += matrix[size_t(i * n + j)] * eigen.vectors[size_t(k * n + j)];
-          product += eigen.vectors[size_t(i * n + j)] * eigen.vectors[size_t(k * n + j)];
-        }
-        ASSERT_NEAR(image, eigen.values[size_t(k)] * eigen.vectors[size_t(k * n + i)], 1e-10) << n;
-        ASSERT_NEAR(product, i == k ? 1 : 0, 1e-10) << n;
-      }
-    }
-  }
-}
 
 // Σ over rows of (w − left·right)·H·(w − left·right)ᵀ.
 double loss(const std::vector<float>& w, const LowRank& factors, int64_t rows, int64_t n, const std::vector<double>& h) {
@@ -117,6 +94,19 @@ TEST(FactorizeLinear, TwoLayersForOneOfTheShareAskedFor) {
   Graph spared = graph;
   run_recipe(spared, "factorize-linear{share=0.6, exclude=Gemm}", {});
   EXPECT_EQ(spared.nodes.size(), graph.nodes.size() + 1);
+}
+
+TEST(FactorizeLinear, DataThatAreNotFiniteAreAnError) {
+  for (const char* recipe : {"factorize-linear", "quantize-columns", "prune-weights{score=obs}"}) {
+    Graph graph = two_layers();
+    PipelineInputs inputs;
+    inputs.calibration = {4, [](int64_t i) {
+                            Array x = random_array({5, 40}, uint64_t(i) + 1);
+                            if (i == 2) x.mutable_values<float>()[7] = NAN;
+                            return std::vector<Array>{x};
+                          }};
+    EXPECT_THROW(run_recipe(graph, recipe, inputs), Error) << recipe;
+  }
 }
 
 }  // namespace

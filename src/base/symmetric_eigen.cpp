@@ -1,8 +1,10 @@
-#include "passes/solvers/symmetric_eigen.h"
+#include "base/symmetric_eigen.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+
+#include "base/error.h"
 
 namespace pare {
 namespace {
@@ -124,12 +126,14 @@ Eigen symmetric_eigen(std::vector<double> matrix, int64_t n) {
   Tridiagonal t = reduce(std::move(matrix), n);
   Vector vectors = basis_of(t, n);
   t.reflections.clear();
-  for (int64_t first = 0; first < n; ++first)
-    for (int round = 0; round < 60; ++round) {
-      const int64_t end = end_of_block(t, first, n);
-      if (end == first) break;
+  for (int64_t first = 0; first < n; ++first) {
+    int64_t end = end_of_block(t, first, n);
+    for (int round = 0; round < 60 && end != first; ++round) {
       step(t, first, end, vectors, n);
+      end = end_of_block(t, first, n);
     }
+    PARE_CHECK(end == first);
+  }
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), int64_t(0));
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return t.diagonal[size_t(a)] > t.diagonal[size_t(b)]; });
