@@ -33,14 +33,10 @@ struct Candidate {
 std::vector<WeightType> types_of(const AssignTypes& options) {
   std::vector<WeightType> types;
   const std::vector<std::string> known = weight_type_names();
-  for (size_t start = 0; start <= options.types.size();) {
-    const size_t end = std::min(options.types.find('|', start), options.types.size());
-    const std::string name = options.types.substr(start, end - start);
+  for (const std::string& name : names_in(options.types))
     if (name == "int4" || name == "int8") types.push_back({"int", name == "int4" ? 4 : 8, 32, false});
     else if (name != "int" && std::find(known.begin(), known.end(), name) != known.end()) types.push_back({name});
     else throw UsageError("assign-bits", fmt::format("types={}: '{}' is no type", options.types, name), fmt::format("types are int4, int8 and {}", fmt::join(known.begin() + 1, known.end(), ", ")));
-    start = end + 1;
-  }
   return types;
 }
 

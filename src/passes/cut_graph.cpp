@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "passes/pass.h"
+#include "passes/weights.h"
 
 namespace pare {
 namespace {
@@ -20,13 +21,10 @@ struct CutGraph {
 
 std::vector<ValueId> values_named(const Graph& graph, const std::string& names, const std::vector<ValueId>& otherwise) {
   std::vector<ValueId> ids;
-  for (size_t start = 0; start < names.size();) {
-    const size_t end = std::min(names.find('|', start), names.size());
-    const std::string name = names.substr(start, end - start);
+  for (const std::string& name : names_in(names)) {
     const ValueId id = graph.find(name);
     if (id == kNone || graph.constant(id) != nullptr) throw Error("cut-graph", "the model computes no value named '" + name + "'", "pare inspect MODEL --json - names the values");
     ids.push_back(id);
-    start = end + 1;
   }
   return ids.empty() ? otherwise : ids;
 }
@@ -42,9 +40,12 @@ void run(Graph& graph, const CutGraph& options, PassRun& pass) {
   graph.outputs = outputs;
   graph.remove_unused();
   const std::vector<int> producers = graph.producers();
+  const auto is_made = [&](ValueId id) { return id == kNone || graph.constant(id) != nullptr || producers[size_t(id)] >= 0 || std::count(graph.inputs.begin(), graph.inputs.end(), id) != 0; };
+  for (ValueId id : graph.outputs)
+    if (!is_made(id)) throw Error("cut-graph", "output '" + graph.at(id).name + "' is computed by a node whose other results are inputs now", "name it among the inputs too, or cut elsewhere");
   for (const Node& node : graph.nodes)
     for (ValueId id : node.inputs)
-      if (id != kNone && graph.constant(id) == nullptr && producers[size_t(id)] < 0 && std::find(graph.inputs.begin(), graph.inputs.end(), id) == graph.inputs.end())
+      if (!is_made(id))
         throw Error("cut-graph", fmt::format("the outputs also need '{}', which {} reads", graph.at(id).name, node.where()), fmt::format("name it among the inputs: inputs={}|{}", options.inputs, graph.at(id).name));
   pass.changed = int(nodes - graph.nodes.size());
   pass.notes.push_back(fmt::format("{} of {} nodes stay", graph.nodes.size(), nodes));

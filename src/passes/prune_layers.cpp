@@ -112,12 +112,8 @@ std::vector<char> last_layers(const Graph& graph, const std::vector<PrunableLaye
 }
 
 void spare_layers(const Graph& graph, const std::string& spare, std::vector<PrunableLayer>& layers) {
-  bool automatic = false;
-  for (size_t start = 0; start < spare.size();) {
-    const size_t end = std::min(spare.find('|', start), spare.size());
-    automatic |= spare.substr(start, end - start) == "auto";
-    start = end + 1;
-  }
+  const std::vector<std::string> names = names_in(spare);
+  const bool automatic = std::count(names.begin(), names.end(), "auto") != 0;
   const std::vector<char> among = nodes_of(graph, layers);
   int64_t total = 0;
   for (const PrunableLayer& layer : layers) total += layer.shape.count();

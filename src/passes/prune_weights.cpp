@@ -195,9 +195,12 @@ void prune_now(Graph& graph, const PruneWeights& options, PassRun& pass) {
 
 // Zhu & Gupta 2017, To Prune, or Not to Prune, section 3: after the part t of all steps s·(1 − (1 − t / until)³) of the
 // weights are gone, so that most go while those that stay can still make up for them.
-void prune_gradually(const PruneWeights& options, PassRun& pass) {
+void prune_gradually(const Graph& graph, const PruneWeights& options, PassRun& pass) {
   if (find_score(options.score).needs != PruneScore::nothing || parse_pattern(options.pattern, "prune-weights").fixed())
     throw UsageError("prune-weights", "schedule=cubic cannot be combined with score=" + options.score + ", pattern=" + options.pattern, "it takes score=magnitude, and a pattern whose sparsity can grow");
+  for (const PrunableLayer& layer : prunable_layers(graph))
+    if (const Tensor& weight = *graph.constant(layer.value); !weight.plain() && !is_float(weight.parts[0].type()))
+      throw UsageError("prune-weights", "schedule=cubic: the weights of '" + layer.name + "' are stored in few bits already", "put prune-weights and its training in front of the quantization");
   pass.pruning.until = options.until;
   pass.pruning.recipe = print_fields(PruneWeights::fields(), &options);
   pass.pruning.prune = [options](Graph& graph, double part) {
@@ -212,7 +215,7 @@ void prune_gradually(const PruneWeights& options, PassRun& pass) {
 
 void run(Graph& graph, const PruneWeights& options, PassRun& pass) {
   if (options.schedule == "none") prune_now(graph, options, pass);
-  else prune_gradually(options, pass);
+  else prune_gradually(graph, options, pass);
 }
 
 }  // namespace

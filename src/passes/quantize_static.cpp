@@ -133,6 +133,7 @@ void request(const Graph& graph, const QuantizeStatic& options, Observations& ob
 std::set<size_t> outermost_layers(const Graph& graph, const QuantizePlan& plan) {
   std::vector<char> layers(graph.nodes.size(), 0);
   for (const auto& [n, inputs] : plan.eight_bit) layers[n] = is_layer(graph.nodes[n]);
+  for (const auto& [n, reason] : plan.weights_only) layers[n] = 1;
   const std::vector<char> fed = nodes_beyond(graph, layers, true), read_on = nodes_beyond(graph, layers, false);
   std::set<size_t> outermost;
   for (size_t n = 0; n < layers.size(); ++n)
@@ -145,7 +146,8 @@ class PairInserter {
  public:
   PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass)
       : graph_(graph), plan_(plan), options_(options), pass_(pass), outermost_(outermost_layers(graph, plan)) {
-    for (size_t n : outermost_) wide_.insert(plan.scale_source(graph.nodes[n].inputs[0]));
+    for (size_t n : outermost_)
+      if (plan.eight_bit.count(n) != 0) wide_.insert(plan.scale_source(graph.nodes[n].inputs[0]));
   }
 
   // Of the layer's weights.
@@ -283,7 +285,7 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
     ++pass.changed;
   }
   for (const auto& [n, reason] : plan.weights_only) {
-    layers.quantize(n, 0, int(options.bits));
+    layers.quantize(n, 0, pairs.bits(n));
     ++pass.changed;
   }
   if (const int tables = quantize_tables(graph, options.exclude)) {

@@ -137,6 +137,7 @@ std::vector<StoredWeight> stored_weights(const Graph& graph) {
     if (!node.is("Gather") || node.integer("axis", 0) != 0 || dims.size() != 2 || count_of(dims) == 0 || std::any_of(weights.begin(), weights.end(), known)) continue;
     StoredWeight weight;
     weight.role = "embedding";
+    weight.reader = use.node;
     weight.layer.value = use.value;
     weight.layer.shape = {dims[0], dims[1], dims[1], dims[0]};
     weight.layer.name = node.name.empty() ? graph.at(use.value).name : node.name;
@@ -145,10 +146,14 @@ std::vector<StoredWeight> stored_weights(const Graph& graph) {
   return weights;
 }
 
+bool is_excluded(const StoredWeight& weight, const Graph& graph, const std::string& exclude) {
+  const auto matches = [&](int n) { return n >= 0 && name_matches(exclude, graph.nodes[size_t(n)]); };
+  return matches(weight.reader) || std::any_of(weight.layer.nodes.begin(), weight.layer.nodes.end(), matches);
+}
+
 TypeChoice type_for(const StoredWeight& weight, const WeightType& wanted, const Graph& graph, const std::string& exclude) {
   TypeChoice choice{wanted, false, ""};
-  for (int n : weight.layer.nodes)
-    if (name_matches(exclude, graph.nodes[size_t(n)])) return {wanted, true, "excluded by the recipe"};
+  if (is_excluded(weight, graph, exclude)) return {wanted, true, "excluded by the recipe"};
   if (weight.layer.left || (weight.layer.transposed && wanted.blocks() != nullptr)) return {wanted, true, "its weight lies with the inputs first, blocks lie along the last axis"};
   for (const TypeRule& rule : kRules) {
     if (!fits(rule, weight.role, wanted)) continue;

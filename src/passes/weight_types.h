@@ -16,6 +16,7 @@ namespace pare {
 struct StoredWeight {
   PrunableLayer layer;
   const char* role = "linear";    // "linear", "output": nothing behind it; "embedding"; "convolution"; "narrow": a convolution with few inputs an output
+  int reader = -1;                // the node that looks an embedding up; -1: layers read it, see `layer`
   bool solvable() const { return !layer.nodes.empty() && layer.spared.empty(); }  // layers alone read it, all as one matrix
 };
 // In graph order, a weight once; those that layers read as different matrices are left out.
@@ -58,6 +59,7 @@ struct TypeChoice {
   bool stays = false;             // as it is
   std::string reason;             // why not as wanted; empty: it is
 };
+bool is_excluded(const StoredWeight& weight, const Graph& graph, const std::string& exclude);
 TypeChoice type_for(const StoredWeight& weight, const WeightType& wanted, const Graph& graph, const std::string& exclude);
 // Collects for people what was stored as what, and why not as wanted.
 class TypeNotes {

@@ -1,5 +1,7 @@
 #include "passes/weights.h"
 
+#include <algorithm>
+
 namespace pare {
 namespace {
 
@@ -51,15 +53,19 @@ void replace_constant(Graph& graph, ValueId value, Tensor tensor) {
   graph.at(value).constant = std::make_shared<const Tensor>(std::move(tensor));
 }
 
-bool name_matches(const std::string& patterns, const Node& node) {
-  size_t start = 0;
-  while (start < patterns.size()) {
-    const size_t end = std::min(patterns.find('|', start), patterns.size());
-    const std::string_view pattern = std::string_view(patterns).substr(start, end - start);
-    if (!pattern.empty() && (glob(pattern, node.name) || glob(pattern, node.op_type))) return true;
+std::vector<std::string> names_in(const std::string& list) {
+  std::vector<std::string> names;
+  for (size_t start = 0; start < list.size();) {
+    const size_t end = std::min(list.find('|', start), list.size());
+    if (end > start) names.push_back(list.substr(start, end - start));
     start = end + 1;
   }
-  return false;
+  return names;
+}
+
+bool name_matches(const std::string& patterns, const Node& node) {
+  const std::vector<std::string> names = names_in(patterns);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& pattern) { return glob(pattern, node.name) || glob(pattern, node.op_type); });
 }
 
 std::vector<char> nodes_beyond(const Graph& graph, const std::vector<char>& among, bool forward) {

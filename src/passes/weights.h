@@ -24,6 +24,8 @@ std::vector<char> nodes_beyond(const Graph& graph, const std::vector<char>& amon
 void replace_constant(Graph& graph, ValueId value, Tensor tensor);
 
 // "conv1|stage2*" : names separated by '|', '*' stands for anything; matches a node's name or its operator type.
+// The names of "a|b|c", empty ones left out.
+std::vector<std::string> names_in(const std::string& list);
 bool name_matches(const std::string& patterns, const Node& node);
 
 }  // namespace pare

@@ -163,7 +163,7 @@ TEST(PruneWeights, BatchNormalizationsWeighInAndStay) {
 
 TEST(PruneWeights, GraduallyOnlyInFrontOfTraining) {
   for (const char* recipe : {"prune-weights{schedule=cubic}", "prune-weights{schedule=cubic}, fold-batchnorm", "prune-weights{schedule=cubic, score=obs}, finetune",
-                             "prune-weights{schedule=cubic, pattern=2:4}, finetune"}) {
+                             "prune-weights{schedule=cubic, pattern=2:4}, finetune", "quantize-dynamic, prune-weights{schedule=cubic}, finetune"}) {
     Graph graph = testing::residual_network();
     EXPECT_THROW(run_recipe(graph, recipe, {}), UsageError) << recipe;
   }

@@ -143,6 +143,14 @@ TEST(QuantizeWeights, TypesFollowTheRules) {
   EXPECT_EQ(f16.constant(f16.find("model.layers.0.mlp.down_proj.weight"))->codec, &codec_float16);   // rows of 40
   EXPECT_EQ(std::string(f16.constant(f16.find("model.layers.0.mlp.gate_proj.weight"))->codec->name), "iq4_nl");
   EXPECT_TRUE(f16.constant(f16.find("model.layers.1.mlp.gate_proj.weight"))->plain());
+  testing::Network embedding;
+  const ValueId ids = embedding.graph.add_value("ids", Type::i64, shape_of({1, 3})), table = embedding.constant({50, 64});
+  embedding.graph.inputs.push_back(ids);
+  Graph looked_up = embedding.finish(embedding.node("Gather", {table, ids})), spared = looked_up;
+  run_recipe(looked_up, "quantize-weights{type=q8_0}", {});
+  run_recipe(spared, "quantize-weights{type=q8_0, exclude=Gather}", {});
+  EXPECT_FALSE(looked_up.constant(table)->plain());
+  EXPECT_TRUE(spared.constant(table)->plain());
   Graph convolution = three_layers();
   run_recipe(convolution, "quantize-weights{type=q8_0}", {});
   EXPECT_TRUE(weight_of(convolution, "Conv").plain());

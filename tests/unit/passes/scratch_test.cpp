@@ -69,6 +69,12 @@ TEST(CutGraph, SaysWhatItCannotCut) {
     return std::string();
   };
   EXPECT_NE(problem("cut-graph{outputs=nothing}").find("'nothing'"), std::string::npos);
+  testing::Network split;
+  const ValueId x = split.input("image", {1, 4});
+  const ValueId a = split.graph.add_value("a", Type::f32), b = split.graph.add_value("b", Type::f32);
+  split.graph.add_node("Split", {x}, {a, b}).attributes["axis"] = int64_t(1);
+  Graph halves = split.finish(split.node("Add", {a, b}));
+  EXPECT_THROW(run_recipe(halves, "cut-graph{inputs=a, outputs=b}", {}), Error);
   // Relu3 lies on one branch only: the sum behind it also needs what the shortcut reads.
   EXPECT_NE(problem("cut-graph{inputs=v_Relu3}").find("'image'"), std::string::npos) << problem("cut-graph{inputs=v_Relu3}");
 }
