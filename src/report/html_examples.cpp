@@ -8,7 +8,7 @@
 namespace pare {
 namespace {
 
-// Names stand inside their box, at its top, or below it where it begins at the picture's edge. Sizes are pixels of the
+// Names stand above their box, or inside at its top where it begins at the picture's edge. Sizes are pixels of the
 // photo.
 constexpr double kText = 13, kWide = 7;  // height of a line, mean width of a letter
 
