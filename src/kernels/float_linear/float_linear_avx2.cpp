@@ -3,10 +3,8 @@
 namespace pare {
 namespace {
 
+// Every CPU with FMA has F16C, which clang cannot ask for.
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool supported_f16() {
-  return supported() && __builtin_cpu_supports("f16c");
-}
 
 }  // namespace
 
@@ -14,7 +12,7 @@ extern const FloatLinearKernel float_linear_avx2, float_linear_f16_weights_avx2,
 const FloatLinearKernel float_linear_avx2{"float_linear_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::f32,
                                           run_linear<Single>};
 const FloatLinearKernel float_linear_f16_weights_avx2{
-    "float_linear_f16_weights_avx2", "avx2", supported_f16, kVector, 1, 32, FloatWeights::f16, run_linear<HalfWeights>};
+    "float_linear_f16_weights_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::f16, run_linear<HalfWeights>};
 const FloatLinearKernel float_linear_bf16_weights_avx2{
     "float_linear_bf16_weights_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::bf16, run_linear<BrainWeights>};
 
