@@ -90,7 +90,7 @@ GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
       metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
   for (auto& [key, value] : gguf_settings_of(shape)) {
     const bool known =
-        std::any_of(metadata.begin(), metadata.end(), [&](const auto& entry) { return entry.first == key; });
+        std::any_of(metadata.begin(), metadata.end(), [&key = key](const auto& entry) { return entry.first == key; });
     if (!known || value.begin().key() == "u32") set(metadata, key, value);
   }
   return metadata;
