@@ -9,11 +9,8 @@ bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_suppor
 }  // namespace
 
 extern const FloatLinearKernel float_linear_avx2, float_linear_f16_weights_avx2, float_linear_bf16_weights_avx2;
-const FloatLinearKernel float_linear_avx2{"float_linear_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::f32,
-                                          run_linear<Single>};
-const FloatLinearKernel float_linear_f16_weights_avx2{
-    "float_linear_f16_weights_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::f16, run_linear<HalfWeights>};
-const FloatLinearKernel float_linear_bf16_weights_avx2{
-    "float_linear_bf16_weights_avx2", "avx2", supported, kVector, 1, 32, FloatWeights::bf16, run_linear<BrainWeights>};
+const FloatLinearKernel float_linear_avx2 = linear_row<Single>("float_linear_avx2", "avx2", supported);
+const FloatLinearKernel float_linear_f16_weights_avx2 = linear_row<HalfWeights>("float_linear_f16_weights_avx2", "avx2", supported);
+const FloatLinearKernel float_linear_bf16_weights_avx2 = linear_row<BrainWeights>("float_linear_bf16_weights_avx2", "avx2", supported);
 
 }  // namespace pare

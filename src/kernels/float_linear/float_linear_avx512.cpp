@@ -12,6 +12,7 @@ struct Brain {
   using Stored = uint16_t;
   using Weights = __m512i;
   static constexpr int kStep = 2;
+  static constexpr FloatWeights kWeights = FloatWeights::bf16;
   static Weights weights(const Stored* w) { return _mm512_load_si512(w); }
   static Floats multiply_add(Floats sum, const Element* x, Weights w) {
     int32_t pair;
@@ -29,19 +30,9 @@ struct Brain {
 
 extern const FloatLinearKernel float_linear_avx512, float_linear_f16_weights_avx512, float_linear_bf16_weights_avx512,
     float_linear_bf16_avx512;
-const FloatLinearKernel float_linear_avx512{"float_linear_avx512", "avx512",          supported, kVector, 1, 32,
-                                            FloatWeights::f32,     run_linear<Single>};
-const FloatLinearKernel float_linear_f16_weights_avx512{
-    "float_linear_f16_weights_avx512", "avx512", supported, kVector, 1, 32, FloatWeights::f16, run_linear<HalfWeights>};
-const FloatLinearKernel float_linear_bf16_weights_avx512{"float_linear_bf16_weights_avx512",
-                                                         "avx512",
-                                                         supported,
-                                                         kVector,
-                                                         1,
-                                                         32,
-                                                         FloatWeights::bf16,
-                                                         run_linear<BrainWeights>};
-const FloatLinearKernel float_linear_bf16_avx512{
-    "float_linear_bf16_avx512", "avx512bf16", supported_bf16, kVector, 2, 16, FloatWeights::bf16, run_linear<Brain>};
+const FloatLinearKernel float_linear_avx512 = linear_row<Single>("float_linear_avx512", "avx512", supported);
+const FloatLinearKernel float_linear_f16_weights_avx512 = linear_row<HalfWeights>("float_linear_f16_weights_avx512", "avx512", supported);
+const FloatLinearKernel float_linear_bf16_weights_avx512 = linear_row<BrainWeights>("float_linear_bf16_weights_avx512", "avx512", supported);
+const FloatLinearKernel float_linear_bf16_avx512 = linear_row<Brain>("float_linear_bf16_avx512", "avx512bf16", supported_bf16);
 
 }  // namespace pare

@@ -44,6 +44,7 @@ struct Single {
   using Stored = float;    // of the weights in memory
   using Weights = Floats;  // and in registers
   static constexpr int kStep = 1;
+  static constexpr FloatWeights kWeights = FloatWeights::f32;
   static Weights weights(const Stored* w) { return *reinterpret_cast<const Floats*>(w); }
   static Floats multiply_add(Floats sum, const Element* x, Weights w) { return sum + *x * w; }
   static Floats load(const Element* x, int lanes) {
@@ -70,10 +71,12 @@ struct Single {
 // Weights of 16 bits become floats in registers.
 struct HalfWeights : Single {
   using Stored = uint16_t;
+  static constexpr FloatWeights kWeights = FloatWeights::f16;
   static Weights weights(const Stored* w) { return floats_of_halves(w); }
 };
 struct BrainWeights : Single {
   using Stored = uint16_t;
+  static constexpr FloatWeights kWeights = FloatWeights::bf16;
   static Weights weights(const Stored* w) { return floats_of_brains(w); }
 };
 
@@ -343,6 +346,12 @@ void run_linear(const FloatLinear& job, int thread, int threads) {
       else if (vectors == 2) run_panel<Type, 2>(tile, row, last);
       else run_panel<Type, 3>(tile, row, last);
     }
+}
+
+template <class Type>
+constexpr FloatLinearKernel linear_row(const char* name, const char* isa, bool (*supported)()) {
+  return {name, isa, supported, kVector, Type::kStep, 8 * int(sizeof(typename Type::Element)), Type::kWeights,
+          run_linear<Type>};
 }
 
 }  // namespace
