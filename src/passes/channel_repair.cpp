@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "base/threads.h"
-#include "engine/front.h"
 #include "engine/output_error.h"
 #include "passes/solvers/least_squares.h"
 #include "passes/statistics/layer_gram.h"
+#include "passes/statistics/value_source.h"
 #include "passes/weights.h"
 
 namespace pare {
@@ -53,33 +53,6 @@ void store_matrix(const std::vector<double>& matrix, int64_t columns, int out_ax
 
 bool takes_bias(const Node& node) { return node.is("Conv") || node.is("Gemm"); }
 
-// Values of a graph for one sample after the other, computing no more than they need.
-class ValueSource {
- public:
-  ValueSource(const Graph& graph, const std::vector<ValueId>& values) : part_(graph) {
-    part_.outputs.clear();
-    for (ValueId value : values) {
-      const auto input = std::find(graph.inputs.begin(), graph.inputs.end(), value);
-      inputs_.push_back(input == graph.inputs.end() ? -1 : int(input - graph.inputs.begin()));
-      if (inputs_.back() < 0) part_.outputs.push_back(value);
-    }
-    part_.remove_unused();
-    if (!part_.outputs.empty()) sessions_.emplace(part_, options_for_samples(part_), 1);
-  }
-  std::vector<Array> of(const std::vector<Array>& sample) {
-    const std::vector<Array> computed = sessions_ ? sessions_->of(sample).run(sample) : std::vector<Array>();
-    std::vector<Array> values;
-    size_t next = 0;
-    for (int input : inputs_) values.push_back(input >= 0 ? sample[size_t(input)] : computed[next++]);
-    return values;
-  }
-
- private:
-  Graph part_;
-  std::vector<int> inputs_;  // a value that is an input of the graph: which
-  std::optional<Sessions> sessions_;
-};
-
 // What a layer is fitted to: what it made, or, where its result is added to another value, what makes their sum come out as it
 // was (He et al. 2017, section 3.3): so a residual branch makes up for what the other has lost.
 struct Target {
@@ -122,9 +95,9 @@ std::vector<LayerGram> measure(const Graph& graph, const Graph* original, const 
     read.push_back(m.targets[k].added);
   }
   const int all_threads = threads();
-  ValueSource source(graph, read);
+  ValueSource source(graph, read, options_for_samples(graph));
   std::optional<ValueSource> targets;
-  if (original != nullptr) targets.emplace(*original, made);
+  if (original != nullptr) targets.emplace(*original, made, options_for_samples(*original));
   for (int64_t i = 0; i < m.samples; ++i) {
     if (interrupted()) throw Error("prune-channels", "interrupted while measuring the calibration data");
     if (pass.progress) pass.progress(m.what, double(i), double(m.samples));

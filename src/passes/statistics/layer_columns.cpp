@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/threads.h"
+#include "passes/statistics/value_source.h"
 
 namespace pare {
 namespace {
@@ -66,34 +67,6 @@ class Collector {
  private:
   Readings readings_;
   std::vector<std::shared_ptr<ColumnProducts>> products_;
-};
-
-// The values of a graph for one sample after the other, computing no more than they need.
-class ValueSource {
- public:
-  ValueSource(const Graph& graph, const std::vector<ValueId>& values) {
-    part_ = graph;
-    part_.outputs.clear();
-    for (ValueId value : values) {
-      const auto input = std::find(graph.inputs.begin(), graph.inputs.end(), value);
-      inputs_.push_back(input == graph.inputs.end() ? -1 : int(input - graph.inputs.begin()));
-      if (inputs_.back() < 0) part_.outputs.push_back(value);
-    }
-    part_.remove_unused();
-    if (!part_.outputs.empty()) sessions_.emplace(part_, options_for_samples(graph), 1);
-  }
-  std::vector<Array> of(const std::vector<Array>& sample) {
-    const std::vector<Array> computed = sessions_ ? sessions_->of(sample).run(sample) : std::vector<Array>();
-    std::vector<Array> values;
-    size_t next = 0;
-    for (int input : inputs_) values.push_back(input >= 0 ? sample[size_t(input)] : computed[next++]);
-    return values;
-  }
-
- private:
-  Graph part_;
-  std::vector<int> inputs_;   // a value that is an input of the graph: which
-  std::optional<Sessions> sessions_;
 };
 
 template <class T>
@@ -157,9 +130,9 @@ std::vector<LayerColumns> measure_columns(const Graph& graph, std::span<const Pr
   Collector collector(graph, layers, {pass.seed, request.positions}, request.squares_only);
   const std::vector<ValueId> values = read_values(graph, layers);
   const int all_threads = threads();
-  ValueSource source(graph, values);
+  ValueSource source(graph, values, options_for_samples(graph));
   std::optional<ValueSource> original;
-  if (request.original != nullptr) original.emplace(*request.original, values);
+  if (request.original != nullptr) original.emplace(*request.original, values, options_for_samples(*request.original));
   for (int64_t i = 0; i < pass.samples.count; ++i) {
     if (interrupted()) throw Error("calibration", "interrupted while measuring the calibration data");
     if (pass.progress) pass.progress(request.progress, double(i), double(pass.samples.count));
