@@ -92,6 +92,11 @@ RatioOfSums ratio_of_sums(std::span<const double> sums, std::span<const double> 
   return {value, n < 2 ? NAN : std::sqrt(n / (n - 1) * squares) / count};
 }
 
+MetricValue proportion(const char* name, int64_t right, int64_t count) {
+  const Interval interval = wilson_interval(right, count);
+  return {name, count > 0 ? double(right) / double(count) : 0, interval.low, interval.high, count, true};
+}
+
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples) {
   std::vector<int64_t> all(static_cast<size_t>(count));

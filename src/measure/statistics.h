@@ -46,6 +46,9 @@ struct RatioOfSums {
 };
 RatioOfSums ratio_of_sums(std::span<const double> sums, std::span<const double> counts);
 
+// `right` of `count`, with Wilson's interval.
+MetricValue proportion(const char* name, int64_t right, int64_t count);
+
 // The metric over all of `count` samples with its bootstrap interval. A value that is not finite has none.
 MetricValue bootstrapped_metric(const char* name, int64_t count, uint64_t seed,
                                 const std::function<double(std::span<const int64_t>)>& over_samples);

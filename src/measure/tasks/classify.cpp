@@ -10,11 +10,6 @@ namespace {
 // With fewer classes top-5 says nothing.
 constexpr size_t kTop5Classes = 10;
 
-MetricValue proportion(const char* name, int64_t right, int64_t count) {
-  const Interval interval = wilson_interval(right, count);
-  return {name, count > 0 ? double(right) / double(count) : 0, interval.low, interval.high, count, true};
-}
-
 // How many values beat the label's, ties won by the lower index as in top_index. A NaN at the label loses to all.
 size_t rank_of(std::span<const float> values, size_t label) {
   size_t rank = 0;

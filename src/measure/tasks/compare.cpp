@@ -49,9 +49,7 @@ class CompareJudge : public Judge {
   Quality finish() override {
     Quality quality;
     const int64_t count = int64_t(samples_.size()), agreed = std::count(agree_.begin(), agree_.end(), 1);
-    const Interval interval = wilson_interval(agreed, count);
-    quality.metric = {"agreement", count > 0 ? double(agreed) / double(count) : 0, interval.low, interval.high, count,
-                      true};
+    quality.metric = proportion("agreement", agreed, count);
     quality.more.push_back(bootstrapped_metric("sqnr_db", count, seed_, [this](std::span<const int64_t> indices) {
       double signal = 0, noise = 0;
       for (int64_t i : indices) signal += samples_[size_t(i)].signal, noise += samples_[size_t(i)].noise;

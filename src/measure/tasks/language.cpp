@@ -24,6 +24,16 @@ double divergence(std::span<const float> baseline, const ScoreSum& whole, std::s
   return sum - whole.log_sum + other.log_sum;
 }
 
+// Over the judged tokens of some windows.
+double mean_over(const std::vector<Window>& windows, std::span<const int64_t> some, double Window::*what) {
+  double sum = 0, count = 0;
+  for (const int64_t i : some) {
+    sum += windows[size_t(i)].*what;
+    count += windows[size_t(i)].count;
+  }
+  return sum / count;
+}
+
 class LanguageJudge : public Judge {
  public:
   LanguageJudge(const DataSet& data, uint64_t seed) : data_(data), seed_(seed) {}
@@ -44,12 +54,7 @@ class LanguageJudge : public Judge {
   Quality finish() override {
     Quality quality;
     quality.over_samples = [windows = windows_](std::span<const int64_t> samples) {
-      double sum = 0, count = 0;
-      for (const int64_t i : samples) {
-        sum += windows[size_t(i)].surprise;
-        count += windows[size_t(i)].count;
-      }
-      return std::exp(sum / count);
+      return std::exp(mean_over(windows, samples, &Window::surprise));
     };
     quality.metric = bootstrapped_metric("perplexity", int64_t(windows_.size()), seed_, quality.over_samples);
     quality.metric.higher_is_better = false;
@@ -85,14 +90,8 @@ class LanguageJudge : public Judge {
 
   MetricValue mean(const char* name, double Window::*what) const {
     MetricValue metric =
-        bootstrapped_metric(name, int64_t(windows_.size()), seed_, [&](std::span<const int64_t> samples) {
-          double sum = 0, count = 0;
-          for (const int64_t i : samples) {
-            sum += windows_[size_t(i)].*what;
-            count += windows_[size_t(i)].count;
-          }
-          return sum / count;
-        });
+        bootstrapped_metric(name, int64_t(windows_.size()), seed_,
+                            [&](std::span<const int64_t> samples) { return mean_over(windows_, samples, what); });
     metric.standard_error = ratio(what).standard_error;
     return metric;
   }

@@ -63,9 +63,7 @@ class ChoiceJudge : public Judge {
   }
 
   static MetricValue accuracy(const char* name, const std::vector<char>& correct) {
-    const auto count = int64_t(correct.size()), right = int64_t(std::count(correct.begin(), correct.end(), 1));
-    const Interval interval = wilson_interval(right, count);
-    return {name, count > 0 ? double(right) / double(count) : 0, interval.low, interval.high, count, true};
+    return proportion(name, std::count(correct.begin(), correct.end(), 1), int64_t(correct.size()));
   }
 
   const DataSet& data_;

@@ -97,7 +97,9 @@ TEST(Sheet, PicturesStandInRowsByModel) {
     for (int64_t i = 0; i < 5; ++i) {
       const std::vector<Array> outputs = {Array::of<float>({1}, {float(10 * i + 100 * int64_t(row == 2))})};
       exhibit->see(row, {{}, outputs});
-      if (row == 0) EXPECT_LT(exhibit->difference(), 0) << "nothing to compare";
+      if (row == 0) {
+        EXPECT_LT(exhibit->difference(), 0) << "nothing to compare";
+      }
     }
   EXPECT_GE(exhibit->difference(), 0);
   const Example example = exhibit->show();
