@@ -9,10 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_decoder(const Graph& graph) {
-  return graph.metadata.count(kConfigKey) != 0 || graph.metadata.count(kGgufKey) != 0;
-}
-
 bool is_gguf(const std::string& path) {
   const auto file = MappedFile::open(path);
   return looks_like_gguf(file->bytes().first(std::min<size_t>(file->bytes().size(), 64)));
@@ -26,6 +22,10 @@ void turn_rows(AdapterFactors& values, const DecoderShape& shape, bool to_neighb
 }
 
 }  // namespace
+
+bool is_decoder(const Graph& graph) {
+  return graph.metadata.count(kConfigKey) != 0 || graph.metadata.count(kGgufKey) != 0;
+}
 
 std::string adapter_file(const std::string& path) {
   std::error_code ignored;

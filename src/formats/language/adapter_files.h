@@ -16,6 +16,7 @@ void write_gguf_adapter(const Graph& graph, const std::vector<AdapterFactors>& a
 // Puts them beside the graph's layers, the rows of B in the order of the layer's weight. `gguf`: they came in that
 // layout.
 void apply_adapters(Graph& graph, std::vector<AdapterFactors> adapters, bool gguf, const std::string& path);
+bool is_decoder(const Graph& graph);   // of a family that checkpoints hold
 bool is_gguf_adapter(const GgufFile& file);
 
 }  // namespace pare

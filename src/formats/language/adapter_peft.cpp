@@ -123,9 +123,8 @@ void write_peft(const Graph& graph, const std::vector<AdapterFactors>& adapters,
     tensors.push_back({name + std::string(kB), "", std::make_shared<const Tensor>(values.b)});
   }
   write_safetensors(tensors, path);
-  const bool decoder = graph.metadata.count(kConfigKey) != 0 || graph.metadata.count(kGgufKey) != 0;
   const json config = {{"peft_type", "LORA"},
-                       {"task_type", decoder ? json("CAUSAL_LM") : json()},
+                       {"task_type", is_decoder(graph) ? json("CAUSAL_LM") : json()},
                        {"base_model_name_or_path", graph.name},
                        {"r", adapters[0].rank()},
                        {"lora_alpha", alpha},

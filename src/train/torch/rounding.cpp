@@ -323,6 +323,7 @@ TrainingReport learn_rounding_by_blocks(Graph& graph, const RoundingJob& job) {
       floats(std::move(samples), options_for_samples(*job.floats), true);
   const bool joinable = takes_batches(graph);
   floats.move(*job.floats, 0);
+  const std::vector<int> producers = job.floats->producers();
   double before = 0, after = 0;
   size_t done = 0;
   for (; done < blocks.size(); ++done) {
@@ -343,7 +344,7 @@ TrainingReport learn_rounding_by_blocks(Graph& graph, const RoundingJob& job) {
     report.changed += rounding.write(graph);
     before += rounding.before_db() / double(blocks.size());
     after += rounding.after_db() / double(blocks.size());
-    if (done + 1 < blocks.size()) floats.move(*job.floats, job.floats->producers()[size_t(wanted[0])] + 1);
+    if (done + 1 < blocks.size()) floats.move(*job.floats, producers[size_t(wanted[0])] + 1);
   }
   report.notes.push_back(
       fmt::format("{} blocks of {} quantized layers, held to what they computed in floats on {} samples: signal to "
