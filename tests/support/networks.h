@@ -14,6 +14,12 @@ inline Array random_array(Dims dims, uint64_t seed, float scale = 1) {
   return array;
 }
 
+// The first axis of every value is left open, as batches of any size have it.
+inline void open_batch(Graph& graph) {
+  for (Value& value : graph.values)
+    if (!value.constant && value.shape && !value.shape->empty()) (*value.shape)[0] = {-1, "N"};
+}
+
 class Network {
  public:
   explicit Network(uint64_t seed = 7) : seed_(seed) { graph.opsets[""] = 13; }

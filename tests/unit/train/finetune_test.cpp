@@ -28,7 +28,7 @@ std::vector<double> softmax(const std::vector<float>& scores, double temperature
 class LearnedFromItself {
  public:
   explicit LearnedFromItself(int64_t count = 96, bool batch_norm = false) : network(testing::residual_network(1, batch_norm)) {
-    open_batch(network);
+    testing::open_batch(network);
     std::vector<std::vector<float>> scores;
     std::vector<double> means(10, 0.0);
     for (int64_t i = 0; i < count; ++i) {
@@ -95,10 +95,6 @@ class LearnedFromItself {
     auto values = changed.mutable_values<float>();
     for (size_t i = 0; i < values.size(); ++i) values[i] = change(i, values[i]);
     network.at(id).constant = std::make_shared<const Tensor>(changed);
-  }
-  static void open_batch(Graph& graph) {
-    for (Value& value : graph.values)
-      if (!value.constant && value.shape && !value.shape->empty()) (*value.shape)[0] = {-1, "N"};
   }
 };
 

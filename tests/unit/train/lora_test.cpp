@@ -133,8 +133,7 @@ TEST(TuneLora, NeedsFloatsForLoftq) {
 // Pictures whose class is the brighter half.
 TEST(TuneLora, AdaptsConvolutions) {
   Graph base = testing::residual_network(1);
-  for (Value& value : base.values)
-    if (!value.constant && value.shape && !value.shape->empty()) (*value.shape)[0] = {-1, "N"};
+  testing::open_batch(base);
   TrainingSource source;
   source.count = 48;
   source.batch = [](std::span<const int64_t> samples) {

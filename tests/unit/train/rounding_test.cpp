@@ -16,8 +16,7 @@ struct Pictures {
   std::vector<Array> seen, other;
   PipelineInputs inputs;
   explicit Pictures(bool batch_norm = false) : network(testing::residual_network(1, batch_norm)) {
-    for (Value& value : network.values)
-      if (!value.constant && value.shape && !value.shape->empty()) (*value.shape)[0] = {-1, "N"};
+    testing::open_batch(network);
     for (uint64_t i = 0; i < 64; ++i)
       (i % 4 == 0 ? other : seen).push_back(testing::random_array({1, 3, 17, 19}, 500 + i));
     inputs.calibration = {int64_t(seen.size()), [this](int64_t i) { return std::vector<Array>{seen[size_t(i)]}; }};
