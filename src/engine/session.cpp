@@ -1,8 +1,6 @@
 #include <omp.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstring>
 
@@ -12,6 +10,7 @@
 #include "engine/plan.h"
 #include "engine/sparse/sparse.h"
 #include "engine/tail.h"
+#include "engine/team.h"
 #include "graph/op.h"
 #include "graph/simplify.h"
 
@@ -19,46 +18,6 @@ namespace pare {
 namespace {
 
 double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Threads of one team go through steps together. Each takes its own share of a step first, so that it finds in its cache what
-// it wrote before, then shares that nobody has begun: a thread that waits for a core is not waited for. Waiting spins: a step
-// takes microseconds, waking a thread takes longer.
-class Team {
- public:
-  static constexpr int kMost = 48;  // threads: a bit each
-
-  void start(size_t step) { state_.store(packed(step), std::memory_order_release); }
-
-  // Returns when all shares of `step` are done; by every thread, for one step after the other.
-  template <class Share>
-  void run(size_t step, int thread, int threads, const Share& share) {
-    for (int k = 0; k < threads; ++k) {
-      const int part = (thread + k) % threads;
-      if (!claim(step, part)) continue;
-      share(part);
-      if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 != threads) continue;
-      finished_.store(0, std::memory_order_relaxed);
-      start(step + 1);
-    }
-    for (int spins = 0; state_.load(std::memory_order_acquire) >> kMost == packed(step) >> kMost; ++spins)
-      if (spins > 2000) sched_yield();  // another core is taken by someone else
-      else __builtin_ia32_pause();
-  }
-
- private:
-  static uint64_t packed(size_t step) { return uint64_t(step) << kMost; }
-
-  bool claim(size_t step, int part) {
-    const uint64_t bit = uint64_t(1) << part;
-    uint64_t state = state_.load(std::memory_order_acquire);
-    while (state >> kMost == packed(step) >> kMost && (state & bit) == 0)
-      if (state_.compare_exchange_weak(state, state | bit, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
-    return false;
-  }
-
-  alignas(64) std::atomic<uint64_t> state_{0};  // the step and which of its shares are taken
-  alignas(64) std::atomic<int> finished_{0};    // shares of the step
-};
 
 // A plan to try: how dense float images lie, how many threads compute, and how many bands maps in lanes are cut into.
 struct Form {
@@ -158,11 +117,12 @@ void Session::State::execute_team(size_t first, size_t last) {
     for (size_t s = first; s < last; ++s) steps[s]->run(slots.data(), 0, 1);
     return;
   }
-  team.start(first);
+  const uint64_t number = team.begin(last - first);
 #pragma omp parallel num_threads(std::min(threads, Team::kMost))
   {
     const int thread = omp_get_thread_num(), count = omp_get_num_threads();
-    for (size_t s = first; s < last; ++s) team.run(s, thread, count, [&](int part) { steps[s]->run(slots.data(), part, count); });
+    for (size_t s = first; s < last; ++s)
+      team.run(number + (s - first), thread, count, [&](int part) { steps[s]->run(slots.data(), part, count); });
   }
 }
 
@@ -227,7 +187,7 @@ std::string layout_key(const Graph& graph, int threads, bool sparse, const Sessi
   }
   // The number counts the engine's changes that may turn the choice around.
   const std::string forms = !sparse ? "" : options.sparse == SparseLayers::always ? "lanes " : "sparse ";
-  return forms + "image_layout 4 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return forms + "image_layout 5 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {
