@@ -17,7 +17,8 @@ int64_t channel_block() {
 int64_t lanes_pitch(int64_t places) { return ((places + kSparseLanes - 1) / kSparseLanes | 1) * kSparseLanes; }
 
 size_t Storage::bytes() const {
-  if (layout == Layout::lanes && dims.size() == 4) return size_t(dims[0] * bands * dims[1] * SparseLanes{dims[2], dims[3], ring, bands}.channel()) * sizeof(float);
+  if (layout == Layout::lanes && dims.size() == 4)
+    return size_t(dims[0] * bands * SparseLanes{dims[2], dims[3], ring, bands}.band(dims[1])) * sizeof(float);
   if (layout == Layout::lanes && !dims.empty()) return size_t(dims.back() * lanes_pitch(count_of(dims) / std::max<int64_t>(dims.back(), 1))) * sizeof(float);
   int64_t count = 1;
   for (size_t i = 0; i < dims.size(); ++i)

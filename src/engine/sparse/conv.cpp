@@ -18,19 +18,25 @@ class LanesConvStep : public Step {
   }
   // Threads share the bands, or the outputs of a map that is not cut. Of x only rings are written.
   void compute(const SparseLayer& with, float* x, const float* residual, float* y, int thread, int threads) const {
-    const SparseFloatKernel& kernel = best_sparse_float_kernel();
     const int64_t bands = target.bands, first = bands > 1 ? bands * thread / threads : 0, last = bands > 1 ? bands * (thread + 1) / threads : 1;
     for (int64_t image = 0; image < batch; ++image)
       for (int64_t band = first; band < last; ++band) {
-        const int64_t plane = image * bands + band, pitch = inputs * source.channel();
-        float *from = x + plane * pitch, *to = y + plane * outputs * target.channel();
-        for (int64_t c = 0; joins && c < inputs; ++c) {
-          float* map = from + c * source.channel();
-          kernel.join(source, map, band > 0 ? map - pitch : nullptr, band + 1 < bands ? map + pitch : nullptr);
-        }
-        run_sparse_layer(with, from + source.origin(), residual == nullptr ? nullptr : residual + plane * outputs * added.channel() + added.origin(), to + target.origin(),
-                         bands > 1 ? 0 : thread, bands > 1 ? 1 : threads, [&](int64_t channel) { kernel.close(target, band, to + channel * target.channel()); });
+        const int64_t plane = image * bands + band;
+        float *from = x + plane * source.band(inputs), *to = y + plane * target.band(outputs);
+        if (joins) join(from, band);
+        run_sparse_layer(with, from + source.origin(),
+                         residual == nullptr ? nullptr : residual + plane * added.band(outputs) + added.origin(),
+                         to + target.origin(), bands > 1 ? 0 : thread, bands > 1 ? 1 : threads,
+                         [&](int64_t channel) { close_channel(target, band, outputs, channel, to); });
       }
+  }
+  void join(float* band_begin, int64_t band) const {
+    const float *edges = band_begin + inputs * source.channel(),
+                *above = edges - source.band(inputs) + source.edges(inputs), *below = edges + source.band(inputs);
+    for (int64_t c = 0; c < inputs; ++c)
+      best_sparse_float_kernel().join(source, band_begin + c * source.channel(),
+                                      band > 0 ? above + c * source.edge() : nullptr,
+                                      band + 1 < source.bands ? below + c * source.edge() : nullptr);
   }
   SparseLayer layer;
   SparseLanes source, target, added;  // added: the residual
@@ -65,8 +71,12 @@ LanesConv describe(const Window& window, const Array& weight, const Array& bias,
 }
 
 std::string key_of(const Planner& planner, const Node& node, double zeros, const std::string& text, const SparseLanes& source, const SparseLanes& target) {
-  return "sparse_conv 3 " + std::string(best_sparse_float_kernel().isa) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) + " s" +
-         dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " d" + dims_text(node.integers("dilations")) + " z" + std::to_string(int(zeros * 100 + 0.5)) + text + " r" + std::to_string(source.ring) + std::to_string(target.ring) + " b" + std::to_string(target.bands) + " t" + std::to_string(planner.threads);
+  return "sparse_conv 4 " + std::string(best_sparse_float_kernel().isa) + " " +
+         dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
+         " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " d" +
+         dims_text(node.integers("dilations")) + " z" + std::to_string(int(zeros * 100 + 0.5)) + text + " r" +
+         std::to_string(source.ring) + std::to_string(target.ring) + " b" + std::to_string(target.bands) + " t" +
+         std::to_string(planner.threads);
 }
 
 }  // namespace

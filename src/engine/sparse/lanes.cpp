@@ -37,17 +37,18 @@ class LanesStep : public Step {
     for (int64_t image = 0; image < dims[0]; ++image)
       for (int64_t band = first_band; band < last_band; ++band)
         for (int64_t c = first; c < last; ++c) {
-          const int64_t place = pixels.channel(image, c), vector = ((image * bands + band) * dims[1] + c) * lanes.channel();
-          if (enters) enter(from + place, band, to + vector);
-          else leave(c < dims[1] ? from + vector : nullptr, band, to + place);
+          const int64_t place = pixels.channel(image, c), begin = (image * bands + band) * lanes.band(dims[1]);
+          if (enters)
+            enter(from + place, band, c, to + begin);
+          else
+            leave(c < dims[1] ? from + begin + c * lanes.channel() : nullptr, band, to + place);
         }
   }
 
  private:
-  void enter(const float* map, int64_t band, float* channel) const {
-    const SparseFloatKernel& kernel = best_sparse_float_kernel();
-    kernel.enter(lanes, band, map, pixels.row, pixels.column, channel);
-    kernel.close(lanes, band, channel);
+  void enter(const float* map, int64_t band, int64_t channel, float* to) const {
+    best_sparse_float_kernel().enter(lanes, band, map, pixels.row, pixels.column, to + channel * lanes.channel());
+    close_channel(lanes, band, dims[1], channel, to);
   }
 
   // Behind the last channel a block holds zeros.
@@ -100,7 +101,9 @@ class LanesMeanStep : public Step {
       float sum = 0;
       for (int64_t band = 0; band < lanes.bands; ++band)
         for (int64_t row = 0; row < lanes.sub_height(); ++row)
-          sum += best_float_rows_kernel().sum(x + ((c / channels * lanes.bands + band) * channels + c % channels) * lanes.channel() + lanes.origin() + row * lanes.row(), lanes.sub_width() * kSparseLanes);
+          sum += best_float_rows_kernel().sum(x + (c / channels * lanes.bands + band) * lanes.band(channels) +
+                                                  c % channels * lanes.channel() + lanes.origin() + row * lanes.row(),
+                                              lanes.sub_width() * kSparseLanes);
       y[c] = sum / float(lanes.height * lanes.width);
     }
   }
@@ -109,6 +112,11 @@ class LanesMeanStep : public Step {
 };
 
 }  // namespace
+
+void close_channel(const SparseLanes& map, int64_t band, int64_t channels, int64_t channel, float* begin) {
+  float* first = begin + channels * map.channel() + channel * map.edge();
+  best_sparse_float_kernel().close(map, band, begin + channel * map.channel(), first, first + map.edges(channels));
+}
 
 Storage lanes_storage(const Planner& planner, ValueId id) {
   Storage storage{Type::f32, planner.dims(id), Layout::lanes};

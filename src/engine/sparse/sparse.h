@@ -11,6 +11,8 @@ double zero_share(const Tensor& tensor);
 bool worth_lanes(const Graph& graph);
 
 inline SparseLanes lanes_of(const Storage& storage) { return {storage.dims[2], storage.dims[3], storage.ring, storage.bands}; }
+// Closes one channel of a band that begins at `begin` (SparseFloatKernel::close).
+void close_channel(const SparseLanes& map, int64_t band, int64_t channels, int64_t channel, float* begin);
 // Vectors around a map in lanes that a convolution without groups reaches; or why it has no form on lanes.
 struct Reach {
   int64_t ring = 0;

@@ -231,7 +231,7 @@ void clear_outside(const SparseLanes& map, int64_t band, float* channel) {
 
 constexpr size_t kRowBytes = 4 * sizeof(float);  // of one row of sub-tiles in a vector
 
-void close_ring(const SparseLanes& map, int64_t band, float* channel) {
+void close_ring(const SparseLanes& map, int64_t band, float* channel, float* first, float* last) {
   clear_outside(map, band, channel);
   const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row(), ring = map.ring;
   for (int64_t y = 0; y < h; ++y) {
@@ -248,16 +248,34 @@ void close_ring(const SparseLanes& map, int64_t band, float* channel) {
       if (y < ring && band + 1 == map.bands) std::memset(below + 12, 0, kRowBytes);
     }
   }
+  if (map.bands == 1) return;
+  for (int64_t y = 0; y < ring; ++y)
+    for (int64_t x = 0; x < w; ++x) {
+      const float* own = channel + map.origin() + x * kSparseLanes;
+      std::memcpy(first + (y * w + x) * 4, own + y * row, kRowBytes);
+      std::memcpy(last + (y * w + x) * 4, own + (h - ring + y) * row + 12, kRowBytes);
+    }
+}
+
+// A row of pixels to four lanes of each of its vectors, and of those beside it.
+inline void place_row(const float* pixels, int64_t width, int64_t ring, float* to) {
+  for (int64_t x = 0; x < width; ++x) std::memcpy(to + x * kSparseLanes, pixels + x * 4, kRowBytes);
+  for (int64_t x = 0; x < ring; ++x) {
+    float *left = to - (1 + x) * kSparseLanes, *right = to + (width + x) * kSparseLanes;
+    left[0] = 0;
+    std::memcpy(left + 1, pixels + (width - 1 - x) * 4, 3 * sizeof(float));
+    std::memcpy(right, pixels + x * 4 + 1, 3 * sizeof(float));
+    right[3] = 0;
+  }
 }
 
 void join_ring(const SparseLanes& map, float* channel, const float* above, const float* below) {
-  const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row(), ring = map.ring;
-  for (int64_t y = 0; y < ring; ++y)
-    for (int64_t x = -ring * kSparseLanes; x < (w + ring) * kSparseLanes; x += kSparseLanes) {
-      const int64_t first = map.origin() + y * row + x, last = map.origin() + (h - 1 - y) * row + x;
-      if (above != nullptr) std::memcpy(channel + last - h * row, above + last + 12, kRowBytes);
-      if (below != nullptr) std::memcpy(channel + first + h * row + 12, below + first, kRowBytes);
-    }
+  const int64_t h = map.sub_height(), w = map.sub_width();
+  float* own = channel + map.origin();
+  for (int64_t y = 0; y < map.ring; ++y) {
+    if (above != nullptr) place_row(above + y * w * 4, w, map.ring, own + (y - map.ring) * map.row());
+    if (below != nullptr) place_row(below + y * w * 4, w, map.ring, own + (h + y) * map.row() + 12);
+  }
 }
 
 void enter_lanes(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel) {

@@ -46,12 +46,16 @@ struct SparseFloatJob {
   float* y = nullptr;
 };
 
-// Maps as 4x4 sub-tiles, one a lane, with a ring of `ring` vectors around: a vector holds the same place of all sub-tiles, so
-// that neighbours, also across sub-tiles, are whole aligned vectors.
-//   [channel][y = −ring … sub_height + ring − 1][x = −ring … sub_width + ring − 1][lane = 4·(row of sub-tiles) + column]
+// Maps as 4x4 sub-tiles, one a lane, with a ring of `ring` vectors around: a vector holds the same place of all
+// sub-tiles, so that neighbours, also across sub-tiles, are whole aligned vectors.
+//   [channel][y = −ring … sub_height + ring − 1][x = −ring … sub_width + ring − 1][lane = 4·(row of sub-tiles) +
+//   column]
 // holds pixel (row·sub_height + y, column·sub_width + x); zero outside the map. A ring is no wider than a sub-tile.
-// A map may be cut into bands, one below the other, each with four rows of sub-tiles and a ring: [band][channel]… A core that
-// keeps to its band writes and reads memory of its own, but for the outermost rows of the rings.
+// A map may be cut into bands, one below the other, each with four rows of sub-tiles and a ring: [band][channel]… A
+// core that keeps to its band writes and reads memory of its own, but for copies of the band's outermost rows, which
+// lie packed behind its channels: [first rows, last rows][channel][row = 0 … ring − 1][x][column of sub-tiles]. A cache
+// line that two cores write in turns costs ten times one's own, and in the maps themselves each line holds but four
+// pixels of such a row.
 struct SparseLanes {
   int64_t height = 1, width = 1;
   int64_t ring = 0, bands = 1;
@@ -62,6 +66,10 @@ struct SparseLanes {
   // into a few sets of the cache.
   int64_t channel() const { return ((sub_height() + 2 * ring) * (sub_width() + 2 * ring) | 1) * kSparseLanes; }
   int64_t origin() const { return ring * (row() + kSparseLanes); }   // the first vector that is no ring
+  int64_t edge() const { return bands > 1 ? ring * sub_width() * 4 : 0; }  // floats of one channel's first (last) rows
+  // Floats of the first (last) rows of all channels, in whole cache lines; of a band with all that belongs to it.
+  int64_t edges(int64_t channels) const { return (channels * edge() + kSparseLanes - 1) / kSparseLanes * kSparseLanes; }
+  int64_t band(int64_t channels) const { return channels * channel() + 2 * edges(channels); }
 };
 
 struct SparseFloatKernel {
@@ -73,10 +81,11 @@ struct SparseFloatKernel {
   void (*run)(const SparseFloatJob& job, int64_t first, int64_t last);
   // y[channel] = Σ weight·x[offset] + bias, clipped, for one place: groups [first, last) of weights of height 1 in one block.
   void (*dot)(const SparseFloatJob& job, int64_t first, int64_t last);
-  // Clears lanes outside the map in one channel of a band and fills the ring around it, but for what lies in other bands.
-  void (*close)(const SparseLanes& map, int64_t band, float* channel);
-  // Fills what a ring takes from the same channel of the bands above and below, which are closed; null where there is none.
-  // Who reads a map fetches it: were it brought, two cores would write to each of these cache lines.
+  // Clears lanes outside the map in one channel of a band and fills the ring around it, but for what lies in other
+  // bands. Copies the outermost rows to `first` and `last`, of edge() floats each, where there are bands.
+  void (*close)(const SparseLanes& map, int64_t band, float* channel, float* first, float* last);
+  // Fills what a ring takes from the same channel of other bands: the copies of the last rows of the band above and of
+  // the first rows of the one below; null where there is none.
   void (*join)(const SparseLanes& map, float* channel, const float* above, const float* below);
   // One channel of a band from pixels `row` and `column` floats apart, `pixels` is the map's first. Without the ring.
   void (*enter)(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel);

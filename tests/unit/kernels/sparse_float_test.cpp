@@ -39,9 +39,14 @@ struct Map {
 // Fills the rings of every channel, [band][channel].
 void close_maps(const SparseFloatKernel& kernel, std::vector<float>& lanes, int64_t channels, const SparseLanes& map) {
   const int64_t planes = map.bands * channels;
-  const auto at = [&](int64_t plane) { return plane >= 0 && plane < planes ? lanes.data() + plane * map.channel() : nullptr; };
-  for (int64_t plane = 0; plane < planes; ++plane) kernel.close(map, plane / channels, at(plane));
-  for (int64_t plane = 0; plane < planes; ++plane) kernel.join(map, at(plane), at(plane - channels), at(plane + channels));
+  std::vector<float> first(size_t(planes * map.edge()), NAN), last = first;
+  const auto at = [&](std::vector<float>& edges, int64_t plane) {
+    return plane >= 0 && plane < planes ? edges.data() + plane * map.edge() : nullptr;
+  };
+  for (int64_t plane = 0; plane < planes; ++plane)
+    kernel.close(map, plane / channels, lanes.data() + plane * map.channel(), at(first, plane), at(last, plane));
+  for (int64_t plane = 0; plane < planes; ++plane)
+    kernel.join(map, lanes.data() + plane * map.channel(), at(last, plane - channels), at(first, plane + channels));
 }
 
 std::vector<float> to_lanes(const SparseFloatKernel& kernel, const std::vector<float>& plain, int64_t channels, const SparseLanes& map) {
