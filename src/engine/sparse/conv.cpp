@@ -79,6 +79,44 @@ std::string key_of(const Planner& planner, const Node& node, double zeros, const
          std::to_string(planner.threads);
 }
 
+// Whether a convolution has zeros enough and a form on lanes.
+bool may_be_sparse(const Planner& planner, const Node& node) {
+  if (!node.is("Conv") || node.integer("group", 1) != 1) return false;
+  const Tensor* weight = planner.graph.constant(node.input(1));
+  return weight != nullptr && weight->dims.size() == 4 && zero_share(*weight) >= kLeastZeros &&
+         reach_of(planner, node).misfit.empty();
+}
+
+// Whether a layer that reads a value, or what is left of it behind at most `depth` sums and bounds, may want it in
+// lanes.
+bool read_as_lanes(const Planner& planner, ValueId id, int depth = 2) {
+  const auto& readers = planner.consumers[size_t(id)];
+  return std::any_of(readers.begin(), readers.end(), [&](int n) {
+    const Node& node = planner.graph.nodes[size_t(n)];
+    const bool passes = node.is("Add") || node.is("Relu") || node.is("Clip");
+    return passes ? depth > 0 && read_as_lanes(planner, node.outputs[0], depth - 1) : may_be_sparse(planner, node);
+  });
+}
+
+// As the layer's neighbours stand.
+Changes changes_around(Planner& planner, ValueId input, const Clipped& clipped) {
+  Changes changes;
+  const auto count = [&](ValueId id, bool in_lanes, bool read) {
+    const Dims dims = planner.dims(id);
+    const Storage lanes = lanes_storage(planner, id),
+                  other{Type::f32, dims, dims[1] < channel_block() ? Layout::plain : planner.image_layout};
+    const bool enters = in_lanes != read;
+    (in_lanes ? changes.dense : changes.sparse) +=
+        enters ? time_lanes_change(planner, other, lanes) : time_lanes_change(planner, lanes, other);
+  };
+  for (const ValueId id : {input, clipped.residual}) {
+    const auto slot = id == kNone ? std::nullopt : planner.existing(id);
+    if (slot) count(id, planner.storage(*slot).layout == Layout::lanes, true);
+  }
+  count(clipped.result, read_as_lanes(planner, clipped.result), false);
+  return changes;
+}
+
 }  // namespace
 
 Reach reach_of(const Planner& planner, const Node& conv) {
@@ -139,8 +177,16 @@ bool lower_sparse_conv(Planner& planner, int n) {
   if (planner.options.tune && planner.options.sparse == SparseLayers::measured) {
     const int nodes[] = {n};
     const Comparison found = compare_forms(
-        planner, key, tiling_text(step->layer), zeros, [&] { return time_nodes(planner, nodes, SparseLayers::never, "Conv"); },
-        [&] { return least_time([&] { run_parallel([&](int thread, int threads) { step->compute(step->layer, from.get(), nullptr, to.get(), thread, threads); }); }); });
+        planner, key, tiling_text(step->layer), zeros,
+        [&] { return time_nodes(planner, nodes, SparseLayers::never, "Conv"); },
+        [&] {
+          return least_time([&] {
+            run_parallel([&](int thread, int threads) {
+              step->compute(step->layer, from.get(), nullptr, to.get(), thread, threads);
+            });
+          });
+        },
+        changes_around(planner, node.inputs[0], clipped));
     note = found.note;
     if (!found.sparse_wins && sparse) planner.refuse(percent(zeros) + " of its weights are zero, but " + note);
     if (!found.sparse_wins) return false;

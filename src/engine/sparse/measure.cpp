@@ -93,19 +93,37 @@ double time_nodes(const Planner& planner, std::span<const int> nodes, SparseLaye
   return sum;
 }
 
+double time_lanes_change(Planner& planner, const Storage& from, const Storage& to) {
+  const Storage& lanes = from.layout == Layout::lanes ? from : to;
+  const std::string key = "lanes_change 1 " + std::string(best_sparse_float_kernel().isa) + " " +
+                          dims_text(lanes.dims) + " r" + std::to_string(lanes.ring) + " b" +
+                          std::to_string(lanes.bands) + " l" + std::to_string(int(from.layout)) +
+                          std::to_string(int(to.layout)) + " t" + std::to_string(planner.threads) + " ns";
+  if (const auto known = planner.cache.find(key)) return *known / 1e3;
+  const auto step = make_lanes_conversion(from, to, 0, 1);
+  const AlignedFloats source = aligned_zeros(from.bytes()), target = aligned_zeros(to.bytes());
+  std::byte* const slots[] = {reinterpret_cast<std::byte*>(source.get()), reinterpret_cast<std::byte*>(target.get())};
+  const double us =
+      least_time([&] { run_parallel([&](int thread, int threads) { step->run(slots, thread, threads); }); });
+  planner.cache.store(key, int(us * 1e3));
+  return us;
+}
+
 std::string percent(double share) {
   return std::to_string(int(share * 100 + 0.5)) + " %";
 }
 
 Comparison compare_forms(Planner& planner, const std::string& key, const std::string& form, double zeros,
-                         const std::function<double()>& dense, const std::function<double()>& sparse) {
+                         const std::function<double()>& dense, const std::function<double()>& sparse,
+                         const Changes& around) {
   const auto time = [&](const std::string& name, const std::function<double()>& measure) {
     if (const auto known = planner.cache.find(name)) return *known / 1e3;
     const double us = measure();
     planner.cache.store(name, int(us * 1e3));
     return us;
   };
-  const double dense_us = time(key + " dense ns", dense), sparse_us = time(key + " " + form + " sparse ns", sparse);
+  const double dense_us = time(key + " dense ns", dense) + around.dense,
+               sparse_us = time(key + " " + form + " sparse ns", sparse) + around.sparse;
   Comparison comparison{sparse_us <= dense_us,
                         "dense " + milliseconds(dense_us) + ", sparse " + milliseconds(sparse_us)};
   // Time goes with the products left: at this share of zeros both would take as long.

@@ -72,12 +72,21 @@ double least_time(const std::function<void()>& run);
 // Microseconds of nodes that follow one another, on memory of their own; of steps only whose operator begins with `steps`.
 double time_nodes(const Planner& planner, std::span<const int> nodes, SparseLayers sparse, const std::string& steps = "");
 
+// Microseconds of one change of layout of a float map; remembered.
+double time_lanes_change(Planner& planner, const Storage& from, const Storage& to);
+
+// Microseconds that changes of layout around a layer add to its forms.
+struct Changes {
+  double dense = 0, sparse = 0;
+};
 struct Comparison {
   bool sparse_wins;
   std::string note;
 };
 // Both forms of a layer; what they take is remembered under `key`, for the sparse one with `form`.
-Comparison compare_forms(Planner& planner, const std::string& key, const std::string& form, double zeros, const std::function<double()>& dense, const std::function<double()>& sparse);
+Comparison compare_forms(Planner& planner, const std::string& key, const std::string& form, double zeros,
+                         const std::function<double()>& dense, const std::function<double()>& sparse,
+                         const Changes& around = {});
 std::string percent(double share);  // "87 %"
 
 }  // namespace pare
