@@ -18,25 +18,18 @@ class LanesConvStep : public Step {
   }
   // Threads share the bands, or the outputs of a map that is not cut. Of x only rings are written.
   void compute(const SparseLayer& with, float* x, const float* residual, float* y, int thread, int threads) const {
+    const SparseFloatKernel& kernel = best_sparse_float_kernel();
     const int64_t bands = target.bands, first = bands > 1 ? bands * thread / threads : 0, last = bands > 1 ? bands * (thread + 1) / threads : 1;
     for (int64_t image = 0; image < batch; ++image)
       for (int64_t band = first; band < last; ++band) {
         const int64_t plane = image * bands + band;
         float *from = x + plane * source.band(inputs), *to = y + plane * target.band(outputs);
-        if (joins) join(from, band);
+        if (joins) kernel.join(source, band, inputs, from);
         run_sparse_layer(with, from + source.origin(),
                          residual == nullptr ? nullptr : residual + plane * added.band(outputs) + added.origin(),
                          to + target.origin(), bands > 1 ? 0 : thread, bands > 1 ? 1 : threads,
-                         [&](int64_t channel) { close_channel(target, band, outputs, channel, to); });
+                         [&](auto groups, int height) { kernel.close(target, band, outputs, to, groups, height); });
       }
-  }
-  void join(float* band_begin, int64_t band) const {
-    const float *edges = band_begin + inputs * source.channel(),
-                *above = edges - source.band(inputs) + source.edges(inputs), *below = edges + source.band(inputs);
-    for (int64_t c = 0; c < inputs; ++c)
-      best_sparse_float_kernel().join(source, band_begin + c * source.channel(),
-                                      band > 0 ? above + c * source.edge() : nullptr,
-                                      band + 1 < source.bands ? below + c * source.edge() : nullptr);
   }
   SparseLayer layer;
   SparseLanes source, target, added;  // added: the residual

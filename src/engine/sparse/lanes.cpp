@@ -48,7 +48,8 @@ class LanesStep : public Step {
  private:
   void enter(const float* map, int64_t band, int64_t channel, float* to) const {
     best_sparse_float_kernel().enter(lanes, band, map, pixels.row, pixels.column, to + channel * lanes.channel());
-    close_channel(lanes, band, dims[1], channel, to);
+    const auto closed = int32_t(channel);
+    best_sparse_float_kernel().close(lanes, band, dims[1], to, std::span(&closed, 1), 1);
   }
 
   // Behind the last channel a block holds zeros.
@@ -112,11 +113,6 @@ class LanesMeanStep : public Step {
 };
 
 }  // namespace
-
-void close_channel(const SparseLanes& map, int64_t band, int64_t channels, int64_t channel, float* begin) {
-  float* first = begin + channels * map.channel() + channel * map.edge();
-  best_sparse_float_kernel().close(map, band, begin + channel * map.channel(), first, first + map.edges(channels));
-}
 
 Storage lanes_storage(const Planner& planner, ValueId id) {
   Storage storage{Type::f32, planner.dims(id), Layout::lanes};

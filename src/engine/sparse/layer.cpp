@@ -59,7 +59,8 @@ SparseLayer pack_sparse_layer(const SparseSource& source, const SparseFloatJob& 
   return layer;
 }
 
-void run_sparse_layer(const SparseLayer& layer, const float* x, const float* residual, float* y, int thread, int threads, const std::function<void(int64_t)>& done) {
+void run_sparse_layer(const SparseLayer& layer, const float* x, const float* residual, float* y, int thread,
+                      int threads, const Done& done) {
   SparseFloatJob job = layer.job;
   job.tile_rows = layer.tiling.rows;
   job.tile_columns = layer.tiling.columns;
@@ -71,9 +72,7 @@ void run_sparse_layer(const SparseLayer& layer, const float* x, const float* res
     if (first == last) continue;
     job.weights = &part;
     best_sparse_float_kernel().run(job, first, last);
-    if (done)
-      for (int64_t group = first; group < last; ++group)
-        for (int h = 0; h < part.height; ++h) done(part.channels[size_t(group)] + h);
+    if (done) done(std::span(part.channels).subspan(size_t(first), size_t(last - first)), part.height);
   }
 }
 

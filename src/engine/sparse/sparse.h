@@ -10,9 +10,9 @@ double zero_share(const Tensor& tensor);
 // Most of the multiplications of the graph's convolutions may be worth leaving out: the plan with lanes is then tried.
 bool worth_lanes(const Graph& graph);
 
-inline SparseLanes lanes_of(const Storage& storage) { return {storage.dims[2], storage.dims[3], storage.ring, storage.bands}; }
-// Closes one channel of a band that begins at `begin` (SparseFloatKernel::close).
-void close_channel(const SparseLanes& map, int64_t band, int64_t channels, int64_t channel, float* begin);
+inline SparseLanes lanes_of(const Storage& storage) {
+  return {storage.dims[2], storage.dims[3], storage.ring, storage.bands};
+}
 // Vectors around a map in lanes that a convolution without groups reaches; or why it has no form on lanes.
 struct Reach {
   int64_t ring = 0;
@@ -53,8 +53,11 @@ struct SparseLayer {
   SparseFloatJob job;      // all but weights, tile and pointers
 };
 SparseLayer pack_sparse_layer(const SparseSource& source, const SparseFloatJob& job, const SparseTiling& tiling);
-// The share of one thread. `done(channel)` is called for each of its output channels, behind all of its places.
-void run_sparse_layer(const SparseLayer& layer, const float* x, const float* residual, float* y, int thread, int threads, const std::function<void(int64_t)>& done = {});
+// The share of one thread. `done` is called with its output channels, the first of each group of `height`, behind all
+// of their places.
+using Done = std::function<void(std::span<const int32_t> groups, int height)>;
+void run_sparse_layer(const SparseLayer& layer, const float* x, const float* residual, float* y, int thread,
+                      int threads, const Done& done = {});
 // The fastest tiling on this CPU, remembered under `key`. `run` executes a layer once with all threads.
 SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, const SparseFloatJob& job, const std::string& key, const std::function<void(const SparseLayer&)>& run);
 std::string tiling_text(const SparseLayer& layer);  // "2x4", "1x7 blocks of 4"

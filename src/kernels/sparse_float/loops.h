@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/sparse_float/maps.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/transpose_square.h"
 
@@ -144,25 +145,26 @@ TileLoop loop_of(int rows, int columns) {
   return loops[rows / 2][size_t(columns - 1)];
 }
 
-// Tiles of alike width that cover the columns.
+// Tiles of alike width that cover the columns, one below the other: what the taps of a tile reach is still in the L1 cache
+// for the next.
 void run_layer(const SparseFloatJob& job, int64_t first, int64_t last) {
   const int most = job.weights->height == 1 ? kVectors : kVectors4;
   int64_t tile_rows = std::min<int64_t>(job.tile_rows, job.rows);
   tile_rows = tile_rows >= 4 && most >= 4 ? 4 : tile_rows >= 2 && most >= 2 ? 2 : 1;
   const int64_t wide = std::clamp<int64_t>(job.tile_columns, 1, most / tile_rows);
   const int64_t parts = (job.columns + wide - 1) / wide;
-  for (int64_t row = 0; row < job.rows;) {
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t begin = job.columns * part / parts, end = job.columns * (part + 1) / parts;
+    const int columns = int(end - begin);
     int64_t height = tile_rows;
-    while (height > job.rows - row) height /= 2;
-    for (int64_t part = 0; part < parts; ++part) {
-      const int64_t begin = job.columns * part / parts, end = job.columns * (part + 1) / parts;
-      const int rows = int(height), columns = int(end - begin);
+    for (int64_t row = 0; row < job.rows; row += height) {
+      while (height > job.rows - row) height /= 2;
+      const int rows = int(height);
       const TileLoop loop = job.weights->height == 1 ? (job.x_step == 1 ? loop_of<1, 1>(rows, columns) : loop_of<1, 2>(rows, columns))
                                                      : (job.x_step == 1 ? loop_of<4, 1>(rows, columns) : loop_of<4, 2>(rows, columns));
       Tile tile{&job, job.x + row * job.x_row + begin * job.x_step * kSparseLanes, row * job.y_row + begin * kSparseLanes, row * job.residual_row + begin * kSparseLanes, 0, first, last};
       for (tile.block = 0; tile.block < job.weights->blocks; ++tile.block) loop(tile);
     }
-    row += height;
   }
 }
 
@@ -183,111 +185,6 @@ void dot_groups(const SparseFloatJob& job, int64_t first, int64_t last) {
     const float sum = dot_entries(job.x, w.offsets.data() + begin, w.weights.data() + begin, count) + w.bias[size_t(g)];
     job.y[w.channels[size_t(g)]] = std::clamp(sum, job.low, job.high);
   }
-}
-
-// Lanes of sub-tile rows (columns) that hold a pixel at this place: place + i·sub < extent.
-inline unsigned lanes_inside(int64_t extent, int64_t sub, int64_t place, bool rows) {
-  unsigned mask = 0;
-  for (int i = 0; i < 4; ++i)
-    if (place + i * sub < extent) mask |= rows ? 0xfu << (4 * i) : 0x1111u << i;
-  return mask;
-}
-
-// Lane i takes lane i + shift, or zero where `keep` has no bit.
-inline void shift_lanes(const float* from, int shift, unsigned keep, float* to) {
-#if defined(__AVX512F__)
-  const __m512i lanes = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(shift));
-  _mm512_storeu_ps(to, _mm512_maskz_permutexvar_ps(__mmask16(keep), lanes, _mm512_loadu_ps(from)));
-#elif defined(__AVX2__)
-  const __m256i bits = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
-  const auto part = [&](int p) {  // what is not kept is not read
-    const __m256i mask = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(int(keep >> p)), bits), bits);
-    return _mm256_maskload_ps(from + shift + p, mask);
-  };
-  const __m256 low = part(0), high = part(8);
-  _mm256_storeu_ps(to, low);
-  _mm256_storeu_ps(to + 8, high);
-#else
-  float lanes[kSparseLanes];
-  for (int i = 0; i < kSparseLanes; ++i) lanes[i] = (keep >> i & 1) != 0 ? from[i + shift] : 0.0f;
-  std::memcpy(to, lanes, sizeof(lanes));
-#endif
-}
-
-// Rows of the map from the first one of the band on.
-inline int64_t rows_from(const SparseLanes& map, int64_t band) { return map.height - band * 4 * map.sub_height(); }
-
-void clear_outside(const SparseLanes& map, int64_t band, float* channel) {
-  if (map.height % (4 * map.bands) == 0 && map.width % 4 == 0) return;
-  for (int64_t y = 0; y < map.sub_height(); ++y) {
-    const unsigned inside = lanes_inside(rows_from(map, band), map.sub_height(), y, true);
-    for (int64_t x = 0; x < map.sub_width(); ++x) {
-      const unsigned keep = inside & lanes_inside(map.width, map.sub_width(), x, false);
-      float* vector = channel + map.origin() + y * map.row() + x * kSparseLanes;
-      if (keep != 0xffff) shift_lanes(vector, 0, keep, vector);
-    }
-  }
-}
-
-constexpr size_t kRowBytes = 4 * sizeof(float);  // of one row of sub-tiles in a vector
-
-void close_ring(const SparseLanes& map, int64_t band, float* channel, float* first, float* last) {
-  clear_outside(map, band, channel);
-  const int64_t h = map.sub_height(), w = map.sub_width(), row = map.row(), ring = map.ring;
-  for (int64_t y = 0; y < h; ++y) {
-    float* own = channel + map.origin() + y * row;
-    for (int64_t x = 0; x < ring; ++x) {  // left and right: from the neighbour of the same row of sub-tiles
-      shift_lanes(own + (w - 1 - x) * kSparseLanes, -1, 0xeeee, own - (1 + x) * kSparseLanes);
-      shift_lanes(own + x * kSparseLanes, 1, 0x7777, own + (w + x) * kSparseLanes);
-    }
-    for (int64_t x = -ring * kSparseLanes; x < (w + ring) * kSparseLanes; x += kSparseLanes) {  // above and below, with the corners
-      float *above = own - h * row + x, *below = own + h * row + x;
-      if (y >= h - ring) std::memcpy(above + 4, own + x, 3 * kRowBytes);
-      if (y >= h - ring && band == 0) std::memset(above, 0, kRowBytes);
-      if (y < ring) std::memcpy(below, own + x + 4, 3 * kRowBytes);
-      if (y < ring && band + 1 == map.bands) std::memset(below + 12, 0, kRowBytes);
-    }
-  }
-  if (map.bands == 1) return;
-  for (int64_t y = 0; y < ring; ++y)
-    for (int64_t x = 0; x < w; ++x) {
-      const float* own = channel + map.origin() + x * kSparseLanes;
-      std::memcpy(first + (y * w + x) * 4, own + y * row, kRowBytes);
-      std::memcpy(last + (y * w + x) * 4, own + (h - ring + y) * row + 12, kRowBytes);
-    }
-}
-
-// A row of pixels to four lanes of each of its vectors, and of those beside it.
-inline void place_row(const float* pixels, int64_t width, int64_t ring, float* to) {
-  for (int64_t x = 0; x < width; ++x) std::memcpy(to + x * kSparseLanes, pixels + x * 4, kRowBytes);
-  for (int64_t x = 0; x < ring; ++x) {
-    float *left = to - (1 + x) * kSparseLanes, *right = to + (width + x) * kSparseLanes;
-    left[0] = 0;
-    std::memcpy(left + 1, pixels + (width - 1 - x) * 4, 3 * sizeof(float));
-    std::memcpy(right, pixels + x * 4 + 1, 3 * sizeof(float));
-    right[3] = 0;
-  }
-}
-
-void join_ring(const SparseLanes& map, float* channel, const float* above, const float* below) {
-  const int64_t h = map.sub_height(), w = map.sub_width();
-  float* own = channel + map.origin();
-  for (int64_t y = 0; y < map.ring; ++y) {
-    if (above != nullptr) place_row(above + y * w * 4, w, map.ring, own + (y - map.ring) * map.row());
-    if (below != nullptr) place_row(below + y * w * 4, w, map.ring, own + (h + y) * map.row() + 12);
-  }
-}
-
-void enter_lanes(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel) {
-  const int64_t sub_h = map.sub_height(), sub_w = map.sub_width(), height = rows_from(map, band);
-  pixels += band * 4 * sub_h * row;
-  for (int64_t y = 0; y < sub_h; ++y)
-    for (int64_t x = 0; x < sub_w; ++x) {
-      const unsigned inside = lanes_inside(height, sub_h, y, true) & lanes_inside(map.width, sub_w, x, false);
-      float* to = channel + map.origin() + y * map.row() + x * kSparseLanes;
-      const float* from = pixels + y * row + x * column;
-      for (int lane = 0; lane < kSparseLanes; ++lane) to[lane] = (inside >> lane & 1) != 0 ? from[lane / 4 * sub_h * row + lane % 4 * sub_w * column] : 0.0f;
-    }
 }
 
 void transpose_floats(const float* x, int64_t rows, int64_t columns, int64_t pitch, float* y, int64_t out_pitch) {

@@ -81,12 +81,13 @@ struct SparseFloatKernel {
   void (*run)(const SparseFloatJob& job, int64_t first, int64_t last);
   // y[channel] = Σ weight·x[offset] + bias, clipped, for one place: groups [first, last) of weights of height 1 in one block.
   void (*dot)(const SparseFloatJob& job, int64_t first, int64_t last);
-  // Clears lanes outside the map in one channel of a band and fills the ring around it, but for what lies in other
-  // bands. Copies the outermost rows to `first` and `last`, of edge() floats each, where there are bands.
-  void (*close)(const SparseLanes& map, int64_t band, float* channel, float* first, float* last);
-  // Fills what a ring takes from the same channel of other bands: the copies of the last rows of the band above and of
-  // the first rows of the one below; null where there is none.
-  void (*join)(const SparseLanes& map, float* channel, const float* above, const float* below);
+  // Clears lanes outside the map in channels of a band, fills the rings around them but for what lies in other bands,
+  // and copies their outermost rows where there are bands. The band begins at `begin`; channels groups[i] … + height
+  // − 1.
+  void (*close)(const SparseLanes& map, int64_t band, int64_t channels, float* begin, std::span<const int32_t> groups,
+                int height);
+  // Fills what the rings of a band take from the bands above and below, which are closed.
+  void (*join)(const SparseLanes& map, int64_t band, int64_t channels, float* begin);
   // One channel of a band from pixels `row` and `column` floats apart, `pixels` is the map's first. Without the ring.
   void (*enter)(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel);
   // [rows][columns] with `pitch` floats a row → [columns][rows], `out_pitch` floats a row.

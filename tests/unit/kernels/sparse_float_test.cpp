@@ -36,30 +36,29 @@ struct Map {
   double at(int64_t y, int64_t x) const { return y < 0 || x < 0 || y >= height || x >= width ? 0 : values[y * width + x]; }
 };
 
-// Fills the rings of every channel, [band][channel].
+// Fills the rings of every channel.
 void close_maps(const SparseFloatKernel& kernel, std::vector<float>& lanes, int64_t channels, const SparseLanes& map) {
-  const int64_t planes = map.bands * channels;
-  std::vector<float> first(size_t(planes * map.edge()), NAN), last = first;
-  const auto at = [&](std::vector<float>& edges, int64_t plane) {
-    return plane >= 0 && plane < planes ? edges.data() + plane * map.edge() : nullptr;
-  };
-  for (int64_t plane = 0; plane < planes; ++plane)
-    kernel.close(map, plane / channels, lanes.data() + plane * map.channel(), at(first, plane), at(last, plane));
-  for (int64_t plane = 0; plane < planes; ++plane)
-    kernel.join(map, lanes.data() + plane * map.channel(), at(last, plane - channels), at(first, plane + channels));
+  std::vector<int32_t> all(static_cast<size_t>(channels));
+  std::iota(all.begin(), all.end(), 0);
+  const auto at = [&](int64_t band) { return lanes.data() + band * map.band(channels); };
+  for (int64_t band = 0; band < map.bands; ++band) kernel.close(map, band, channels, at(band), all, 1);
+  for (int64_t band = 0; band < map.bands; ++band) kernel.join(map, band, channels, at(band));
 }
 
 std::vector<float> to_lanes(const SparseFloatKernel& kernel, const std::vector<float>& plain, int64_t channels, const SparseLanes& map) {
-  std::vector<float> lanes(size_t(map.bands * channels * map.channel()), NAN);
+  std::vector<float> lanes(size_t(map.bands * map.band(channels)), NAN);
   for (int64_t band = 0; band < map.bands; ++band)
-    for (int64_t c = 0; c < channels; ++c) kernel.enter(map, band, plain.data() + c * map.height * map.width, map.width, 1, lanes.data() + (band * channels + c) * map.channel());
+    for (int64_t c = 0; c < channels; ++c)
+      kernel.enter(map, band, plain.data() + c * map.height * map.width, map.width, 1,
+                   lanes.data() + band * map.band(channels) + c * map.channel());
   close_maps(kernel, lanes, channels, map);
   return lanes;
 }
 
 float lane_at(const std::vector<float>& lanes, const SparseLanes& map, int64_t channels, int64_t channel, int64_t y, int64_t x) {
   const int64_t row = y / map.sub_height(), lane = row % 4 * 4 + x / map.sub_width();
-  return lanes[size_t((row / 4 * channels + channel) * map.channel() + map.origin() + y % map.sub_height() * map.row() + x % map.sub_width() * kSparseLanes + lane)];
+  return lanes[size_t(row / 4 * map.band(channels) + channel * map.channel() + map.origin() +
+                      y % map.sub_height() * map.row() + x % map.sub_width() * kSparseLanes + lane)];
 }
 
 struct Case {
@@ -90,7 +89,7 @@ void check_case(const SparseFloatKernel& kernel, const Case& c) {
   for (int32_t o = 0; o + height <= c.outputs; o += height) channels.push_back(o);
   const SparseFloatWeights packed = pack_sparse_float(weight.data(), bias.data(), depth, offsets, c.block * taps, height, channels);
   const std::vector<float> lanes = to_lanes(kernel, x, c.inputs, source), residual = to_lanes(kernel, added, c.outputs, added_map);
-  std::vector<float> y(size_t(c.bands * c.outputs * target.channel()), NAN);
+  std::vector<float> y(size_t(c.bands * target.band(c.outputs)), NAN);
   SparseFloatJob job{&packed, target.sub_height(), target.sub_width(), c.stride * source.row(), int(c.stride), target.row(), target.channel()};
   job.residual_row = added_map.row();
   job.residual_channel = added_map.channel();
@@ -99,9 +98,9 @@ void check_case(const SparseFloatKernel& kernel, const Case& c) {
   job.low = 0;
   job.high = 6;
   for (int64_t band = 0; band < c.bands; ++band) {
-    job.x = lanes.data() + band * c.inputs * source.channel() + source.origin();
-    job.residual = residual.data() + band * c.outputs * added_map.channel() + added_map.origin();
-    job.y = y.data() + band * c.outputs * target.channel() + target.origin();
+    job.x = lanes.data() + band * source.band(c.inputs) + source.origin();
+    job.residual = residual.data() + band * added_map.band(c.outputs) + added_map.origin();
+    job.y = y.data() + band * target.band(c.outputs) + target.origin();
     for (int thread = 0; thread < 2; ++thread) {
       const auto [first, last] = packed.share(thread, 2);
       kernel.run(job, first, last);
@@ -123,7 +122,11 @@ void check_case(const SparseFloatKernel& kernel, const Case& c) {
   // With its ring the result is what it would be if it had come from plain pixels.
   const std::vector<float> whole = to_lanes(kernel, expected, c.outputs, target);
   double ring = 0;
-  const auto inside_of = [&](size_t i) { return int64_t(i) % target.channel() < (target.sub_height() + 2 * target.ring) * target.row(); };
+  const auto inside_of = [&](size_t i) {
+    const int64_t place = int64_t(i) % target.band(c.outputs);
+    return place < c.outputs * target.channel() &&
+           place % target.channel() < (target.sub_height() + 2 * target.ring) * target.row();
+  };
   for (size_t i = 0; i < y.size(); ++i) if (inside_of(i)) ring = std::max(ring, std::isnan(y[i]) ? 1e9 : std::abs(double(whole[i]) - y[i]));
   EXPECT_LT(ring, 2e-5);
 }
