@@ -291,12 +291,28 @@ void Planner::plan_memory() {
     if (steps[s]->writes >= 0) touch(steps[s]->writes, int(s));
   }
   for (SlotId id : output_slots) touch(id, int(steps.size()));
-  std::vector<SlotId> order;
+  std::vector<SlotId> whole, banded;
   for (size_t i = 0; i < slots.size(); ++i)
-    if (slots[i].alias < 0 && slots[i].first >= 0 && !is_input(SlotId(i))) order.push_back(SlotId(i));
-  std::stable_sort(order.begin(), order.end(), [&](SlotId a, SlotId b) { return slots[size_t(a)].storage.bytes() > slots[size_t(b)].storage.bytes(); });
+    if (slots[i].alias < 0 && slots[i].first >= 0 && !is_input(SlotId(i)))
+      (slots[i].storage.bands > 1 ? banded : whole).push_back(SlotId(i));
+  const size_t first_band = place(whole), band = (place(banded) + 4095) / 4096 * 4096;
+  for (SlotId id : banded) slots[size_t(id)].offset += first_band;
+  band_pitch = int64_t(band / sizeof(float));
+  arena_bytes = first_band + size_t(bands) * band;
+}
+
+// Offsets for slots (for one band of each), the largest first; two share memory where one is done before the other
+// begins. Returns the bytes in use.
+size_t Planner::place(std::vector<SlotId> order) {
+  const auto bytes_of = [&](SlotId id) {
+    return slots[size_t(id)].storage.bytes() / size_t(slots[size_t(id)].storage.bands);
+  };
+  const auto size_of = [&](SlotId id) {
+    return (bytes_of(id) + 127) / 64 * 64;
+  };  // slack for vector loads past the end
+  std::stable_sort(order.begin(), order.end(), [&](SlotId a, SlotId b) { return bytes_of(a) > bytes_of(b); });
   std::vector<SlotId> placed;
-  auto size_of = [&](SlotId id) { return (slots[size_t(id)].storage.bytes() + 127) / 64 * 64; };  // slack for vector loads past the end
+  size_t bytes = 0;
   for (SlotId id : order) {
     Slot& slot = slots[size_t(id)];
     std::vector<std::pair<size_t, size_t>> taken;
@@ -311,9 +327,10 @@ void Planner::plan_memory() {
       offset = std::max(offset, end);
     }
     slot.offset = offset;
-    arena_bytes = std::max(arena_bytes, offset + size_of(id));
+    bytes = std::max(bytes, offset + size_of(id));
     placed.push_back(id);
   }
+  return bytes;
 }
 
 }  // namespace pare

@@ -30,6 +30,9 @@ struct Storage {
   Dims dims;
   Layout layout = Layout::plain;
   int64_t ring = 0, bands = 1;  // of maps in lanes (SparseLanes)
+  // Floats from one band to the next. All maps of a plan have the same: a core's bands lie together, apart from the
+  // others'. Where they lay in turns, memory that several values use one after the other would go from core to core.
+  const int64_t* band_pitch = nullptr;
   size_t bytes() const;  // with channels rounded up to whole blocks
   bool operator==(const Storage&) const = default;
 };
@@ -73,10 +76,12 @@ class TuningCache {
   bool changed_ = false;
 };
 
-// Microseconds that each of `count` candidates takes; `run(i)` executes candidate i once. Minimum over interleaved rounds.
-std::vector<double> least_times(int count, const std::function<void(int)>& run);
+// Microseconds that each of `count` candidates takes; `run(i)` executes candidate i once, `warm(i)` goes before it
+// without being timed. Minimum over interleaved rounds.
+std::vector<double> least_times(int count, const std::function<void(int)>& run,
+                                const std::function<void(int)>& warm = {});
 // Index of the fastest.
-int fastest_of(int count, const std::function<void(int)>& run);
+int fastest_of(int count, const std::function<void(int)>& run, const std::function<void(int)>& warm = {});
 
 // The elements of an integer constant; empty for what is none.
 std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueId id);
@@ -153,6 +158,7 @@ class Planner {
   std::vector<SlotId> input_slots, output_slots;
   std::vector<ValueId> output_values;
   size_t arena_bytes = 0;
+  int64_t band_pitch = 0;  // known when all is planned
 
   void build();
 
@@ -160,6 +166,7 @@ class Planner {
   void lower(int node);
   bool travels_in_bytes(ValueId id) const;
   void plan_memory();
+  size_t place(std::vector<SlotId> order);
   struct Home {
     ValueId concat;
     int64_t channel;   // the first

@@ -264,10 +264,12 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
     for (size_t i = 1; i < tried.size(); ++i) plans.push_back(open(forms[tried[i]]));
     const std::vector<Array> arrays = random_inputs(ready, plans[0]->input_dims, 1);
     for (auto& plan : plans) plan->set_inputs(arrays);
-    const int choice = fastest_of(int(plans.size()), [&](int i) {
+    // Each twice in a row: behind a plan of another number of threads the pool is made anew.
+    const auto execute = [&](int i) {
       const ThreadCount mine(plans[size_t(i)]->threads);
       plans[size_t(i)]->execute();
-    });
+    };
+    const int choice = fastest_of(int(plans.size()), execute, execute);
     state_ = std::move(plans[size_t(choice)]);
     plans.clear();  // their caches are written when they go
     TuningCache fresh(options.use_cache);

@@ -87,11 +87,12 @@ void TuningCache::store(const std::string& key, int choice) {
   changed_ = true;
 }
 
-std::vector<double> least_times(int count, const std::function<void(int)>& run) {
+std::vector<double> least_times(int count, const std::function<void(int)>& run, const std::function<void(int)>& warm) {
   std::vector<double> best(size_t(count), 1e300);
   const double start = now_us();
   for (int round = 0; round < 12; ++round) {
     for (int i = 0; i < count; ++i) {
+      if (warm) warm(i);
       const double begin = now_us();
       run(i);
       if (round > 0) best[size_t(i)] = std::min(best[size_t(i)], now_us() - begin);  // the first round warms up
@@ -101,9 +102,9 @@ std::vector<double> least_times(int count, const std::function<void(int)>& run) 
   return best;
 }
 
-int fastest_of(int count, const std::function<void(int)>& run) {
+int fastest_of(int count, const std::function<void(int)>& run, const std::function<void(int)>& warm) {
   if (count <= 1) return 0;
-  const std::vector<double> times = least_times(count, run);
+  const std::vector<double> times = least_times(count, run, warm);
   return int(std::min_element(times.begin(), times.end()) - times.begin());
 }
 

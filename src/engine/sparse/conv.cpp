@@ -22,17 +22,19 @@ class LanesConvStep : public Step {
     const int64_t bands = target.bands, first = bands > 1 ? bands * thread / threads : 0, last = bands > 1 ? bands * (thread + 1) / threads : 1;
     for (int64_t image = 0; image < batch; ++image)
       for (int64_t band = first; band < last; ++band) {
-        const int64_t plane = image * bands + band;
-        float *from = x + plane * source.band(inputs), *to = y + plane * target.band(outputs);
-        if (joins) kernel.join(source, band, inputs, from);
-        run_sparse_layer(with, from + source.origin(),
-                         residual == nullptr ? nullptr : residual + plane * added.band(outputs) + added.origin(),
-                         to + target.origin(), bands > 1 ? 0 : thread, bands > 1 ? 1 : threads,
+        float *from = x + band_at(source, inputs, pitch, image, band),
+              *to = y + band_at(target, outputs, pitch, image, band);
+        const float* sum =
+            residual == nullptr ? nullptr : residual + band_at(added, outputs, pitch, image, band) + added.origin();
+        if (joins) kernel.join(source, band, inputs, from, *pitch);
+        run_sparse_layer(with, from + source.origin(), sum, to + target.origin(), bands > 1 ? 0 : thread,
+                         bands > 1 ? 1 : threads,
                          [&](auto groups, int height) { kernel.close(target, band, outputs, to, groups, height); });
       }
   }
   SparseLayer layer;
   SparseLanes source, target, added;  // added: the residual
+  const int64_t* pitch = nullptr;     // Storage::band_pitch
   bool joins = false;                 // reads what lies in other bands
   int64_t batch = 1, inputs = 1, outputs = 1;
 };
@@ -161,7 +163,10 @@ bool lower_sparse_conv(Planner& planner, int n) {
   step->inputs = x[1];
   step->outputs = y[1];
   const LanesConv conv = describe(window, weight, bias, *step, clipped);
-  const AlignedFloats from = aligned_zeros(in.bytes()), to = aligned_zeros(out.bytes());
+  const size_t bytes = std::max(in.bytes(), out.bytes());
+  const int64_t pitch = int64_t(bytes / sizeof(float)) / planner.bands;  // while it is timed
+  const AlignedFloats from = aligned_zeros(bytes), to = aligned_zeros(bytes);
+  step->pitch = &pitch;
   const std::string key = key_of(planner, node, zeros, clipped.text, step->source, step->target);
   step->layer = tune_sparse_layer(planner, conv.weights, conv.job, key, [&](const SparseLayer& layer) {
     run_parallel([&](int thread, int threads) { step->compute(layer, from.get(), nullptr, to.get(), thread, threads); });
@@ -184,6 +189,7 @@ bool lower_sparse_conv(Planner& planner, int n) {
     if (!found.sparse_wins && sparse) planner.refuse(percent(zeros) + " of its weights are zero, but " + note);
     if (!found.sparse_wins) return false;
   }
+  step->pitch = out.band_pitch;
   const SlotId residual = clipped.residual == kNone ? -1 : planner.slot(clipped.residual, Layout::lanes, Type::f32);
   step->reads = {planner.slot(node.inputs[0], Layout::lanes, Type::f32)};
   if (residual >= 0) step->reads.push_back(residual);

@@ -26,7 +26,13 @@ Pixels pixels_of(const Storage& storage) {
 // Bands, or channels of maps that are not cut, are shared among the team.
 class LanesStep : public Step {
  public:
-  LanesStep(const Storage& other, const SparseLanes& map, bool enter) : dims(other.dims), pixels(pixels_of(other)), lanes(map), enters(enter), fills(other.layout == Layout::blocked) {}
+  LanesStep(const Storage& other, const Storage& map, bool enter)
+      : dims(other.dims),
+        pixels(pixels_of(other)),
+        lanes(lanes_of(map)),
+        pitch(map.band_pitch),
+        enters(enter),
+        fills(other.layout == Layout::blocked) {}
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
     const auto* from = reinterpret_cast<const float*>(slots[reads[0]]);
@@ -37,7 +43,7 @@ class LanesStep : public Step {
     for (int64_t image = 0; image < dims[0]; ++image)
       for (int64_t band = first_band; band < last_band; ++band)
         for (int64_t c = first; c < last; ++c) {
-          const int64_t place = pixels.channel(image, c), begin = (image * bands + band) * lanes.band(dims[1]);
+          const int64_t place = pixels.channel(image, c), begin = band_at(lanes, dims[1], pitch, image, band);
           if (enters)
             enter(from + place, band, c, to + begin);
           else
@@ -67,6 +73,7 @@ class LanesStep : public Step {
   Dims dims;
   Pixels pixels;
   SparseLanes lanes;
+  const int64_t* pitch;
   bool enters, fills;
 };
 
@@ -102,13 +109,14 @@ class LanesMeanStep : public Step {
       float sum = 0;
       for (int64_t band = 0; band < lanes.bands; ++band)
         for (int64_t row = 0; row < lanes.sub_height(); ++row)
-          sum += best_float_rows_kernel().sum(x + (c / channels * lanes.bands + band) * lanes.band(channels) +
+          sum += best_float_rows_kernel().sum(x + band_at(lanes, channels, pitch, c / channels, band) +
                                                   c % channels * lanes.channel() + lanes.origin() + row * lanes.row(),
                                               lanes.sub_width() * kSparseLanes);
       y[c] = sum / float(lanes.height * lanes.width);
     }
   }
   SparseLanes lanes;
+  const int64_t* pitch = nullptr;
   int64_t images = 0, channels = 0;
 };
 
@@ -118,6 +126,7 @@ Storage lanes_storage(const Planner& planner, ValueId id) {
   Storage storage{Type::f32, planner.dims(id), Layout::lanes};
   if (storage.dims.size() != 4) return storage;
   storage.bands = planner.bands;
+  storage.band_pitch = &planner.band_pitch;
   for (const int n : planner.consumers[size_t(id)]) {
     const Node& node = planner.graph.nodes[size_t(n)];
     if (!node.is("Conv") || node.inputs[0] != id || node.integer("group", 1) != 1) continue;
@@ -130,7 +139,8 @@ std::unique_ptr<Step> make_lanes_conversion(const Storage& from, const Storage& 
   PARE_CHECK(from.type == Type::f32 && to.type == Type::f32);
   const bool enter = to.layout == Layout::lanes;
   std::unique_ptr<Step> step;
-  if (from.dims.size() == 4) step = std::make_unique<LanesStep>(enter ? from : to, lanes_of(enter ? to : from), enter);
+  if (from.dims.size() == 4)
+    step = std::make_unique<LanesStep>(enter ? from : to, enter ? to : from, enter);
   else step = std::make_unique<TransposeStep>(from.dims, enter);
   step->reads = {source};
   step->writes = target;
@@ -150,6 +160,7 @@ bool lower_lanes_mean(Planner& planner, int n) {
   }
   auto step = std::make_unique<LanesMeanStep>();
   step->lanes = lanes_of(planner.storage(*slot));
+  step->pitch = planner.storage(*slot).band_pitch;
   step->images = x[0];
   step->channels = x[1];
   step->reads = {*slot};

@@ -100,7 +100,10 @@ double time_lanes_change(Planner& planner, const Storage& from, const Storage& t
                           std::to_string(lanes.bands) + " l" + std::to_string(int(from.layout)) +
                           std::to_string(int(to.layout)) + " t" + std::to_string(planner.threads) + " ns";
   if (const auto known = planner.cache.find(key)) return *known / 1e3;
-  const auto step = make_lanes_conversion(from, to, 0, 1);
+  Storage source_form = from, target_form = to;
+  const int64_t pitch = int64_t(lanes.bytes() / sizeof(float)) / lanes.bands;
+  source_form.band_pitch = target_form.band_pitch = &pitch;
+  const auto step = make_lanes_conversion(source_form, target_form, 0, 1);
   const AlignedFloats source = aligned_zeros(from.bytes()), target = aligned_zeros(to.bytes());
   std::byte* const slots[] = {reinterpret_cast<std::byte*>(source.get()), reinterpret_cast<std::byte*>(target.get())};
   const double us =

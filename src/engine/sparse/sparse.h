@@ -13,6 +13,10 @@ bool worth_lanes(const Graph& graph);
 inline SparseLanes lanes_of(const Storage& storage) {
   return {storage.dims[2], storage.dims[3], storage.ring, storage.bands};
 }
+// Where a band of an image begins in a map of `channels`, in floats; `pitch` is that of the storage.
+inline int64_t band_at(const SparseLanes& map, int64_t channels, const int64_t* pitch, int64_t image, int64_t band) {
+  return image * map.band(channels) + (band > 0 ? band * *pitch : 0);
+}
 // Vectors around a map in lanes that a convolution without groups reaches; or why it has no form on lanes.
 struct Reach {
   int64_t ring = 0;

@@ -125,10 +125,11 @@ inline void place_row(const Extents& e, const float* pixels, float* to) {
   }
 }
 
-void join_ring(const SparseLanes& map, int64_t band, int64_t channels, float* begin) {
+void join_ring(const SparseLanes& map, int64_t band, int64_t channels, float* begin, int64_t band_pitch) {
   const Extents e(map);
-  const int64_t pitch = map.channel(), edge = map.edge(), other = map.band(channels);
-  const float *below = begin + channels * pitch + other, *above = below - 2 * other + map.edges(channels);
+  const int64_t pitch = map.channel(), edge = map.edge();
+  const float *edges = begin + channels * pitch, *below = edges + band_pitch,
+              *above = edges - band_pitch + map.edges(channels);
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t y = 0; y < e.ring; ++y) {
       float* own = begin + c * pitch + e.origin;

@@ -86,8 +86,9 @@ struct SparseFloatKernel {
   // − 1.
   void (*close)(const SparseLanes& map, int64_t band, int64_t channels, float* begin, std::span<const int32_t> groups,
                 int height);
-  // Fills what the rings of a band take from the bands above and below, which are closed.
-  void (*join)(const SparseLanes& map, int64_t band, int64_t channels, float* begin);
+  // Fills what the rings of a band take from the bands above and below, which are closed and begin `pitch` floats
+  // apart.
+  void (*join)(const SparseLanes& map, int64_t band, int64_t channels, float* begin, int64_t pitch);
   // One channel of a band from pixels `row` and `column` floats apart, `pixels` is the map's first. Without the ring.
   void (*enter)(const SparseLanes& map, int64_t band, const float* pixels, int64_t row, int64_t column, float* channel);
   // [rows][columns] with `pitch` floats a row → [columns][rows], `out_pitch` floats a row.

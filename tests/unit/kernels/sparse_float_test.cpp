@@ -42,7 +42,7 @@ void close_maps(const SparseFloatKernel& kernel, std::vector<float>& lanes, int6
   std::iota(all.begin(), all.end(), 0);
   const auto at = [&](int64_t band) { return lanes.data() + band * map.band(channels); };
   for (int64_t band = 0; band < map.bands; ++band) kernel.close(map, band, channels, at(band), all, 1);
-  for (int64_t band = 0; band < map.bands; ++band) kernel.join(map, band, channels, at(band));
+  for (int64_t band = 0; band < map.bands; ++band) kernel.join(map, band, channels, at(band), map.band(channels));
 }
 
 std::vector<float> to_lanes(const SparseFloatKernel& kernel, const std::vector<float>& plain, int64_t channels, const SparseLanes& map) {
