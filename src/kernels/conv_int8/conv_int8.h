@@ -6,6 +6,7 @@
 //   packed = pack_conv_int8(kernel, shape, ...) once per layer; a tiling from conv_int8_tilings() may be tried out
 //   kernel.run(packed, args, thread, threads)   by every thread; each does its share, the caller waits for all of them
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,7 +16,8 @@
 
 namespace pare {
 
-constexpr int kConvInt8Step = 4;  // input bytes multiplied by one instruction
+constexpr int kConvInt8Step = 4;   // input bytes multiplied by one instruction
+constexpr int kConvInt8Joins = 3;  // lists of joined steps
 
 struct ConvInt8Shape {
   int batch = 1;
@@ -41,7 +43,7 @@ struct ConvInt8Tiling {
   bool operator==(const ConvInt8Tiling&) const = default;
 };
 
-// Where a block's steps begin in PackedConvInt8::{narrow,wide}; the next one's beginning is their end.
+// Where a block's steps begin in PackedConvInt8::{joined,wide}; the next one's beginning is their end.
 struct ConvInt8Steps {
   std::size_t step = 0, byte = 0;
 };
@@ -65,10 +67,17 @@ struct PackedConvInt8 {
   std::vector<Int8Line> weights;            // [group][vector][run][step] as described in conv_int8/pack.cpp
   std::vector<Int8Line> bias;  // int32 [group][channel], bias - input_zero * sum(weights), padded to whole vectors
   // Instead of `weights`, for kernels that add the products of a pair in 16 bits (ConvInt8Kernel::pairs):
-  ConvInt8StepList narrow;        // steps whose pairs fit 16 bits, as in `weights`
+  // 1, 2, 4 steps whose products can be added in 16 bits, one behind the other, each as in `weights`.
+  std::array<ConvInt8StepList, kConvInt8Joins> joined;
   ConvInt8StepList wide;          // the others, [vector][lane][even 2] then [vector][lane][odd 2], s16
   bool direct = false;            // reads the input where it is: no padding, no shift, no row ends to guard
   std::size_t scratch_bytes = 0;  // per thread
+
+  std::size_t listed_steps() const {
+    std::size_t steps = wide.offsets.size();
+    for (const ConvInt8StepList& list : joined) steps += list.offsets.size();
+    return steps;
+  }
 };
 
 struct ConvInt8Args {

@@ -18,21 +18,39 @@ __m256i load(const std::uint8_t* from) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
 }
 
-template <int Pixels, int Vectors>
-inline __attribute__((always_inline)) void multiply_narrow(__m256i (&sums)[Pixels][Vectors],
+// `Steps` steps whose products can be added in 16 bits.
+template <int Steps, int Pixels, int Vectors>
+inline __attribute__((always_inline)) void multiply_joined(__m256i (&sums)[Pixels][Vectors],
                                                            const std::uint8_t* const (&bases)[Pixels],
-                                                           std::ptrdiff_t at, const std::uint8_t* weights) {
+                                                           const std::ptrdiff_t* at, const std::uint8_t* weights) {
   const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
   for (int p = 0; p < Pixels; ++p) {
-    std::int32_t four;
-    std::memcpy(&four, bases[p] + at, 4);
-    const __m256i xs = _mm256_set1_epi32(four);
+    __m256i xs[Steps];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v)
-      sums[p][v] =
-          _mm256_add_epi32(sums[p][v], _mm256_madd_epi16(_mm256_maddubs_epi16(xs, load(weights + v * 32)), ones));
+    for (int s = 0; s < Steps; ++s) {
+      std::int32_t four;
+      std::memcpy(&four, bases[p] + at[s], 4);
+      xs[s] = _mm256_set1_epi32(four);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      __m256i products = _mm256_maddubs_epi16(xs[0], load(weights + v * 32));
+#pragma GCC unroll 4
+      for (int s = 1; s < Steps; ++s)
+        products = _mm256_add_epi16(products, _mm256_maddubs_epi16(xs[s], load(weights + (s * Vectors + v) * 32)));
+      sums[p][v] = _mm256_add_epi32(sums[p][v], _mm256_madd_epi16(products, ones));
+    }
   }
+}
+
+template <int Steps, int Pixels, int Vectors>
+inline __attribute__((always_inline)) void add_joined(__m256i (&sums)[Pixels][Vectors],
+                                                      const std::uint8_t* const (&bases)[Pixels],
+                                                      const ConvStepsJob& job) {
+  const std::uint8_t* weights = job.weights;
+  for (int step = 0; step < job.steps; step += Steps, weights += Steps * Vectors * kLanes * kConvInt8Step)
+    multiply_joined<Steps>(sums, bases, job.offsets + step, weights);
 }
 
 template <int Pixels, int Vectors>
@@ -56,7 +74,7 @@ inline __attribute__((always_inline)) void multiply_wide(__m256i (&sums)[Pixels]
 template <int Pixels, int Vectors>
 void run_tiles(const ConvTileJob& job, const Finish256& finish, const ConvTileOutput& out) {
   constexpr int kStepBytes = Vectors * kLanes * kConvInt8Step;
-  const ConvStepsJob narrow = job.narrow, wide = job.wide;
+  const ConvStepsJob wide = job.wide;
   const std::uint8_t* const* pixels = job.pixels;
   std::size_t pixel = out.pixel;
   for (int tile = 0; tile < out.tiles; ++tile, pixels += Pixels, pixel += Pixels) {
@@ -70,10 +88,10 @@ void run_tiles(const ConvTileJob& job, const Finish256& finish, const ConvTileOu
     const std::uint8_t* bases[Pixels];
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) bases[p] = pixels[p];
-    const std::uint8_t* weights = narrow.weights;
-    for (int step = 0; step < narrow.steps; ++step, weights += kStepBytes)
-      multiply_narrow(sums, bases, narrow.offsets[step], weights);
-    weights = wide.weights;
+    add_joined<1>(sums, bases, job.joined[0]);
+    add_joined<2>(sums, bases, job.joined[1]);
+    add_joined<4>(sums, bases, job.joined[2]);
+    const std::uint8_t* weights = wide.weights;
     for (int step = 0; step < wide.steps; ++step, weights += 2 * kStepBytes)
       multiply_wide(sums, bases, wide.offsets[step], weights);
     finish.run(sums, job.sums, out, pixel);

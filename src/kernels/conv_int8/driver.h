@@ -37,7 +37,7 @@ struct ConvTileJob {
   int runs;
   int steps;
   const std::uint8_t* weights;
-  ConvStepsJob narrow, wide;  // instead of runs and weights, for kernels of pairs
+  ConvStepsJob joined[kConvInt8Joins], wide;  // instead of runs and weights, for kernels of pairs
   const std::int32_t* bias;
   std::int32_t* sums;  // room for a tile
 };
@@ -110,7 +110,7 @@ class ConvInt8Driver {
     job.steps = packed_.steps;
     const std::size_t vector = std::size_t(group) * blocks_.vectors + first;
     if (packed_.weights.empty()) {
-      job.narrow = steps_of(packed_.narrow, group, block);
+      for (int i = 0; i < kConvInt8Joins; ++i) job.joined[i] = steps_of(packed_.joined[i], group, block);
       job.wide = steps_of(packed_.wide, group, block);
     } else {
       job.weights = packed_.weights.front().bytes + blocks_.vector_bytes * vector;

@@ -8,24 +8,28 @@
 namespace pare {
 namespace {
 
-// Whether quantized() makes the outputs: bytes without activations or a table.
+// Whether quantized() makes the outputs: bytes without a table.
 inline bool makes_bytes(const Int8Epilogue256& epilogue, int channels) {
-  const Int8Epilogue& e = epilogue.e;
-  const bool activates = e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none;
-  return e.type != Int8Output::f32 && !activates && !e.table && epilogue.bounded(channels);
+  return epilogue.e.type != Int8Output::f32 && !epilogue.e.table && epilogue.bounded(channels);
+}
+
+inline bool activates(const Int8Epilogue& e) {
+  return e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none;
 }
 
 class Finish256 {
  public:
   Finish256(const Int8Epilogue& epilogue, void* output, int channels)
-      : e_(epilogue), any_(epilogue, output), bytes_(makes_bytes(any_, channels)) {}
+      : e_(epilogue), any_(epilogue, output), bytes_(makes_bytes(any_, channels)), activates_(activates(epilogue)) {}
 
   // Bytes of whole vectors without activations or a table are made while the sums are in registers; anything else goes
-  // through `room` for the sums in memory, 32-byte aligned. `pixel`: the first of this tile.
+  // through `room` for the sums in memory, 32-byte aligned: an activation's constants want the registers. `pixel`: the
+  // first of this tile.
   template <int Pixels, int Vectors>
   inline __attribute__((always_inline)) void run(const __m256i (&sums)[Pixels][Vectors], std::int32_t* room,
                                                  const ConvTileOutput& out, std::size_t pixel) const {
-    if (bytes_ && out.channels == Vectors * 8) {
+    const bool whole = bytes_ && out.channels == Vectors * 8;
+    if (whole && !activates_) {
       write<0>(sums, pixel * out.pitch + out.channel, out);
       return;
     }
@@ -35,10 +39,51 @@ class Finish256 {
       for (int v = 0; v < Vectors; ++v)
         _mm256_store_si256(reinterpret_cast<__m256i*>(room + (p * Vectors + v) * 8), sums[p][v]);
     }
-    write_any(room, out, pixel);
+    if (whole)
+      write_activated<Vectors>(room, out, pixel);
+    else
+      write_any(room, out, pixel);
   }
 
  private:
+  // Bytes of whole vectors; sums: [pixel][vector][8].
+  template <int Vectors>
+  __attribute__((noinline)) void write_activated(const std::int32_t* sums, const ConvTileOutput& out,
+                                                 std::size_t pixel) const {
+    constexpr int kAtOnce = Vectors == 3 ? 1 : 4 / Vectors;
+    const std::size_t pitch = std::size_t(out.pitch);
+    for (int p = 0; p < out.pixels; p += kAtOnce) {
+      const int pixels = std::min(kAtOnce, out.pixels - p);
+      const std::size_t index = (pixel + std::size_t(p)) * pitch + std::size_t(out.channel);
+      __m256 v[4] = {};
+      for (int i = 0; i < pixels * Vectors; ++i) {
+        const __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + (p * Vectors + i) * 8));
+        v[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.multiplier + i % Vectors * 8));
+        v[i] = Int8Epilogue256::after(e_.first, v[i]);
+        if (e_.has_mid) v[i] = any_.after_mid(v[i]);
+        if (e_.residual)
+          v[i] = _mm256_add_ps(
+              v[i], any_.residual_term(index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8)));
+        v[i] = Int8Epilogue256::after(e_.last, v[i]);
+      }
+      std::uint8_t* to = any_.output + index;
+      const __m256i bytes = any_.quantized(v);
+      switch (pixels) {
+        case 1:
+          store<1, Vectors>(to, pitch, bytes);
+          break;
+        case 2:
+          store<2, Vectors>(to, pitch, bytes);
+          break;
+        case 3:
+          store<3, Vectors>(to, pitch, bytes);
+          break;
+        default:
+          store<4, Vectors>(to, pitch, bytes);
+      }
+    }
+  }
+
   // sums: [pixel][vector][8]
   void write_any(const std::int32_t* sums, const ConvTileOutput& out, std::size_t pixel) const {
     for (int p = 0; p < out.pixels; ++p, ++pixel) {
@@ -97,7 +142,7 @@ class Finish256 {
 
   const Int8Epilogue& e_;
   Int8Epilogue256 any_;
-  bool bytes_;
+  bool bytes_, activates_;
 };
 
 }  // namespace

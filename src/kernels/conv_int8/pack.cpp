@@ -4,11 +4,11 @@
 //   [conv group][block][run][step][vector of the block][lane][4]   s8
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "kernels/conv_int8/blocks.h"
 #include "kernels/conv_int8/conv_int8.h"
+#include "kernels/conv_int8/join_steps.h"
 
 namespace pare {
 namespace {
@@ -85,61 +85,6 @@ void pack_weights(PackedConvInt8& packed, const ConvInt8Kernel& kernel, const Co
   }
 }
 
-// Whether the products of all pairs of a step fit 16 bits: inputs are at most 255, and 255 x 128 < 2^15.
-bool pairs_fit(const std::int8_t* weights, std::size_t count) {
-  constexpr int kMost = 128;
-  for (std::size_t i = 0; i < count; i += 2) {
-    if (std::abs(weights[i] + weights[i + 1]) > kMost) return false;  // a pair of two signs always fits
-  }
-  return true;
-}
-
-void append_narrow(std::vector<std::int8_t>& to, const std::int8_t* weights, std::size_t count) {
-  to.insert(to.end(), weights, weights + count);
-}
-
-// Inputs 0 and 2 of every four, then 1 and 3: a kernel gets at these by a mask and by a shift.
-void append_wide(std::vector<std::int8_t>& to, const std::int8_t* weights, std::size_t count) {
-  for (int odd = 0; odd < 2; ++odd) {
-    for (std::size_t i = odd; i < count; i += 2) {
-      to.push_back(weights[i]);
-      to.push_back(weights[i] < 0 ? -1 : 0);  // the high byte of an s16
-    }
-  }
-}
-
-void close_list(ConvInt8StepList& list, const std::vector<std::int8_t>& bytes) {
-  list.begins.push_back({list.offsets.size(), bytes.size()});
-  list.weights.assign(bytes.size() / sizeof(Int8Line) + 1, Int8Line{});
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::int8_t*>(list.weights.front().bytes));
-}
-
-// For kernels that add the products of a pair in 16 bits, where sums could saturate (vpmaddubsw): the steps in two
-// lists.
-void split_steps(PackedConvInt8& packed, int lanes, bool without_zeros) {
-  const ConvInt8Blocks blocks = conv_int8_blocks(packed, lanes);
-  std::vector<std::int8_t> narrow, wide;
-  for (int i = 0; i < packed.shape.groups * blocks.count; ++i) {
-    packed.narrow.begins.push_back({packed.narrow.offsets.size(), narrow.size()});
-    packed.wide.begins.push_back({packed.wide.offsets.size(), wide.size()});
-    const int block = i % blocks.count, first = blocks.begin(block);
-    const std::size_t count = std::size_t(blocks.begin(block + 1) - first) * lanes * kConvInt8Step;
-    const auto* weights = reinterpret_cast<const std::int8_t*>(packed.weights.front().bytes) +
-                          blocks.vector_bytes * (std::size_t(i / blocks.count) * blocks.vectors + first);
-    for (const std::ptrdiff_t run : packed.run_offsets) {
-      for (int step = 0; step < packed.steps; ++step, weights += count) {
-        if (without_zeros && std::all_of(weights, weights + count, [](int weight) { return weight == 0; })) continue;
-        const bool fits = pairs_fit(weights, count);
-        (fits ? packed.narrow : packed.wide).offsets.push_back(run + step * kConvInt8Step);
-        (fits ? append_narrow : append_wide)(fits ? narrow : wide, weights, count);
-      }
-    }
-  }
-  close_list(packed.narrow, narrow);
-  close_list(packed.wide, wide);
-  packed.weights.clear();
-}
-
 }  // namespace
 
 PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape& original,
@@ -158,7 +103,7 @@ PackedConvInt8 pack_conv_int8(const ConvInt8Kernel& kernel, const ConvInt8Shape&
   const bool whole_rows = shape.dilation_w == 1 && (shape.kernel_w > 1 || shape.groups == 1);
   cut_runs(packed, whole_rows);
   pack_weights(packed, kernel, weights, whole_rows);
-  if (kernel.pairs) split_steps(packed, kernel.lanes, weights.without_zeros);
+  if (kernel.pairs) join_steps(packed, kernel.lanes, weights.without_zeros);
   return packed;
 }
 

@@ -57,7 +57,7 @@ SparseInt8Cost sparse_int8_cost(const SparseInt8Kernel& kernel, const PackedSpar
     return {tiles * (double(packed.quads.size()) * kQuad + shape.in_c * kTurned + once * kTurnedFinish), dense};
   }
   if (packed.form.together > 0 && kernel.steps != nullptr) {
-    const double steps = double(packed.steps.narrow.offsets.size() + packed.steps.wide.offsets.size());
+    const double steps = double(packed.steps.listed_steps());
     const double vectors = packed.steps.tiling.vectors * double(kConvInt8Step) / kernel.group;
     return {steps * (vectors + kBroadcast + kLines / tile) + once, dense};
   }

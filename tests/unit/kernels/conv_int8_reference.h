@@ -16,7 +16,19 @@ struct ConvInt8Case {
   int input_zero = 3;
   bool extreme = false;
   bool bias = true;
+  int divisor = 1;  // of random weights, but for every 50th, so that products of several steps fit 16 bits
+  int weight = 0;   // all are this, every other output channel's its opposite; 0: random
 };
+
+inline std::vector<std::int8_t> conv_int8_weights(std::mt19937& random, const ConvInt8Case& c) {
+  const std::size_t inputs = std::size_t(c.shape.in_c) / c.shape.groups * c.shape.kernel_h * c.shape.kernel_w;
+  auto weights = random_weights(random, c.shape.out_c * inputs, c.extreme);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (c.divisor > 1 && i % 50 != 0) weights[i] = static_cast<std::int8_t>(weights[i] / c.divisor);
+    if (c.weight != 0) weights[i] = static_cast<std::int8_t>(i / inputs % 2 ? -c.weight : c.weight);
+  }
+  return weights;
+}
 
 // Sums by NCHW loops straight from the definition, in int64.
 inline std::vector<std::int64_t> conv_int8_reference_sums(const ConvInt8Case& c, const std::vector<std::uint8_t>& x,

@@ -12,12 +12,13 @@
 namespace pare {
 namespace {
 
-// All tilings and thread counts of one kernel on one case; returns the output, which must be that of every other kernel.
+// All tilings and thread counts of one kernel on one case; returns the output, which must be that of every other
+// kernel.
 std::vector<std::uint8_t> check_kernel(const ConvInt8Kernel& kernel, const ConvInt8Case& c, bool every_tiling) {
   const ConvInt8Shape& s = c.shape;
   std::mt19937 random(s.in_c * 131 + s.out_c * 17 + s.kernel_h);
   const auto x = random_bytes(random, std::size_t(s.batch) * s.in_h * s.in_w * s.in_c, c.extreme);
-  const auto w = random_weights(random, std::size_t(s.out_c) * s.in_c / s.groups * s.kernel_h * s.kernel_w, c.extreme);
+  const auto w = conv_int8_weights(random, c);
   std::vector<std::int32_t> bias(s.out_c);
   for (auto& b : bias) b = static_cast<int>(random() % 20001) - 10000;
   const std::size_t count = std::size_t(s.batch) * s.out_h() * s.out_w() * s.out_c;
@@ -138,6 +139,35 @@ TEST(ConvInt8, ExtremeValues) {
     check({square(4, 4, 64, 33, 3, 1, 1), {.type = Int8Output::f32}, is_signed, is_signed ? 127 : 255, true});
     check({square(4, 4, 64, 33, 3, 1, 1), {}, is_signed, is_signed ? -128 : 0, true});
     check({square(3, 3, 512, 16, 3, 1, 1), {.multiplier = 4e5f}, is_signed, 0, true});
+  }
+}
+
+TEST(ConvInt8, SmallWeights) {
+  for (int divisor : {2, 4, 8}) {
+    check({.shape = square(9, 10, 16, 40, 3, 1, 1), .divisor = divisor}, true);
+    check({.shape = square(6, 7, 20, 12, 3, 2, 1), .divisor = divisor}, true);
+    check({.shape = square(5, 7, 67, 24, 1, 1, 0), .input_signed = true, .divisor = divisor});
+  }
+}
+
+// The largest inputs and weights at which so many steps still fit 16 bits, and one more.
+TEST(ConvInt8, ProductsAddedIn16Bits) {
+  constexpr struct { int weight, list; } kCases[] = {{16, 2}, {17, 1}, {32, 1}, {33, 0}, {64, 0}, {65, 3}, {127, 3}};
+  for (const auto& [weight, list] : kCases) {
+    const ConvInt8Case c{.shape = square(4, 4, 64, 16, 1, 1, 0), .extreme = true, .weight = weight};
+    check(c, true);
+    std::mt19937 random(1);
+    const auto weights = conv_int8_weights(random, c);
+    for (const ConvInt8Kernel& kernel : conv_int8_kernels()) {
+      if (!kernel.pairs) continue;
+      const PackedConvInt8 packed = pack_conv_int8(kernel, c.shape, {weights.data()});
+      for (int i = 0; i <= kConvInt8Joins; ++i) {
+        const ConvInt8StepList& steps = i < kConvInt8Joins ? packed.joined[std::size_t(i)] : packed.wide;
+        EXPECT_EQ(steps.offsets.size(), i == list ? packed.listed_steps() : 0) << weight << " list " << i;
+      }
+      EXPECT_EQ(packed.listed_steps() % 16, 0) << "64 inputs of every block";
+      EXPECT_GT(packed.listed_steps(), 0u);
+    }
   }
 }
 
