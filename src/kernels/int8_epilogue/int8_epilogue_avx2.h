@@ -26,7 +26,13 @@ struct Float8 {
   static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static F with_sign_of(F a, F sign) { return _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign)); }
   static Index index(F shifted) { return _mm256_and_si256(_mm256_castps_si256(shifted), _mm256_set1_epi32(31)); }
-  static F look_up(const float* table, Index n) { return _mm256_i32gather_ps(table, n, 4); }
+  // Of 32 entries: four permutations and three choices take half the time of a gather.
+  static F look_up(const float* table, Index n) {
+    const auto of = [&](int first) { return _mm256_permutevar8x32_ps(_mm256_load_ps(table + first), n); };
+    const F bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(n, 28)), bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(n, 27));
+    const F low = _mm256_blendv_ps(of(0), of(8), bit3), high = _mm256_blendv_ps(of(16), of(24), bit3);
+    return _mm256_blendv_ps(low, high, bit4);
+  }
   static F power_of_two(F shifted) {
     const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));
@@ -126,12 +132,12 @@ struct Int8Epilogue256 {
     return _mm256_permutevar8x32_epi32(packed(v), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   }
 
- private:
-  __m256 limited(__m256 v) const { return _mm256_min_ps(_mm256_max_ps(v, lo), hi); }
-
   static __m256 after(const Int8Activation& a, __m256 v) {
     return a.kind == Int8Activation::none ? v : _mm256_mul_ps(activated<Float8>(a, v), _mm256_set1_ps(a.scale));
   }
+
+ private:
+  __m256 limited(__m256 v) const { return _mm256_min_ps(_mm256_max_ps(v, lo), hi); }
 };
 
 }  // namespace

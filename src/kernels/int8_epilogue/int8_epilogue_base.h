@@ -18,12 +18,22 @@ inline float limit_int8(float a, float lo, float hi) {
   return a < hi ? a : hi;
 }
 
+// The largest magnitude of an activation's result where inputs stay below `most`.
+inline float most_after(const Int8Activation& a, float most) {
+  if (a.kind == Int8Activation::none) return most;
+  const float slope = a.kind == Int8Activation::leaky_relu ? std::fmax(1.0f, std::fabs(a.alpha))
+                                                           : 1.0f;  // all others': gates of 0 to 1
+  return std::fmax(1.0f, most) * slope * std::fabs(a.scale);
+}
+
 // Whether no value before the output's limits can leave the range of int32, where no multiplier exceeds `multiplier` in
-// magnitude and there are no activations: a sum stays below 2^29 after its multiplication, the other terms are 510 times
-// their scale at most.
+// magnitude.
 inline bool bounded_int8_values(const Int8Epilogue& e, float multiplier) {
-  const bool sums = e.has_mid ? std::fabs(e.mid_scale) < 1e6f : multiplier < 536870912.0f / e.most_sum;
-  return sums && (e.residual == nullptr || std::fabs(e.residual_scale) < 1e6f);
+  constexpr float kSteps = 510;  // between bytes and their zero points
+  float most = most_after(e.first, multiplier * e.most_sum);
+  if (e.has_mid) most = kSteps * std::fabs(e.mid_scale);
+  if (e.residual) most += kSteps * std::fabs(e.residual_scale);
+  return most_after(e.last, most) < 1073741824.0f;
 }
 
 // One float, for activation.h.
@@ -40,7 +50,7 @@ struct Float1 {
   static F min(F a, F b) { return a < b ? a : b; }
   static F abs(F a) { return std::fabs(a); }
   static F with_sign_of(F a, F sign) { return std::copysign(a, sign); }  // of a >= 0
-  static Index index(F shifted) {  // the low 5 bits
+  static Index index(F shifted) {                                        // the low 5 bits
     Index bits;
     std::memcpy(&bits, &shifted, 4);
     return bits % 32;

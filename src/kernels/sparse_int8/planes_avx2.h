@@ -80,7 +80,7 @@ class PlanesDriver {
         args_(args),
         planes_(s_, packed.band_rows),
         epilogue_(args.epilogue, args.output),
-        bytes_(makes_bytes(epilogue_, s_.out_c)),
+        bytes_(makes_bytes(epilogue_, s_.out_c) && !activates(epilogue_.e)),
         pitch_(args.epilogue.pitch > 0 ? args.epilogue.pitch : s_.out_c),
         flip_(_mm256_set1_epi8(static_cast<char>(packed.input_signed ? 0x80 : 0))),
         residual_flip_(_mm256_set1_epi8(static_cast<char>(args.epilogue.residual_signed ? 0x80 : 0))),
