@@ -21,21 +21,6 @@ void request(const Graph& graph, const CorrectBias&, Observations& observations)
   }
 }
 
-// Σ over inputs of mean[input] · (compressed − exact), per output channel; weight [out, in/groups, taps…] or [out, in].
-std::vector<double> output_shift(const Array& exact, const Array& compressed, const std::vector<double>& mean, int64_t groups, bool transposed) {
-  const int64_t outputs = exact.dim(transposed ? 1 : 0), inputs = exact.dim(transposed ? 0 : 1), taps = exact.count() / (outputs * inputs);
-  const auto a = exact.values<float>(), b = compressed.values<float>();
-  std::vector<double> shift(size_t(outputs), 0.0);
-  for (int64_t o = 0; o < outputs; ++o)
-    for (int64_t i = 0; i < inputs; ++i)
-      for (int64_t t = 0; t < taps; ++t) {
-        const auto at = size_t(transposed ? i * outputs + o : (o * inputs + i) * taps + t);
-        const auto channel = size_t(groups > 1 ? o / (outputs / groups) * inputs + i : i);
-        shift[size_t(o)] += mean.at(channel) * (double(b[at]) - a[at]);
-      }
-  return shift;
-}
-
 void run(Graph& graph, const CorrectBias&, PassRun& pass) {
   std::map<std::string, const Node*> by_output;  // by the name of what a layer computes, which passes keep
   for (const Node& node : pass.reference.nodes)
@@ -50,11 +35,13 @@ void run(Graph& graph, const CorrectBias&, PassRun& pass) {
     auto mean = pass.observed.find(pass.reference.at(original.inputs[0]).name);
     if (original_weight == nullptr || original_weight->dims != weight->dims || mean == pass.observed.end()) continue;
     const std::vector<double> means = static_cast<const ChannelMean&>(*mean->second).means();
-    const bool transposed = node.is("Gemm") && node.integer("transB", 0) == 0;
-    const int64_t groups = node.integer("group", 1), inputs = weight->dims[transposed ? 0 : 1] * (node.is("Conv") ? groups : 1);
-    if (int64_t(means.size()) != inputs) continue;
-    const std::vector<double> shift = output_shift(original_weight->decode().cast(Type::f32), weight->decode(), means, groups, transposed);
-    std::vector<float> values = bias->decode().to_floats();
+    const int axis = node.is("Gemm") && node.integer("transB", 0) == 0 ? 1 : 0;
+    const std::vector<double> shift = mean_shift(original_weight->decode(), weight->decode(), axis, means);
+    if (shift.empty()) continue;
+    // From the exact bias, if it is at hand: the quantization may have corrected its own.
+    const Tensor* exact = pass.reference.constant(original.input(2));
+    if (exact == nullptr || exact->dims != bias->dims) exact = bias;
+    std::vector<float> values = exact->decode().to_floats();
     if (values.size() != shift.size()) continue;
     for (size_t c = 0; c < values.size(); ++c) values[c] = float(values[c] - shift[c]);
     Array corrected = Array::of<float>(bias->dims, values);

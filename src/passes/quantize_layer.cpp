@@ -5,6 +5,7 @@
 
 #include "codecs/codecs.h"
 #include "passes/quantize_plan.h"
+#include "passes/solvers/small_sums.h"
 #include "passes/weights.h"
 
 namespace pare {
@@ -33,9 +34,32 @@ void fit_scales(const std::vector<float>& w, const std::vector<size_t>& channel,
 
 const Codec& codec_of(int bits) { return bits == 8 ? codec_int8 : bits == 4 ? codec_int4 : codec_int2; }
 
+// Integers of a weight under a scale for each channel.
+Array levels_of(const std::vector<float>& w, const std::vector<size_t>& channel, float most, std::span<const float> scales, const Dims& dims) {
+  Array values(Type::i32, dims);
+  auto q = values.mutable_values<int32_t>();
+  for (size_t i = 0; i < w.size(); ++i) q[i] = int32_t(std::clamp(std::nearbyint(w[i] / scales[channel[i]]), -most, most));
+  return values;
+}
+
+// The same where sums of products must fit 16 bits, for which scales may grow.
+Array levels_of_small_sums(const std::vector<float>& w, const WeightOrder& order, int axis, std::span<float> scales, const Dims& dims) {
+  Array values(Type::i32, dims);
+  auto q = values.mutable_values<int32_t>();
+  const size_t apart = axis == 0 ? order.offsets.size() : 1;
+  for (size_t c = 0; c < scales.size(); ++c) round_to_small_sums(std::span(w).subspan(c * apart), order, scales[c], q.subspan(c * apart));
+  return values;
+}
+
+struct WeightForm {
+  int axis = 0, bits = 8;
+  bool small_sums = false;
+};
+
 // Integers of 8, 4 or 2 bits per output channel, and whether a scale was widened: where the bias would not fit int32 in units of
 // input scale · scale.
-std::pair<Tensor, bool> quantized_weight(const Array& weight, int axis, int bits, const std::vector<float>& bias, float input_scale) {
+std::pair<Tensor, bool> quantized_weight(const Array& weight, const WeightForm& form, const std::vector<float>& bias, float input_scale) {
+  const auto [axis, bits, small_sums] = form;
   Tensor tensor = codec_of(bits).encode(weight.cast(Type::f32), axis, 0);
   const float most = float((1 << (bits - 1)) - 1);
   int64_t inner = 1;
@@ -51,10 +75,9 @@ std::pair<Tensor, bool> quantized_weight(const Array& weight, int axis, int bits
     widened |= scales[c] < least;
     scales[c] = std::max(scales[c], least);
   }
-  if (!widened && bits == 8) return {tensor, false};
-  Array values(Type::i32, weight.dims());
-  auto q = values.mutable_values<int32_t>();
-  for (size_t i = 0; i < w.size(); ++i) q[i] = int32_t(std::clamp(std::nearbyint(w[i] / scales[channel[i]]), -most, most));
+  const WeightOrder order = small_sums ? weight_order(weight.dims(), axis) : WeightOrder{};
+  if (!widened && bits == 8 && order.offsets.empty()) return {tensor, false};
+  const Array values = order.offsets.empty() ? levels_of(w, channel, most, scales, weight.dims()) : levels_of_small_sums(w, order, axis, scales, weight.dims());
   return {affine_tensor(values.cast(tensor.parts[0].type()), tensor.parts[1], Array(), axis), widened};
 }
 
@@ -95,16 +118,23 @@ void LayerQuantizer::round_bias_behind(size_t n, const Array& weight_scale, floa
   }
 }
 
-void LayerQuantizer::quantize(size_t n, float input_scale, int bits) {
+void LayerQuantizer::quantize(size_t n, int bits, const LayerInput& input) {
   const ValueId weight_id = graph_.nodes[n].inputs[1], bias_id = graph_.nodes[n].input(2);
   const int axis = output_axis(graph_.nodes[n], int(graph_.constant(weight_id)->dims.size()));
   const Tensor* bias = graph_.constant(bias_id);
-  const std::vector<float> b = bias != nullptr && bias->dims.size() == 1 ? bias->decode().to_floats() : std::vector<float>();
-  const auto [weight, widened] = quantized_weight(graph_.constant(weight_id)->decode(), axis, bits, b, input_scale);
+  std::vector<float> b = bias != nullptr && bias->dims.size() == 1 ? bias->decode().to_floats() : std::vector<float>();
+  const float input_scale = input.scale;
+  const bool transposed = graph_.nodes[n].is("ConvTranspose"), small_sums = input.small_sums && bits == 8 && !transposed;
+  const Array exact = graph_.constant(weight_id)->decode();
+  const auto [weight, widened] = quantized_weight(exact, {axis, bits, small_sums}, b, input_scale);
   // An int32 bias is in units of this layer's input, so layers could not share it; shared ones stay in float, which runtimes
   // round themselves.
-  if (!b.empty() && input_scale > 0 && readers_[size_t(bias_id)].size() == 1)
-    graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, quantized_bias(b, weight.parts[1], input_scale));
+  if (!b.empty() && readers_[size_t(bias_id)].size() == 1) {
+    const std::vector<double> shift = transposed ? std::vector<double>() : mean_shift(exact, weight.decode(), axis, input.means);
+    for (size_t c = 0; c < shift.size() && c < b.size(); ++c) b[c] -= float(shift[c]);
+    const Tensor corrected = input_scale > 0 ? quantized_bias(b, weight.parts[1], input_scale) : Tensor(Array::of<float>(bias->dims, b).cast(bias->type));
+    graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, corrected);
+  }
   if (graph_.nodes[n].is("MatMul") && input_scale > 0) round_bias_behind(n, weight.parts[1], input_scale);
   const auto shared = done_.find(weight_id);
   if (!widened && shared != done_.end() && graph_.constant(shared->second)->axis == axis && graph_.constant(shared->second)->codec == weight.codec) {

@@ -31,12 +31,19 @@ struct QuantizeChoice {
 // reaches such a reader. Everything else is left as it is.
 QuantizePlan plan_quantization(const Graph& graph, const QuantizeChoice& choice);
 
+// What a layer reads.
+struct LayerInput {
+  float scale = 0;            // 0: floats, in which the layer then computes
+  std::vector<double> means;  // of its channels: the bias takes out what rounding weights adds to the outputs' means (Nagel et al. 2019, section 4.2)
+  bool small_sums = false;    // 8-bit weights whose products with 8-bit inputs can be added in 16 bits (solvers/small_sums.h)
+};
+
 // Stores weights in integers of 8 bits (or 4, or 2) per output channel, and biases in int32 where the input is quantized too. Layers that read the
 // same weights keep sharing them.
 class LayerQuantizer {
  public:
   explicit LayerQuantizer(Graph& graph);
-  void quantize(size_t node, float input_scale, int bits = 8);  // input_scale 0: the layer computes in float
+  void quantize(size_t node, int bits, const LayerInput& input);
 
  private:
   // A bias added behind a MatMul stays a float, in whole units of input scale · weight scale: integer engines add it to their

@@ -48,6 +48,20 @@ std::vector<WeightUse> weight_uses(const Graph& graph) {
   return uses;
 }
 
+std::vector<double> mean_shift(const Array& exact, const Array& rounded, int axis, const std::vector<double>& means) {
+  const int64_t outputs = exact.dim(axis), inputs = exact.dim(1 - axis), taps = exact.count() / (outputs * inputs);
+  const int64_t groups = int64_t(means.size()) / inputs;
+  if (groups < 1 || groups * inputs != int64_t(means.size()) || outputs % groups != 0) return {};
+  const Array exact_floats = exact.cast(Type::f32), rounded_floats = rounded.cast(Type::f32);
+  const auto a = exact_floats.values<float>(), b = rounded_floats.values<float>();
+  std::vector<double> shift(size_t(outputs), 0.0);
+  for (int64_t i = 0; i < exact.count(); ++i) {
+    const int64_t output = axis == 0 ? i / (inputs * taps) : i % outputs, input = axis == 0 ? i / taps % inputs : i / outputs;
+    shift[size_t(output)] += means[size_t(output / (outputs / groups) * inputs + input)] * (double(b[size_t(i)]) - a[size_t(i)]);
+  }
+  return shift;
+}
+
 void replace_constant(Graph& graph, ValueId value, Tensor tensor) {
   graph.at(value).type = tensor.type;
   graph.at(value).constant = std::make_shared<const Tensor>(std::move(tensor));

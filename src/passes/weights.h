@@ -20,6 +20,10 @@ std::vector<WeightUse> weight_uses(const Graph& graph);
 // Nodes with a node of `among` (a flag each) somewhere in front of them (forward), or behind them.
 std::vector<char> nodes_beyond(const Graph& graph, const std::vector<char>& among, bool forward);
 
+// What rounding a layer's weights adds to the mean of each output: Σ over inputs of mean[input] · (rounded − exact). Weights are [outputs,
+// inputs/groups, taps…] (axis 0) or a matrix [inputs, outputs] (axis 1), `means` of all groups' inputs; of another number: nothing.
+std::vector<double> mean_shift(const Array& exact, const Array& rounded, int axis, const std::vector<double>& means);
+
 // Replaces a constant for all its readers.
 void replace_constant(Graph& graph, ValueId value, Tensor tensor);
 

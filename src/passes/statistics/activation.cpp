@@ -38,12 +38,17 @@ void ActivationStatistics::see(const Array& array) {
   count_ += double(outer * inner);
 }
 
+std::vector<double> ActivationStatistics::channel_means() const {
+  std::vector<double> means = sums_;
+  for (double& mean : means) mean /= std::max(count_, 1.0);
+  return means;
+}
+
 std::vector<double> ActivationStatistics::channel_variances() const {
+  const std::vector<double> means = channel_means();
   std::vector<double> variances(sums_.size());
-  for (size_t c = 0; c < sums_.size(); ++c) {
-    const double mean = sums_[c] / std::max(count_, 1.0);
-    variances[c] = std::max(squares_[c] / std::max(count_, 1.0) - mean * mean, 0.0);
-  }
+  for (size_t c = 0; c < sums_.size(); ++c)
+    variances[c] = std::max(squares_[c] / std::max(count_, 1.0) - means[c] * means[c], 0.0);
   return variances;
 }
 

@@ -14,6 +14,7 @@ class ActivationStatistics : public Observer {
   void see(const Array& values) override;
   const Histogram& histogram() const { return histogram_; }
   std::vector<double> channel_variances() const;  // around each channel's mean, over samples and positions
+  std::vector<double> channel_means() const;
   std::vector<double> channel_magnitudes() const { return magnitudes_; }  // max|x| of each channel
 
  private:
