@@ -106,7 +106,7 @@ int run(const Arguments& arguments, const Shared& shared) {
   if (ids.empty())
     throw UsageError("--prompt", "is empty, and the model's texts have no beginning of their own", "give a prompt");
   const int64_t capacity = arguments.context > 0 ? arguments.context : int64_t(ids.size()) + arguments.tokens;
-  Decoder decoder(graph, capacity, shared.threads, arguments.model, kCaches.at(arguments.cache));
+  Decoder decoder(std::move(graph), capacity, shared.threads, arguments.model, kCaches.at(arguments.cache));
   decoder.prepare(int64_t(ids.size()));
   const double load_seconds = now() - start;
   const bool print = shared.json != "-" && !shared.quiet;

@@ -64,15 +64,17 @@ class GatherStep : public Step {
  public:
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
-    for (int64_t i = count * thread / threads; i < count * (thread + 1) / threads; ++i) {
+    const int64_t first = count * thread / threads, last = count * (thread + 1) / threads;
+    for (int64_t i = first; i < last; ++i) {
       int64_t index = index_type == Type::i32 ? reinterpret_cast<const int32_t*>(slots[reads[0]])[i] : reinterpret_cast<const int64_t*>(slots[reads[0]])[i];
       if (index < 0) index += table.rows;
       // A team step must not throw: an index outside of the table reads its nearest row; CheckStep has said so before.
       table.copy_row(std::clamp<int64_t>(index, 0, table.rows - 1), slots[writes] + size_t(i) * row_bytes);
+      // Reading a row brings its neighbours too: a long text would soon hold the whole table in memory, beside the
+      // packed one.
+      if (give_back && ((i + 1 - first) % kGivenBackRows == 0 || i + 1 == last))
+        table.values.give_back(0, table.values.size_bytes());
     }
-    // Reading a row brings its neighbours too: a long text would soon hold the whole table in memory, beside the packed
-    // one.
-    if (give_back && thread == 0) table.values.give_back(0, table.values.size_bytes());
   }
   Table table;
   int64_t count = 0;
@@ -81,7 +83,7 @@ class GatherStep : public Step {
   bool give_back = false;
 
  private:
-  static constexpr int64_t kGivenBackRows = 16;  // 64 KB each, at most
+  static constexpr int64_t kGivenBackRows = 16;  // each brings up to 64 KB of the file
 };
 
 // Looks at the indices before the team does.

@@ -233,6 +233,7 @@ std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const S
   state->threads = form.threads;
   state->planner = std::make_unique<Planner>(graph, state->options, form.threads, form.layout, form.bands);
   state->planner->build();
+  state->planner->graph.nodes = {};   // what was planned is in the steps
   for (SlotId id : state->planner->input_slots) state->input_dims.push_back(state->planner->slots[size_t(id)].storage.dims);
   state->bind();
   return state;

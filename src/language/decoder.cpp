@@ -57,12 +57,13 @@ Graph with_memory(Graph graph, const std::string& where) {
 
 bool Decoder::fits(const Graph& graph) { return graph.inputs.size() == 1 && node_of(graph, kPositions) >= 0 && node_of(graph, kScores) >= 0; }
 
-Decoder::Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where, KeyValues kept)
-    : graph_(with_memory(graph, where)), where_(where), threads_(threads), cache_(std::make_shared<DecoderCache>()) {
+Decoder::Decoder(Graph graph, int64_t capacity, int threads, const std::string& where, KeyValues kept)
+    : where_(where), threads_(threads), cache_(std::make_shared<DecoderCache>()) {
   cache_->capacity = capacity;
   cache_->kept = kept;
   const auto& shape = graph.at(graph.outputs[0]).shape;
   if (shape && shape->size() == 3) vocabulary_ = (*shape)[2].value;
+  graph_ = with_memory(std::move(graph), where);
 }
 
 Session& Decoder::session(int64_t tokens) {

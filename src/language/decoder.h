@@ -15,7 +15,7 @@ class Decoder {
   static bool fits(const Graph& graph);   // whether it has the form that is needed
   // `capacity`: tokens it can remember, their keys and values kept as `kept` says. Throws Error (where) for graphs of
   // another form.
-  Decoder(const Graph& graph, int64_t capacity, int threads, const std::string& where, KeyValues kept = KeyValues::f16);
+  Decoder(Graph graph, int64_t capacity, int threads, const std::string& where, KeyValues kept = KeyValues::f16);
 
   // Reads `ids` behind what it has read; the scores of the token that follows, [vocabulary], valid until the next call.
   // Throws Error where the cache is full or an id is none.

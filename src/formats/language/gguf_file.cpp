@@ -259,7 +259,11 @@ bool looks_like_gguf(std::span<const std::byte> head) { return head.size() >= 4 
 
 GgufFile read_gguf_file(const std::string& path) {
   const auto file = MappedFile::open(path);
-  return read_gguf_bytes(file->bytes(), file, path);
+  const std::span<const std::byte> bytes = file->bytes();
+  GgufFile result = read_gguf_bytes(bytes, file, path);
+  // The tokenizer's texts are read, and copied.
+  Array::in_file(Type::u8, {int64_t(bytes.size())}, file, bytes.data(), bytes.size()).give_back(0, bytes.size());
+  return result;
 }
 
 GgufFile read_gguf_bytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& path) {
