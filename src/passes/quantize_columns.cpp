@@ -35,10 +35,12 @@ struct Order {
   const StoredWeight* weight;
   WeightType type;
   double relative_error = 0;
+  double seen = 0;  // positions (tokens, pixels) an input
 };
 
 void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const QuantizeColumns& options) {
   const PrunableLayer& layer = order.weight->layer;
+  order.seen = double(columns.positions()) / double(layer.shape.cols);
   RoundProblem problem;
   problem.rows = layer.shape.rows;
   problem.n = layer.shape.cols;
@@ -51,6 +53,19 @@ void round_layer(Graph& graph, Order& order, const LayerColumns& columns, const 
   const GridOfWeight made = grid_for(order.type, layer, graph.constant(layer.value)->dims, ScaleSearch::least_squares);
   order.relative_error = round_columns(std::move(problem), *made.grid);
   replace_constant(graph, layer.value, made.tensor(*made.grid));
+}
+
+// Moments of few positions are those of these alone: SmolLM2-135M in Q4_0, 16 other windows of 512 tokens, diverges from the
+// original by 0.155 nats a token with 2.7 tokens an input, by 0.096 with 10.7.
+constexpr double kEnoughSeen = 20;
+
+void note_few_positions(const std::vector<Order>& orders, PassRun& pass) {
+  const auto least = std::ranges::min_element(orders, {}, &Order::seen);
+  if (least == orders.end() || least->seen >= kEnoughSeen) return;
+  pass.notes.push_back(fmt::format("{} saw {:.1f} tokens or pixels for each of its {} inputs, which fits it to this data; "
+                                   "{:.0f} times as much calibration data would do better on other data",
+                                   least->weight->layer.name, least->seen, least->weight->layer.shape.cols,
+                                   std::ceil(kEnoughSeen / least->seen)));
 }
 
 TypeChoice stored_type(const Graph& graph, const StoredWeight& weight, const std::string& exclude) {
@@ -102,6 +117,7 @@ void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
   change_in_stages(graph, layers, request, pass, [&](size_t l, const LayerColumns& columns) { round_layer(graph, orders[l], columns, options); });
   pass.changed += int(orders.size());
   notes.give(pass);
+  note_few_positions(orders, pass);
   const auto worst = std::max_element(orders.begin(), orders.end(), [](const Order& a, const Order& b) { return a.relative_error < b.relative_error; });
   if (worst != orders.end()) pass.notes.push_back(fmt::format("{} is hurt most: its output stands {:.1f} dB above its error", worst->weight->layer.name, -10 * std::log10(std::max(worst->relative_error, 1e-30))));
 }

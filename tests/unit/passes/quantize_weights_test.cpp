@@ -327,6 +327,21 @@ TEST(QuantizeColumns, LittleMemoryMeansFewerSamplesAndSaysSo) {
   EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) { return note.find("of 6 calibration samples were used") != std::string::npos; }));
 }
 
+// 6 texts of 24 tokens, at most 96 inputs.
+TEST(QuantizeColumns, SaysWhereItSawLittle) {
+  PipelineInputs texts = texts_of(50);
+  const auto told = [&](const std::string& part) {
+    Graph graph = testing::small_decoder(testing::small_shape());
+    const std::vector<std::string> notes = run_recipe(graph, "quantize-columns{type=q4_0, sweeps=0}", texts).passes[0].notes;
+    return std::ranges::any_of(notes, [&](const std::string& note) { return note.find(part) != std::string::npos; });
+  };
+  EXPECT_TRUE(told("_down saw 1.5 tokens or pixels for each of its 96 inputs"));
+  EXPECT_TRUE(told("14 times as much calibration data"));
+  texts.calibration.get = [first = texts.calibration.get, count = texts.calibration.count](int64_t i) { return first(i % count); };
+  texts.calibration.count = 90;
+  EXPECT_FALSE(told("tokens or pixels"));
+}
+
 TEST(QuantizeColumns, ConvolutionsToo) {
   const Graph graph = three_layers();
   const std::vector<Array> input{random_array({1, 64, 6, 6}, 100)};
