@@ -299,6 +299,7 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   note_rules(graph, plan, pass);
   PairInserter pairs(graph, plan, options, pass);
   LayerQuantizer layers(graph);
+  int small_sums = 0;
   for (const auto& [n, inputs] : plan.eight_bit) {
     const LayerInput input = is_layer(graph.nodes[n]) ? pairs.input_of(n, true) : LayerInput{};
     for (size_t i : inputs) {
@@ -306,8 +307,11 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
       graph.nodes[n].inputs[i] = back;
     }
     if (is_layer(graph.nodes[n])) layers.quantize(n, pairs.bits(n), input);
+    small_sums += input.small_sums;
     ++pass.changed;
   }
+  if (small_sums > 0)
+    pass.notes.push_back(fmt::format("{} layers have weights whose products fit the 16-bit sums of CPUs without VNNI; overflow=allow gives them the full range of 8 bits", small_sums));
   for (const auto& [n, reason] : plan.weights_only) {
     layers.quantize(n, pairs.bits(n), pairs.input_of(n, false));
     ++pass.changed;
