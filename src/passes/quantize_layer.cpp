@@ -75,7 +75,8 @@ std::pair<Tensor, bool> quantized_weight(const Array& weight, const WeightForm& 
     widened |= scales[c] < least;
     scales[c] = std::max(scales[c], least);
   }
-  const WeightOrder order = small_sums ? weight_order(weight.dims(), axis) : WeightOrder{};
+  // A scale that had to grow for the bias stays as it is.
+  const WeightOrder order = small_sums && !widened ? weight_order(weight.dims(), axis) : WeightOrder{};
   if (!widened && bits == 8 && order.offsets.empty()) return {tensor, false};
   const Array values = order.offsets.empty() ? levels_of(w, channel, most, scales, weight.dims()) : levels_of_small_sums(w, order, axis, scales, weight.dims());
   return {affine_tensor(values.cast(tensor.parts[0].type()), tensor.parts[1], Array(), axis), widened};
@@ -118,32 +119,39 @@ void LayerQuantizer::round_bias_behind(size_t n, const Array& weight_scale, floa
   }
 }
 
-void LayerQuantizer::quantize(size_t n, int bits, const LayerInput& input) {
+bool LayerQuantizer::quantize(size_t n, int bits, const LayerInput& input) {
   const ValueId weight_id = graph_.nodes[n].inputs[1], bias_id = graph_.nodes[n].input(2);
   const int axis = output_axis(graph_.nodes[n], int(graph_.constant(weight_id)->dims.size()));
   const Tensor* bias = graph_.constant(bias_id);
   std::vector<float> b = bias != nullptr && bias->dims.size() == 1 ? bias->decode().to_floats() : std::vector<float>();
-  const float input_scale = input.scale;
-  const bool transposed = graph_.nodes[n].is("ConvTranspose"), small_sums = input.small_sums && bits == 8 && !transposed;
+  const bool transposed = graph_.nodes[n].is("ConvTranspose");
   const Array exact = graph_.constant(weight_id)->decode();
-  const auto [weight, widened] = quantized_weight(exact, {axis, bits, small_sums}, b, input_scale);
+  // Of layers that share a weight the first one decides.
+  const auto shared = done_.find(weight_id);
+  const bool wanted = shared != done_.end() ? shared->second.small_sums : input.small_sums;
+  const bool small_sums = wanted && bits == 8 && !transposed && !weight_order(exact.dims(), axis).offsets.empty();
+  const auto [weight, widened] = quantized_weight(exact, {axis, bits, small_sums}, b, input.scale);
   // An int32 bias is in units of this layer's input, so layers could not share it; shared ones stay in float, which runtimes
   // round themselves.
   if (!b.empty() && readers_[size_t(bias_id)].size() == 1) {
-    const std::vector<double> shift = transposed ? std::vector<double>() : mean_shift(exact, weight.decode(), axis, input.means);
-    for (size_t c = 0; c < shift.size() && c < b.size(); ++c) b[c] -= float(shift[c]);
-    const Tensor corrected = input_scale > 0 ? quantized_bias(b, weight.parts[1], input_scale) : Tensor(Array::of<float>(bias->dims, b).cast(bias->type));
-    graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, corrected);
+    std::vector<double> shift;
+    if (!input.means.empty() && !transposed) shift = mean_shift(exact, weight.decode(), axis, input.means);
+    const bool corrects = shift.size() == b.size();
+    for (size_t c = 0; c < b.size() && corrects; ++c) b[c] -= float(shift[c]);
+    if (input.scale > 0)
+      graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, quantized_bias(b, weight.parts[1], input.scale));
+    else if (corrects)
+      graph_.nodes[n].inputs[2] = graph_.add_constant(graph_.at(bias_id).name, Tensor(Array::of<float>(bias->dims, b).cast(bias->type)));
   }
-  if (graph_.nodes[n].is("MatMul") && input_scale > 0) round_bias_behind(n, weight.parts[1], input_scale);
-  const auto shared = done_.find(weight_id);
-  if (!widened && shared != done_.end() && graph_.constant(shared->second)->axis == axis && graph_.constant(shared->second)->codec == weight.codec) {
-    graph_.nodes[n].inputs[1] = shared->second;
-    return;
+  if (graph_.nodes[n].is("MatMul") && input.scale > 0) round_bias_behind(n, weight.parts[1], input.scale);
+  if (!widened && shared != done_.end() && graph_.constant(shared->second.id)->axis == axis && graph_.constant(shared->second.id)->codec == weight.codec) {
+    graph_.nodes[n].inputs[1] = shared->second.id;
+    return small_sums;
   }
   const ValueId id = graph_.add_constant(graph_.at(weight_id).name, weight);
   graph_.nodes[n].inputs[1] = id;
-  if (!widened) done_[weight_id] = id;
+  if (!widened) done_[weight_id] = {id, small_sums};
+  return small_sums && !widened;
 }
 
 }  // namespace pare

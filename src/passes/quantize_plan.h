@@ -43,7 +43,7 @@ struct LayerInput {
 class LayerQuantizer {
  public:
   explicit LayerQuantizer(Graph& graph);
-  void quantize(size_t node, int bits, const LayerInput& input);
+  bool quantize(size_t node, int bits, const LayerInput& input);  // whether it chose weights for small sums
 
  private:
   // A bias added behind a MatMul stays a float, in whole units of input scale · weight scale: integer engines add it to their
@@ -52,7 +52,11 @@ class LayerQuantizer {
 
   Graph& graph_;
   std::vector<std::vector<int>> readers_;   // of each value, before the first change
-  std::map<ValueId, ValueId> done_;    // float weight → its form in integers
+  struct Form {
+    ValueId id;
+    bool small_sums;
+  };
+  std::map<ValueId, Form> done_;  // float weight → its form in integers
 };
 bool is_layer(const Node& node);   // an operator with weights: convolution or linear
 int output_axis(const Node& node, int weight_rank);

@@ -37,7 +37,7 @@ struct QuantizeStatic {
         .word("activations", &QuantizeStatic::activations, {"auto", "u8", "s8"}, "type of quantized activations; auto takes what this CPU multiplies fast (u8 on x86)")
         .number("bits", &QuantizeStatic::bits, 2, 8, "", "of weights: 8, 4 or 2. Below 8 the first and the last layer keep 8 (their inputs too), and finetune or distil must follow to learn the steps", {"8", "4", "2"})
         .number("activation-bits", &QuantizeStatic::activation_bits, 4, 8, "", "of activations: 8 or 4, as for bits", {"8", "4"})
-        .word("overflow", &QuantizeStatic::overflow, {"auto", "avoid", "allow"}, "of sums of products in 16 bits, in which CPUs without VNNI compute. avoid: weights are chosen so that none occurs, at the cost of about half a bit: 1.2 to 1.5 times as fast there, and right in runtimes that saturate. auto: where this CPU has no AVX-512 VNNI, but for the first and the last layer", {"avoid", "allow"})
+        .word("overflow", &QuantizeStatic::overflow, {"auto", "avoid", "allow"}, "of sums of products in 16 bits, in which CPUs without VNNI compute. avoid: weights of layers with two and more inputs are chosen so that none occurs, at the cost of about half a bit, and biases take out the mean error: 1.2 to 1.5 times as fast there. auto: where this CPU has no AVX-512 VNNI, but for the first and the last layer", {"avoid", "allow"})
         .flag("residual", &QuantizeStatic::residual, "quantize residual sums too, so that a whole network stays in 8 bits")
         .word("exclude", &QuantizeStatic::exclude, {}, "layers left in float32: names or operators, * for anything, | between them")
         .word("weights-only", &QuantizeStatic::weights_only, {}, "layers that store int8 weights and compute in float: small like int8, exact in their inputs; names as for exclude")
@@ -164,7 +164,8 @@ class PairInserter {
   // Of the layer's weights.
   int bits(size_t node) const { return outermost_.count(node) != 0 ? 8 : int(options_.bits); }
 
-  // `integers`: in 8 bits. Coarser weights need their biases corrected; without that YOLOX-nano loses a point more.
+  // `integers`: in 8 bits. Where weights are made coarser, all biases take out the mean error of weights, those of layers that
+  // keep the full range too: what is left of one layer's shift adds to the next one's.
   LayerInput input_of(size_t node, bool integers) {
     const ValueId value = graph_.nodes[node].inputs[0];
     const bool avoids = options_.overflow == "avoid" || (options_.overflow == "auto" && adds_in_16_bits());
@@ -306,12 +307,11 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
       const ValueId back = pairs.behind(graph.nodes[n].inputs[i]);  // adds nodes: references to them do not last
       graph.nodes[n].inputs[i] = back;
     }
-    if (is_layer(graph.nodes[n])) layers.quantize(n, pairs.bits(n), input);
-    small_sums += input.small_sums;
+    if (is_layer(graph.nodes[n])) small_sums += layers.quantize(n, pairs.bits(n), input);
     ++pass.changed;
   }
   if (small_sums > 0)
-    pass.notes.push_back(fmt::format("{} layers have weights whose products fit the 16-bit sums of CPUs without VNNI; overflow=allow gives them the full range of 8 bits", small_sums));
+    pass.notes.push_back(fmt::format("{} whose products fit the 16-bit sums of CPUs without VNNI; overflow=allow gives them the full range of 8 bits", small_sums == 1 ? "one layer has weights" : std::to_string(small_sums) + " layers have weights"));
   for (const auto& [n, reason] : plan.weights_only) {
     layers.quantize(n, pairs.bits(n), pairs.input_of(n, false));
     ++pass.changed;

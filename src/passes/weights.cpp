@@ -49,6 +49,7 @@ std::vector<WeightUse> weight_uses(const Graph& graph) {
 }
 
 std::vector<double> mean_shift(const Array& exact, const Array& rounded, int axis, const std::vector<double>& means) {
+  if (axis > 1 || exact.rank() < 2) return {};
   const int64_t outputs = exact.dim(axis), inputs = exact.dim(1 - axis), taps = exact.count() / (outputs * inputs);
   const int64_t groups = int64_t(means.size()) / inputs;
   if (groups < 1 || groups * inputs != int64_t(means.size()) || outputs % groups != 0) return {};

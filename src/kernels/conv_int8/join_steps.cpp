@@ -58,7 +58,10 @@ std::vector<Joined> join_neighbours(std::vector<Joined>& units, int steps) {
   std::vector<Joined> pairs;
   for (std::size_t i = 0; i + 1 < units.size(); ++i) {
     const int step = units[i].steps[0];
-    if (step % steps % 2 != 0 || units[i + 1].steps[0] != step + 1 || !fit_together(units[i], units[i + 1])) continue;
+    const int place = step % steps;
+    if (place % 2 != 0 || place + 1 == steps || units[i + 1].steps[0] != step + 1 ||
+        !fit_together(units[i], units[i + 1]))
+      continue;
     join(units[i], units[i + 1]);
     pairs.push_back(std::move(units[i]));
     units[i].steps.clear();
@@ -72,10 +75,12 @@ std::vector<Joined> join_neighbours(std::vector<Joined>& units, int steps) {
 void join_any(std::vector<Joined>& units, std::vector<Joined>& pairs) {
   constexpr int kTries = 32;
   std::stable_sort(units.begin(), units.end(), [](const Joined& a, const Joined& b) { return a.most > b.most; });
-  for (std::size_t i = 0; i < units.size(); ++i) {
+  std::size_t end = units.size();  // behind it all are taken
+  for (std::size_t i = 0; i < end; ++i) {
     if (units[i].steps.empty()) continue;
+    while (end > i + 1 && units[end - 1].steps.empty()) --end;
     int tries = kTries;
-    for (std::size_t j = units.size() - 1; j > i && tries > 0; --j) {
+    for (std::size_t j = end - 1; j > i && tries > 0; --j) {
       if (units[j].steps.empty()) continue;
       --tries;
       if (!fit_together(units[i], units[j])) continue;

@@ -78,6 +78,7 @@ double product(std::span<const float> a, std::span<const float> b) {
 WeightOrder weight_order(std::span<const int64_t> dims, int axis) {
   WeightOrder order;
   if (axis != 0) {
+    if (dims.size() != 2) return order;
     order.row = dims[0];
     for (int64_t k = 0; k < dims[0]; ++k) order.offsets.push_back(k * dims[1]);
     return order;
@@ -105,7 +106,7 @@ void round_to_small_sums(std::span<const float> weights, const WeightOrder& orde
     for (size_t i = 0; i < count; ++i) exact[i] = ordered[i] / step;
     for (size_t at = 0; at < count; at += length) round_row({std::span(exact).subspan(at, length), std::span(tried).subspan(at, length)});
     const double both = product(ordered, tried), squares = product(tried, tried);
-    if (squares == 0 || both * both / squares <= most) continue;
+    if (!(squares > 0 && both * both / squares > most)) continue;
     most = both * both / squares;
     scale = float(both / squares);
     best.swap(tried);

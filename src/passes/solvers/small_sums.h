@@ -11,8 +11,8 @@ struct WeightOrder {
   int64_t row = 0;               // of so many weights each; products of different rows are never added in 16 bits
 };
 
-// A weight [outputs, inputs, taps…] (axis 0) or a matrix [inputs, outputs] (axis 1). Empty where an output reads one
-// input alone.
+// A weight [outputs, inputs, taps…] (axis 0) or a matrix [inputs, outputs] (axis 1). Empty for others, and
+// where an output reads one input alone.
 WeightOrder weight_order(std::span<const int64_t> dims, int axis);
 
 // Rounds one output channel to integers of −127 to 127 whose products with inputs of 0 to 255 can be added in 16 bits, two steps

@@ -78,6 +78,30 @@ TEST(QuantizeStatic, EveryInstructionSetGivesTheSameBits) {
   }
 }
 
+// Constant matrices of three axes, a layer whose weights no sum concerns, and what the notes say of them.
+TEST(QuantizeStatic, SmallSumsWhereTheyApplyAlone) {
+  testing::Network stack;
+  const ValueId x = stack.node("MatMul", {stack.input("x", {2, 8, 16}), stack.constant({2, 16, 24})});
+  const Graph original = stack.finish(stack.node("MatMul", {stack.node("Relu", {x}), stack.constant({2, 24, 8})}));
+  Graph graph = original;
+  const PipelineResult result = run_recipe(graph, "quantize-static{overflow=avoid}", calibration({2, 8, 16}));
+  const std::vector<Array> inputs{testing::random_array({2, 8, 16}, 5)};
+  EXPECT_GT(sqnr_db(run_reference(graph, inputs)[0], run_reference(original, inputs)[0]), 25);
+  const auto chosen = [](const PipelineResult& done) {
+    for (const std::string& note : done.passes[0].notes)
+      if (note.find("16-bit sums") != std::string::npos) return std::atoi(note.c_str());
+    return 0;
+  };
+  EXPECT_EQ(chosen(result), 0);
+  Graph mobile = testing::mobile_network(1);
+  int layers = 0;
+  for (const Node& node : mobile.nodes)
+    if (const Tensor* weight = node.is("Conv") || node.is("MatMul") ? mobile.constant(node.inputs[1]) : nullptr) layers += weight->dims[1] > 1;
+  EXPECT_EQ(chosen(run_recipe(mobile, "quantize-static{overflow=avoid}", calibration({1, 3, 20, 20}))), layers) << "not the depthwise ones";
+  Graph few = testing::mobile_network(1);
+  EXPECT_LT(chosen(run_recipe(few, "quantize-static{overflow=avoid, bits=4}", calibration({1, 3, 20, 20}))), 3) << "the outermost ones alone have 8 bits";
+}
+
 TEST(QuantizeStatic, WeightsAreStoredInEightBits) {
   Graph graph = testing::residual_network();
   const PipelineResult result = run_recipe(graph, "quantize-static", calibration({1, 3, 17, 19}));
@@ -240,8 +264,8 @@ TEST(CorrectBias, BringsTheMeanBack) {
   const Dims dims{1, 3, 17, 19};
   const Graph original = testing::residual_network();
   Graph rough = original, corrected = original, integers = original, twice = original;
-  run_recipe(rough, "fold-batchnorm, quantize-weights{bits=4}", calibration(dims, 32));
-  run_recipe(corrected, "fold-batchnorm, quantize-weights{bits=4}, correct-bias", calibration(dims, 32));
+  run_recipe(rough, "quantize-weights{bits=4}", calibration(dims, 32));
+  run_recipe(corrected, "quantize-weights{bits=4}, correct-bias", calibration(dims, 32));
   EXPECT_LT(mean_error(corrected, original, dims), 0.7 * mean_error(rough, original, dims));
   // quantize-static does it itself where it makes weights coarser, and nothing is taken out twice.
   Graph fine = original;
