@@ -56,11 +56,15 @@ ValueId scores_value(const Graph& graph) {
 
 namespace {
 
+std::string loss_text(double loss) {
+  return fmt::format("loss {:.5g}", loss);
+}
+
 class Teacher {
  public:
   // `asked`: the teacher's values that answer.
-  Teacher(const Graph& teacher, std::vector<ValueId> asked, const Graph& student)
-      : interpreter_(teacher), asked_(std::move(asked)) {
+  Teacher(const Graph& teacher, std::vector<ValueId> asked, const Graph& student, Weights weights = Weights::decoded)
+      : interpreter_(teacher, at::kFloat, weights), asked_(std::move(asked)) {
     if (teacher.inputs.size() != student.inputs.size())
       throw Error("teacher",
                   "takes " + std::to_string(teacher.inputs.size()) + " inputs, the model " +
@@ -76,6 +80,22 @@ class Teacher {
   Interpreter interpreter_;
   std::vector<ValueId> asked_;
 };
+
+// The teacher's scores for the student's rows of scores.
+at::Tensor wanted_rows(const at::Tensor& taught, const at::Tensor& scores) {
+  const at::Tensor wanted = rows_of(taught, scores.size(0));
+  if (wanted.sizes() != scores.sizes())
+    throw Error("teacher",
+                "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
+  return wanted;
+}
+
+// Of each row's classes from the wanted ones (Kullback and Leibler). Hinton et al. 2015, section 2: softened answers;
+// T² keeps their gradients as large as the labels'.
+at::Tensor divergence(const at::Tensor& scores, const at::Tensor& wanted, double t) {
+  return at::kl_div(at::log_softmax(scores / t, 1), at::log_softmax(wanted / t, 1), at::Reduction::None, true).sum(1) *
+         (t * t);
+}
 
 // Squared distance over the squares of what is wanted.
 at::Tensor distance(const at::Tensor& value, const at::Tensor& wanted) {
@@ -113,14 +133,8 @@ class ClassLoss : public Loss {
               (scores.detach().argmax(1) == truth).sum(), samples};
     }
     const std::vector<at::Tensor> taught = teacher_->answers(inputs);
-    const at::Tensor wanted = rows_of(taught[0], samples);
-    if (wanted.sizes() != scores.sizes())
-      throw Error("teacher",
-                  "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
-    // Hinton et al. 2015, section 2: softened answers; T² keeps their gradients as large as the labels'.
-    const double t = job_.teaching.temperature;
-    at::Tensor loss = at::kl_div(at::log_softmax(scores / t, 1), at::log_softmax(wanted / t, 1), 1, true) *
-                      (t * t * double(scores.size(1)));
+    const at::Tensor wanted = wanted_rows(taught[0], scores);
+    at::Tensor loss = divergence(scores, wanted, job_.teaching.temperature).mean();
     const at::Tensor truth = labelled ? labels_of(labels, scores.size(1)) : wanted.argmax(1);
     if (labelled)
       loss = loss * job_.teaching.weight +
@@ -137,27 +151,41 @@ class ClassLoss : public Loss {
   std::unique_ptr<Teacher> teacher_;
 };
 
-// Mean surprise at the tokens that follow.
+// Mean surprise at the tokens that follow, the divergence from a teacher's expectations there, or both.
 class TokenLoss : public Loss {
  public:
-  TokenLoss(const Graph& graph, const TrainingJob& job) : job_(job) { wanted_ = {scores_value(graph)}; }
-  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>&,
+  TokenLoss(const Graph& graph, const TrainingJob& job) : job_(job) {
+    wanted_ = {scores_value(graph)};
+    if (const Graph* teacher = job.teaching.teacher)
+      teacher_ = std::make_unique<Teacher>(*teacher, std::vector<ValueId>{scores_value(*teacher)}, graph,
+                                           job.only.empty() ? Weights::decoded : Weights::stored);
+  }
+  LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
                const std::vector<int64_t>& labels) const override {
     constexpr int64_t kNotAsked = -1;
     const at::Tensor scores = rows_of(values[0], int64_t(labels.size()));
     const at::Tensor truth = labels_of(labels, scores.size(1), true);
     const int64_t count = int64_t(labels.size()) - std::count(labels.begin(), labels.end(), kNotAsked);
     if (count == 0) return {scores.sum() * 0, at::zeros({}), 0};  // the mean of none would be no number
-    return {at::cross_entropy_loss(scores, truth, {}, 1, kNotAsked, job_.options.smoothing),
-            (scores.detach().argmax(1) == truth).sum(), count};
+    const double taught = teacher_ != nullptr ? job_.teaching.weight : 0;
+    at::Tensor loss = at::zeros({});
+    if (taught < 1)
+      loss = at::cross_entropy_loss(scores, truth, {}, 1, kNotAsked, job_.options.smoothing) * (1 - taught);
+    if (taught > 0) {
+      const at::Tensor wanted = wanted_rows(teacher_->answers(inputs)[0], scores);
+      const at::Tensor rows = divergence(scores, wanted, job_.teaching.temperature);
+      loss = loss + (rows * (truth != kNotAsked)).sum() * (taught / double(count));
+    }
+    return {loss, (scores.detach().argmax(1) == truth).sum(), count};
   }
-  std::string text(double, double loss) const override { return fmt::format("perplexity {:.3f}", std::exp(loss)); }
+  std::string text(double, double loss) const override {
+    return teacher_ != nullptr ? loss_text(loss) : fmt::format("perplexity {:.3f}", std::exp(loss));
+  }
 
  private:
   const TrainingJob& job_;
+  std::unique_ptr<Teacher> teacher_;
 };
-
-std::string loss_text(double loss) { return fmt::format("loss {:.5g}", loss); }
 
 // What a teacher computes, number by number: pictures, embeddings, whatever the outputs are.
 class ValueLoss : public Loss {
@@ -165,7 +193,8 @@ class ValueLoss : public Loss {
   ValueLoss(const Graph& graph, const TrainingJob& job) {
     const Graph* teacher = job.teaching.teacher;
     if (teacher == nullptr)
-      throw Error(job.name, "has nobody to learn values from", "use distil{loss=values}, or finetune with another loss");
+      throw Error(job.name, "has nobody to learn values from",
+                  "use distil{loss=values}, or finetune with another loss");
     if (teacher->outputs.size() != graph.outputs.size())
       throw Error("teacher", "has " + std::to_string(teacher->outputs.size()) + " outputs, the model " +
                                  std::to_string(graph.outputs.size()));

@@ -176,5 +176,30 @@ TEST(TuneLora, AdaptsConvolutions) {
   EXPECT_LT(testing::relative_error(run_reference(merged, x)[0], run_reference(tuned, x)[0]), 1e-4);
 }
 
+// Mean squared distance of scores from the base's, which is what a teacher is there for; labels say something else.
+double distance(const Graph& base, const Graph& graph) {
+  const TrainingSource source = counting_texts();
+  double sum = 0;
+  for (int64_t i = 0; i < 6; ++i) {
+    const std::vector<Array> inputs = source.batch(std::span(&i, 1)).inputs;
+    const std::vector<float> wanted = run_reference(base, inputs)[0].to_floats(), found = run_reference(graph, inputs)[0].to_floats();
+    for (size_t k = 0; k < wanted.size(); ++k) sum += (double(wanted[k]) - found[k]) * (double(wanted[k]) - found[k]);
+  }
+  return sum;
+}
+
+TEST(Distil, ADecoderLearnsFromItsTeacherTokenByToken) {
+  const Graph base = testing::small_decoder(testing::small_shape());
+  const std::string prune = "prune-weights{sparsity=0.4}";
+  const auto after = [&](const std::string& training) {
+    Graph graph = base;
+    run_recipe(graph, prune + training, inputs_of(counting_texts()));
+    return distance(base, graph);
+  };
+  const double pruned = after("");
+  EXPECT_LT(after(", distil{epochs=2, batch=4, rate=0.005, weight=1, held-out=0}"), 0.7 * pruned);
+  EXPECT_GT(after(", distil{epochs=2, batch=4, rate=0.005, weight=0, held-out=0}"), pruned) << "labels alone";
+}
+
 }  // namespace
 }  // namespace pare
