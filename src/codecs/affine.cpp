@@ -152,6 +152,15 @@ Tensor affine_tensor(Array values, Array scale, Array zero, int axis, int64_t gr
   return tensor;
 }
 
+Tensor int32_tensor(const Array& values, Array scale) {
+  constexpr double kMost = 2147483647.0;
+  Array integers(Type::i32, values.dims());
+  auto q = integers.mutable_values<int32_t>();
+  const auto v = values.values<float>(), s = std::as_const(scale).values<float>();
+  for (size_t i = 0; i < q.size(); ++i) q[i] = int32_t(std::clamp(std::nearbyint(double(v[i]) / s[s.size() == 1 ? 0 : i]), -kMost, kMost));
+  return affine_tensor(std::move(integers), std::move(scale), Array(), 0);
+}
+
 #define AFFINE(name, type, summary, layout) \
   const Codec codec_##name{#name, summary, layout, "axis: the axis scales run along (-1: one scale); group: elements that share a scale", \
                            decode, encode<type>, bits, unfold, fold<type>}; \

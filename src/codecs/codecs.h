@@ -30,5 +30,7 @@ void make_dense(Graph& graph);              // all of its constants and its subg
 // An affine tensor from parts that are already quantized: logical = (values − zero) · scale, scale per entry of `axis`
 // (one element: for all) or per `group` elements along it. `zero` may be empty: 0. The codec follows from the type of `values`.
 Tensor affine_tensor(Array values, Array scale, Array zero, int axis, int64_t group = 0);
+// Float32 values (biases) as the nearest int32 multiples of given scales, one for each or one for all.
+Tensor int32_tensor(const Array& values, Array scale);
 
 }  // namespace pare

@@ -44,16 +44,8 @@ void run(Graph& graph, const CorrectBias&, PassRun& pass) {
     std::vector<float> values = exact->decode().to_floats();
     if (values.size() != shift.size()) continue;
     for (size_t c = 0; c < values.size(); ++c) values[c] = float(values[c] - shift[c]);
-    Array corrected = Array::of<float>(bias->dims, values);
-    if (bias->codec == &codec_int32) {
-      const Array& scale = bias->parts[1];
-      Array q(Type::i32, bias->dims);
-      auto out = q.mutable_values<int32_t>();
-      for (size_t c = 0; c < values.size(); ++c) out[c] = int32_t(std::nearbyint(double(values[c]) / scale.values<float>()[scale.count() == 1 ? 0 : c]));
-      replace_constant(graph, node.inputs[2], affine_tensor(q, scale, Array(), bias->axis));
-    } else {
-      replace_constant(graph, node.inputs[2], Tensor(corrected));
-    }
+    const Array corrected = Array::of<float>(bias->dims, values);
+    replace_constant(graph, node.inputs[2], bias->codec == &codec_int32 ? int32_tensor(corrected, bias->parts[1]) : Tensor(corrected));
     ++pass.changed;
   }
   if (pass.changed == 0) pass.notes.push_back("no compressed layer with a bias: put correct-bias behind the quantization");

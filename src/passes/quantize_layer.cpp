@@ -53,13 +53,13 @@ Array levels_of_small_sums(const std::vector<float>& w, const WeightOrder& order
 
 struct WeightForm {
   int axis = 0, bits = 8;
-  bool small_sums = false;
+  WeightOrder order;  // not empty: sums of products are to fit 16 bits
 };
 
 // Integers of 8, 4 or 2 bits per output channel, and whether a scale was widened: where the bias would not fit int32 in units of
 // input scale · scale.
 std::pair<Tensor, bool> quantized_weight(const Array& weight, const WeightForm& form, const std::vector<float>& bias, float input_scale) {
-  const auto [axis, bits, small_sums] = form;
+  const auto& [axis, bits, order] = form;
   Tensor tensor = codec_of(bits).encode(weight.cast(Type::f32), axis, 0);
   const float most = float((1 << (bits - 1)) - 1);
   int64_t inner = 1;
@@ -75,22 +75,17 @@ std::pair<Tensor, bool> quantized_weight(const Array& weight, const WeightForm& 
     widened |= scales[c] < least;
     scales[c] = std::max(scales[c], least);
   }
-  // A scale that had to grow for the bias stays as it is.
-  const WeightOrder order = small_sums && !widened ? weight_order(weight.dims(), axis) : WeightOrder{};
-  if (!widened && bits == 8 && order.offsets.empty()) return {tensor, false};
-  const Array values = order.offsets.empty() ? levels_of(w, channel, most, scales, weight.dims()) : levels_of_small_sums(w, order, axis, scales, weight.dims());
+  const bool small_sums = !order.offsets.empty() && !widened;  // a scale that had to grow for the bias stays as it is
+  if (!widened && bits == 8 && !small_sums) return {tensor, false};
+  const Array values = small_sums ? levels_of_small_sums(w, order, axis, scales, weight.dims()) : levels_of(w, channel, most, scales, weight.dims());
   return {affine_tensor(values.cast(tensor.parts[0].type()), tensor.parts[1], Array(), axis), widened};
 }
 
 Tensor quantized_bias(const std::vector<float>& bias, const Array& weight_scale, float input_scale) {
-  Array scale(Type::f32, {int64_t(bias.size())}), values(Type::i32, {int64_t(bias.size())});
+  Array scale(Type::f32, {int64_t(bias.size())});
   auto s = scale.mutable_values<float>();
-  auto q = values.mutable_values<int32_t>();
-  for (size_t c = 0; c < bias.size(); ++c) {
-    s[c] = input_scale * weight_scale.values<float>()[weight_scale.count() == 1 ? 0 : c];
-    q[c] = int32_t(std::clamp(std::nearbyint(double(bias[c]) / s[c]), -2147483647.0, 2147483647.0));
-  }
-  return affine_tensor(values, scale, Array(), 0);
+  for (size_t c = 0; c < bias.size(); ++c) s[c] = input_scale * weight_scale.values<float>()[weight_scale.count() == 1 ? 0 : c];
+  return int32_tensor(Array::of<float>(scale.dims(), bias), scale);
 }
 
 }  // namespace
@@ -129,8 +124,9 @@ bool LayerQuantizer::quantize(size_t n, int bits, const LayerInput& input) {
   // Of layers that share a weight the first one decides.
   const auto shared = done_.find(weight_id);
   const bool wanted = shared != done_.end() ? shared->second.small_sums : input.small_sums;
-  const bool small_sums = wanted && bits == 8 && !transposed && !weight_order(exact.dims(), axis).offsets.empty();
-  const auto [weight, widened] = quantized_weight(exact, {axis, bits, small_sums}, b, input.scale);
+  const WeightForm form{axis, bits, wanted && bits == 8 && !transposed ? weight_order(exact.dims(), axis) : WeightOrder{}};
+  const bool small_sums = !form.order.offsets.empty();
+  const auto [weight, widened] = quantized_weight(exact, form, b, input.scale);
   // An int32 bias is in units of this layer's input, so layers could not share it; shared ones stay in float, which runtimes
   // round themselves.
   if (!b.empty() && readers_[size_t(bias_id)].size() == 1) {

@@ -169,9 +169,9 @@ class PairInserter {
   LayerInput input_of(size_t node, bool integers) {
     const ValueId value = graph_.nodes[node].inputs[0];
     const bool avoids = options_.overflow == "avoid" || (options_.overflow == "auto" && adds_in_16_bits());
-    const auto seen = pass_.observed.find(graph_.at(value).name);
+    const ActivationStatistics* seen = measured(value);
     LayerInput input;
-    if (avoids && seen != pass_.observed.end()) input.means = static_cast<const ActivationStatistics&>(*seen->second).channel_means();
+    if (avoids && seen != nullptr) input.means = seen->channel_means();
     if (!integers) return input;
     input.scale = scale(value);
     input.small_sums = avoids && (options_.overflow == "avoid" || outermost_.count(node) == 0);
@@ -179,10 +179,9 @@ class PairInserter {
   }
 
   const ActivationStatistics& statistics(ValueId value) const {
-    const std::string& name = graph_.at(value).name;
-    const auto it = pass_.observed.find(name);
-    if (it == pass_.observed.end()) throw Error("value '" + name + "'", "was not measured: passes in front of quantize-static changed the graph's values");
-    return static_cast<const ActivationStatistics&>(*it->second);
+    const ActivationStatistics* seen = measured(value);
+    if (seen == nullptr) throw Error("value '" + graph_.at(value).name + "'", "was not measured: passes in front of quantize-static changed the graph's values");
+    return *seen;
   }
   float scale(ValueId value) { return parameters(value).quantizer.scale; }
 
@@ -205,6 +204,12 @@ class PairInserter {
     Type type = Type::u8;
     ValueId scale = kNone, zero = kNone;
   };
+  // Null: it was not.
+  const ActivationStatistics* measured(ValueId value) const {
+    const auto it = pass_.observed.find(graph_.at(value).name);
+    return it == pass_.observed.end() ? nullptr : static_cast<const ActivationStatistics*>(it->second.get());
+  }
+
   Type type(ValueId source) const {
     if (options_.activation_bits < 8 && wide_.count(source) == 0) return options_.activations == "s8" ? Type::i4 : Type::u4;
     return options_.activations == "s8" ? Type::i8 : Type::u8;

@@ -88,9 +88,7 @@ WeightOrder weight_order(std::span<const int64_t> dims, int axis) {
   if (inputs < 2) return order;
   order.row = columns * inputs;
   for (int64_t tap = 0; tap < taps; ++tap)
-    for (int64_t input = 0; input < inputs; ++input) {
-      order.offsets.push_back(input * taps + tap);
-    }
+    for (int64_t input = 0; input < inputs; ++input) order.offsets.push_back(input * taps + tap);
   return order;
 }
 
