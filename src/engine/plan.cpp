@@ -295,7 +295,8 @@ void Planner::plan_memory() {
   for (size_t i = 0; i < slots.size(); ++i)
     if (slots[i].alias < 0 && slots[i].first >= 0 && !is_input(SlotId(i)))
       (slots[i].storage.bands > 1 ? banded : whole).push_back(SlotId(i));
-  const size_t first_band = place(whole), band = (place(banded) + 4095) / 4096 * 4096;
+  constexpr size_t kPage = 4096;  // no page holds memory of two cores
+  const size_t first_band = place(whole), band = (place(banded) + kPage - 1) / kPage * kPage;
   for (SlotId id : banded) slots[size_t(id)].offset += first_band;
   band_pitch = int64_t(band / sizeof(float));
   arena_bytes = first_band + size_t(bands) * band;

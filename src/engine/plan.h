@@ -81,7 +81,7 @@ class TuningCache {
 std::vector<double> least_times(int count, const std::function<void(int)>& run,
                                 const std::function<void(int)>& warm = {});
 // Index of the fastest.
-int fastest_of(int count, const std::function<void(int)>& run, const std::function<void(int)>& warm = {});
+int fastest_of(int count, const std::function<void(int)>& run);
 
 // The elements of an integer constant; empty for what is none.
 std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueId id);

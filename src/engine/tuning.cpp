@@ -102,9 +102,9 @@ std::vector<double> least_times(int count, const std::function<void(int)>& run, 
   return best;
 }
 
-int fastest_of(int count, const std::function<void(int)>& run, const std::function<void(int)>& warm) {
+int fastest_of(int count, const std::function<void(int)>& run) {
   if (count <= 1) return 0;
-  const std::vector<double> times = least_times(count, run, warm);
+  const std::vector<double> times = least_times(count, run);
   return int(std::min_element(times.begin(), times.end()) - times.begin());
 }
 

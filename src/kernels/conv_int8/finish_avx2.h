@@ -58,13 +58,8 @@ class Finish256 {
       __m256 v[4] = {};
       for (int i = 0; i < pixels * Vectors; ++i) {
         const __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + (p * Vectors + i) * 8));
-        v[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.multiplier + i % Vectors * 8));
-        v[i] = Int8Epilogue256::after(e_.first, v[i]);
-        if (e_.has_mid) v[i] = any_.after_mid(v[i]);
-        if (e_.residual)
-          v[i] = _mm256_add_ps(
-              v[i], any_.residual_term(index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8)));
-        v[i] = Int8Epilogue256::after(e_.last, v[i]);
+        const std::size_t at = index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8);
+        v[i] = any_.value(at, sum, out.multiplier + i % Vectors * 8);
       }
       std::uint8_t* to = any_.output + index;
       const __m256i bytes = any_.quantized(v);

@@ -74,6 +74,15 @@ struct Int8Epilogue256 {
     return bounded_int8_values(e, *std::max_element(parts, parts + 8));
   }
 
+  // Of 8 outputs from `index`, before limits and rounding.
+  __m256 value(std::size_t index, __m256i sums, const float* multiplier) const {
+    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
+    v = after(e.first, v);
+    if (e.has_mid) v = after_mid(v);
+    if (e.residual) v = _mm256_add_ps(v, residual_term(index));
+    return after(e.last, v);
+  }
+
   // `channels` (8, or fewer at the end of a pixel) outputs from `index`; sums and multiplier have 8 values.
   void store(std::size_t index, __m256i sums, const float* multiplier, int channels) const {
     if (channels < 8) {
@@ -82,11 +91,7 @@ struct Int8Epilogue256 {
       for (int c = 0; c < channels; ++c) store_int8_sum(e, output, index + c, values[c], multiplier[c]);
       return;
     }
-    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
-    v = after(e.first, v);
-    if (e.has_mid) v = after_mid(v);
-    if (e.residual) v = _mm256_add_ps(v, residual_term(index));
-    v = after(e.last, v);
+    const __m256 v = value(index, sums, multiplier);
     if (e.type == Int8Output::f32) {
       _mm256_storeu_ps(reinterpret_cast<float*>(output) + index, limited(v));
       return;
@@ -132,12 +137,12 @@ struct Int8Epilogue256 {
     return _mm256_permutevar8x32_epi32(packed(v), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   }
 
+ private:
+  __m256 limited(__m256 v) const { return _mm256_min_ps(_mm256_max_ps(v, lo), hi); }
+
   static __m256 after(const Int8Activation& a, __m256 v) {
     return a.kind == Int8Activation::none ? v : _mm256_mul_ps(activated<Float8>(a, v), _mm256_set1_ps(a.scale));
   }
-
- private:
-  __m256 limited(__m256 v) const { return _mm256_min_ps(_mm256_max_ps(v, lo), hi); }
 };
 
 }  // namespace
