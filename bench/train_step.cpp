@@ -120,14 +120,14 @@ int run(const std::string& path, double seconds, int threads) {
   at::set_num_threads(threads);
   Trainer trainer(graph, job);
   Plain plain(graph, kRate, false), innermost(graph, kRate, true);
-  const double ours = trainer.step(batch, 1);
+  const double ours = trainer.step({{batch}}, 1);
   for (Plain* theirs : {&plain, &innermost})
     if (const double loss = theirs->step(pictures, batch.labels); std::abs(ours - loss) > 1e-3 * std::abs(loss))
       return std::printf("loss of the first step: %.6f, plain %.6f: they do not compute the same\n", ours, loss), 1;
   std::vector<double> a, b, c;
   double spent = 0;
   while (a.size() < 5 || spent < seconds * 1000) {
-    a.push_back(milliseconds([&] { trainer.step(batch, 1); }));
+    a.push_back(milliseconds([&] { trainer.step({{batch}}, 1); }));
     b.push_back(milliseconds([&] { plain.step(pictures, batch.labels); }));
     c.push_back(milliseconds([&] { innermost.step(pictures, batch.labels); }));
     spent += a.back() + b.back() + c.back();

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <span>
 
+#include "base/ranks.h"
 #include "command.h"
 #include "formats/adapter.h"
 #include "formats/format.h"
@@ -52,7 +53,8 @@ struct Arguments {
   int64_t max_memory_mb = PipelineInputs{}.max_memory >> 20;
 };
 
-int run(const Arguments& arguments, const Shared& shared) {
+int run(const Arguments& arguments, const Shared& given) {
+  const Shared shared = for_rank(given);
   Compression compression = arguments.compression;
   compression.seed = shared.seed;
   compression.shapes = parse_shapes(arguments.shapes);
@@ -66,6 +68,7 @@ int run(const Arguments& arguments, const Shared& shared) {
   std::optional<DataSet> data;
   if (!arguments.data.empty()) compression.data = &data.emplace(read_data_set(arguments.data));
   const PipelineResult result = compress_model(compression);
+  if (!ranks().first()) return 0;
   const int64_t before = artifact_bytes(compression.model), after = artifact_bytes(compression.output);
   say(shared, records_text(result));
   say(shared, fmt::format("{}  {}\n{}  {} ({:.1f} % of the original)\n", compression.model, size_text(double(before)),
@@ -223,10 +226,11 @@ PipelineResult compress_model(const Compression& compression) {
   if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;
   WriteOptions options;
   options.mapped = compression.mapped;
-  write_model(graph, compression.output, options);
+  // Processes that trained together all have the same model.
+  if (ranks().first()) write_model(graph, compression.output, options);
   // What was stopped can be continued; what is complete has no use for its checkpoints.
   std::error_code ignored;
-  for (size_t i = 0; i < result.passes.size() && !result.stopped; ++i)
+  for (size_t i = 0; i < result.passes.size() && !result.stopped && ranks().first(); ++i)
     std::filesystem::remove(inputs.checkpoint + "." + std::to_string(i + 1), ignored);
   return result;
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/fields.h"
+#include "base/ranks.h"
 #include "base/threads.h"
 #include "command.h"
 #include "output.h"
@@ -110,6 +111,8 @@ int parse_and_run(int argc, char** argv) {
 int report_error(const std::string& text, int status) {
   clear_progress();
   std::fprintf(stderr, "pare: %s\n", text.c_str());
+  std::fflush(stderr);
+  leave_ranks(true);  // others that wait for this process would wait for ever
   return status;
 }
 
@@ -125,6 +128,7 @@ int main(int argc, char** argv) {
     else
       status = pare::parse_and_run(argc, argv);
     pare::finish_output();
+    pare::leave_ranks(false);
     return status;
   } catch (const pare::UsageError& error) {
     return pare::report_error(error.what(), 2);

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/ranks.h"
 
 namespace pare {
 namespace {
@@ -30,6 +31,14 @@ void say(const Shared& shared, const std::string& text) {
   if (shared.quiet || shared.json == "-") return;
   clear_progress();
   std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+Shared for_rank(const Shared& shared) {
+  if (ranks().first()) return shared;
+  Shared silent = shared;
+  silent.quiet = true;
+  silent.json.clear();
+  return silent;
 }
 
 void remark(const Shared& shared, const std::string& text) {

@@ -9,6 +9,8 @@ namespace pare {
 
 // Text for people on stdout; nothing with --quiet, and nothing where stdout carries the JSON.
 void say(const Shared& shared, const std::string& text);
+// For one of several processes that work together: the first speaks as it is told to, the others say nothing.
+Shared for_rank(const Shared& shared);
 // What must not be missed although stdout may be a file: to stderr, not with --quiet.
 void remark(const Shared& shared, const std::string& text);
 // The command's result as --json asks; nothing without --json.

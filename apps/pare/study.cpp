@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/ranks.h"
 #include "command.h"
 #include "compress.h"
 #include "formats/format.h"
@@ -21,6 +22,16 @@ struct Arguments {
   double seconds = 4;
 };
 
+// Every row that an earlier run, or a process that worked on its share, left in the folder.
+std::map<std::string, Row> all_finished_rows(const fs::path& folder) {
+  std::map<std::string, Row> rows;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (const std::string name = entry.path().filename(); name.starts_with("rows") && name.ends_with(".json")) rows.merge(read_finished_rows(entry.path()));
+  return rows;
+}
+std::string share_file(int rank) { return fmt::format("rows.{}.json", rank); }
+
 // What a killed run may have left half written.
 void remove_leftovers(const fs::path& folder) {
   std::error_code ignored;
@@ -33,12 +44,13 @@ void remove_leftovers(const fs::path& folder) {
 
 class Study {
  public:
-  Study(const Arguments& arguments, const Shared& shared, const DataSet& data, std::vector<StudyRecipe> recipes)
+  Study(const Arguments& arguments, const Shared& shared, const DataSet& data, std::vector<StudyRecipe> recipes, std::string rows_file = "rows.json")
       : arguments_(arguments),
         shared_(shared),
         data_(data),
         recipes_(std::move(recipes)),
-        finished_(read_finished_rows(rows_path())) {
+        rows_file_(std::move(rows_file)),
+        finished_(all_finished_rows(arguments.out)) {
     progress_ = terminal_progress(shared);
     for (const Format* format : formats())
       if (arguments.format == format->name) ending_ = format->extension;
@@ -48,7 +60,22 @@ class Study {
     measuring_.data = &data_;
     measuring_.progress = progress_;
     models_.reserve(recipes_.size() + 1);  // the baseline is referred to while others are added
-    prepare_folders();
+  }
+
+  static void prepare_folders(const std::string& out) {
+    const fs::path artifacts = fs::path(out) / "artifacts";
+    std::error_code code;
+    fs::create_directories(artifacts, code);
+    if (code) throw Error(artifacts.string(), "cannot be made: " + code.message(), "choose another --out");
+    remove_leftovers(artifacts);
+    remove_leftovers(out);
+  }
+
+  // Of several processes one's share: rows for the others to find, no latencies, no page.
+  void run_share(int rank, int count) {
+    make_baseline();
+    for (size_t i = 0; i < recipes_.size() && !interrupted(); ++i)
+      if (int(i) % count == rank) make_row(i);
   }
 
   int run() {
@@ -58,16 +85,8 @@ class Study {
   }
 
  private:
-  std::string rows_path() const { return (fs::path(arguments_.out) / "rows.json").string(); }
+  std::string rows_path() const { return (fs::path(arguments_.out) / rows_file_).string(); }
   fs::path artifacts() const { return fs::path(arguments_.out) / "artifacts"; }
-
-  void prepare_folders() {
-    std::error_code code;
-    fs::create_directories(artifacts(), code);
-    if (code) throw Error(artifacts().string(), "cannot be made: " + code.message(), "choose another --out");
-    remove_leftovers(artifacts());
-    remove_leftovers(arguments_.out);
-  }
 
   // Figures that depend on nothing but the key; latency is only comparable within a run and measured anew.
   bool take_finished(const std::string& key, const std::string& path, const std::string& name) {
@@ -189,6 +208,7 @@ class Study {
   const Shared& shared_;
   const DataSet& data_;
   std::vector<StudyRecipe> recipes_;
+  std::string rows_file_;
   std::map<std::string, Row> finished_;
   std::string ending_;             // of artifacts
   MeasureOptions measuring_;
@@ -203,7 +223,24 @@ class Study {
 int run(const Arguments& arguments, const Shared& shared) {
   std::vector<StudyRecipe> recipes = arguments.recipes.empty() ? default_recipes() : read_recipes(arguments.recipes);
   const DataSet data = read_data_set(arguments.data);
-  return Study(arguments, shared, data, std::move(recipes)).run();
+  const Ranks& all = ranks();
+  if (all.first()) Study::prepare_folders(arguments.out);
+  all.meet();
+  if (all.count() > 1) {
+    const Shared speaking = for_rank(shared);
+    {
+      const RanksApart apart;
+      Study(arguments, speaking, data, recipes, share_file(all.rank())).run_share(all.rank(), all.count());
+    }
+    all.meet();
+    if (!all.first()) return 0;
+  }
+  // One process gathers what all have made, and times the models with the machine to itself.
+  const RanksApart apart;
+  const int status = Study(arguments, shared, data, std::move(recipes)).run();
+  std::error_code ignored;
+  for (int rank = 0; rank < all.count() && status == 0; ++rank) fs::remove(fs::path(arguments.out) / share_file(rank), ignored);
+  return status;
 }
 
 std::function<int()> declare(CLI::App& app, const Shared& shared) {

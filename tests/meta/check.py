@@ -12,7 +12,7 @@ passed = 0
 # Who may include whom (CONTRIBUTING.md). Names of folders that do not exist yet may stand here.
 MAY_INCLUDE = {
     "base": set(), "kernels": {"base"}, "graph": {"base"}, "codecs": {"base", "graph", "kernels"},
-    "formats": {"base", "graph", "codecs"}, "data": {"base", "tokenizers"}, "tokenizers": {"base"}, "report": {"base"},
+    "formats": {"base", "graph", "codecs"}, "data": {"base", "tokenizers"}, "tokenizers": {"base"}, "report": {"base"}, "ranks": {"base"},
     "engine": {"base", "graph", "codecs", "kernels"}, "train": {"base", "graph", "engine"},
     "language": {"base", "graph", "engine", "tokenizers"}, "passes": {"base", "graph", "codecs", "engine", "kernels", "train"},
     "measure": {"base", "graph", "formats", "engine", "data", "language"}, "search": {"base", "graph", "passes", "measure"},
@@ -74,6 +74,8 @@ def includes():
                 bad.append(f"{rel(path)}:{number}: only src/engine/onednn sees oneDNN")
             if re.match(r"(torch|ATen)/", found[1]) and folder != "train":
                 bad.append(f"{rel(path)}:{number}: only src/train sees libtorch")
+            if found[1] == "mpi.h" and folder != "ranks":
+                bad.append(f"{rel(path)}:{number}: only src/ranks sees MPI")
             if found[1] in ("iostream",):
                 bad.append(f"{rel(path)}:{number}: the library never prints")
     return bad

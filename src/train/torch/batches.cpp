@@ -40,6 +40,13 @@ SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t 
 
 int64_t read_at_once(const TrainingSource& data, int64_t batch) { return data.tokens ? 1 : std::max<int64_t>(batch, 1); }
 
+std::vector<std::vector<int64_t>> in_parts(const std::vector<int64_t>& samples, int64_t at_once) {
+  std::vector<std::vector<int64_t>> parts;
+  for (size_t first = 0; first < samples.size(); first += size_t(at_once))
+    parts.emplace_back(samples.begin() + int64_t(first), samples.begin() + int64_t(std::min(samples.size(), first + size_t(at_once))));
+  return parts;
+}
+
 std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch) {
   Random random(seed * 1000003 + uint64_t(epoch));
   std::vector<int64_t> order = samples;
@@ -50,16 +57,14 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
       const auto last = order.begin() + int64_t(std::min(order.size(), first + size_t(batch * kPool)));
       std::stable_sort(order.begin() + int64_t(first), last, [&](int64_t a, int64_t b) { return data.length(a) < data.length(b); });
     }
-  std::vector<std::vector<int64_t>> batches;
-  for (size_t first = 0; first < order.size(); first += size_t(batch))
-    batches.emplace_back(order.begin() + int64_t(first), order.begin() + int64_t(std::min(order.size(), first + size_t(batch))));
+  std::vector<std::vector<int64_t>> batches = in_parts(order, batch);
   if (data.length) shuffle(batches, random);
   // A last batch of a few samples would shake batch statistics.
   if (batches.size() > 1 && batches.back().size() < 2) batches.pop_back();
   return batches;
 }
 
-void augment(TrainingBatch& batch, const std::string& how, Random& random) {
+void augment(TrainingBatch& batch, const std::string& how, uint64_t seed, const std::vector<int64_t>& samples) {
   if (how == "none" || batch.inputs.empty() || batch.inputs[0].rank() != 4 || batch.inputs[0].type() != Type::f32) return;
   const Array pictures = batch.inputs[0];
   Array moved(Type::f32, pictures.dims());
@@ -67,6 +72,7 @@ void augment(TrainingBatch& batch, const std::string& how, Random& random) {
   const float* src = pictures.values<float>().data();
   float* dst = moved.mutable_values<float>().data();
   for (int64_t i = 0; i < n; ++i) {
+    Random random(Random(seed * 0x9e3779b97f4a7c15u + uint64_t(samples[size_t(i)])).bits());  // mixed: neighbouring seeds share numbers
     const bool shifts = how == "shift" || how == "flip-shift", mirrored = how != "shift" && random.below(2) == 1;
     const int64_t dy = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0, dx = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0;
     for (int64_t k = 0; k < c; ++k) move_plane(src + (i * c + k) * h * w, dst + (i * c + k) * h * w, h, w, dy, dx, mirrored);

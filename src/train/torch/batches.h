@@ -20,9 +20,13 @@ int64_t read_at_once(const TrainingSource& data, int64_t batch);
 // The batches of one epoch, a function of seed and epoch alone. Samples of different lengths are put beside their like.
 std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch);
 
+// `samples` in order, at most `at_once` a part.
+std::vector<std::vector<int64_t>> in_parts(const std::vector<int64_t>& samples, int64_t at_once);
+
 // "flip", "shift", "flip-shift" or "none", on the first input where it is a float NCHW picture: mirrored in half of all
-// cases, moved by up to an eighth of its height, its border repeated.
-void augment(TrainingBatch& batch, const std::string& how, Random& random);
+// cases, moved by up to an eighth of its height, its border repeated. What becomes of a sample follows from its number and the seed,
+// whichever batch it is in.
+void augment(TrainingBatch& batch, const std::string& how, uint64_t seed, const std::vector<int64_t>& samples);
 
 // Reads one batch ahead in a thread of its own.
 class BatchReader {

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "train/torch/mapping.h"
+#include "train/torch/together.h"
 
 namespace pare {
 namespace {
@@ -58,6 +59,10 @@ void map_Einsum(Mapped& m) { m.out = {at::einsum(m.node.text("equation"), m.in)}
 void map_BatchNormalization(Mapped& m) {
   // ONNX keeps `momentum` of the old statistics, libtorch gives the new ones that share.
   const double momentum = 1 - double(m.node.real("momentum", 0.9f));
+  if (m.training && ranks().count() > 1) {
+    m.out = {batch_norm_over_ranks(m.in[0], m.in[1], m.in[2], m.in[3], m.in[4], momentum, m.node.real("epsilon", 1e-5f))};
+    return;
+  }
   m.out = {at::batch_norm(m.in[0], m.in[1], m.in[2], m.in[3], m.in[4], m.training, momentum, m.node.real("epsilon", 1e-5f), false)};
 }
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <numbers>
 
+#include "train/torch/together.h"
+
 namespace pare {
 
 double schedule_factor(const TrainingOptions& options, double t) {
@@ -102,51 +104,56 @@ std::vector<torch::optim::Optimizer*> Trainer::optimizers() const {
   return list;
 }
 
-// Of the loss on `part` times `share`.
-double Trainer::add_gradients(const TrainingBatch& part, double share) {
-  const std::vector<at::Tensor> inputs = interpreter_.inputs_of(part.inputs);
+// Of the loss on `part`, times its share.
+double Trainer::add_gradients(const StepPart& part) {
+  const std::vector<at::Tensor> inputs = interpreter_.inputs_of(part.batch.inputs);
   double loss = 0;
   const auto shared_loss = [&](const std::vector<at::Tensor>& values) {
-    const at::Tensor all = loss_->of(values, inputs, part.labels).loss;
+    const at::Tensor all = loss_->of(values, inputs, part.batch.labels).loss;
     loss = all.item<double>();
     if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
-    return all * share;
+    return all * part.share;
   };
   if (segments_)
     segments_->backward(inputs, shared_loss);
   else
     shared_loss(interpreter_.run(inputs, loss_->wanted(), job_.options.batch_norm == "train")).backward();
-  return loss * share;
+  return loss * part.share;
 }
 
-double Trainer::step(const std::vector<TrainingBatch>& parts, double rate_factor) {
+double Trainer::step(const std::vector<StepPart>& parts, double rate_factor) {
   for (torch::optim::Optimizer* optimizer : optimizers()) {
     const double rate = (optimizer == weights_.get() ? job_.options.rate : job_.options.step_rate) * rate_factor;
     for (auto& group : optimizer->param_groups()) group.options().set_lr(rate);
     optimizer->zero_grad();
   }
   parameters_.place(interpreter_);
-  double loss = 0;
-  for (const TrainingBatch& part : parts) loss += add_gradients(part, 1 / double(parts.size()));
+  std::vector<double> loss{0};
+  for (const StepPart& part : parts) loss[0] += add_gradients(part);
+  std::vector<at::Tensor> leaves = parameters_.weights();
+  for (const at::Tensor& leaf : parameters_.steps()) leaves.push_back(leaf);
+  sum_gradients(leaves, loss, ranks());
   for (torch::optim::Optimizer* optimizer : optimizers()) optimizer->step();
   parameters_.keep_zeros();
-  return loss;
+  return loss[0];
+}
+
+bool Trainer::stopped() const {
+  double asked = job_.stopped() ? 1 : 0;
+  ranks().sum(std::span(&asked, 1));
+  return asked > 0;
 }
 
 Trainer::Score Trainer::judge() {
   const at::NoGradGuard guard;
   torch::manual_seed(job_.seed);  // noise inside the model is the same at every judgement
   parameters_.place(interpreter_);
-  std::vector<int64_t> order = split_.held_out;
+  std::vector<int64_t> order = share_of(split_.held_out, ranks());
   if (job_.data->length)
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return job_.data->length(a) < job_.data->length(b); });
-  std::vector<std::vector<int64_t>> batches;
   const int64_t batch = std::min(kJudgedAtOnce, read_at_once(*job_.data, int64_t(job_.options.batch)));
-  for (size_t i = 0; i < order.size(); i += size_t(batch))
-    batches.emplace_back(order.begin() + int64_t(i),
-                         order.begin() + int64_t(std::min(order.size(), i + size_t(batch))));
-  BatchReader reader(*job_.data, std::move(batches));
+  BatchReader reader(*job_.data, in_parts(order, batch));
   Score score;
   double count = 0;
   for (size_t i = 0; i < reader.count(); ++i) {
@@ -157,7 +164,9 @@ Trainer::Score Trainer::judge() {
     score.metric += terms.correct.item<double>();
     count += double(terms.count);
   }
-  last_ = {score.metric / count, score.loss / count};
+  std::vector<double> sums{score.metric, score.loss, count};
+  ranks().sum(std::span(sums));
+  last_ = {sums[0] / sums[2], sums[1] / sums[2]};
   return last_;
 }
 
@@ -178,28 +187,35 @@ void Trainer::tell(int64_t epoch, size_t done, size_t count) {
 }
 
 bool Trainer::train_epoch(int64_t epoch) {
+  const Ranks& together = ranks();
   const auto batch = int64_t(job_.options.batch);
-  // Texts pass one by one: a step adds up the gradients of a batch.
-  const int64_t at_once = read_at_once(*job_.data, batch), parts = batch / at_once;
-  BatchReader reader(*job_.data, epoch_batches(*job_.data, split_.train, at_once, job_.seed, epoch));
-  Random random(job_.seed * 7919 + uint64_t(epoch));
-  torch::manual_seed(job_.seed * 7919 + uint64_t(epoch));
-  for (size_t i = 0; i < reader.count();) {
-    if (job_.stopped()) return false;
-    const auto part_done = [&](size_t samples) {
-      return (double(epoch) + double(samples) / double(reader.count())) / job_.options.epochs;
-    };
-    const double before = part_done(i);
-    const bool first = i == 0 && epoch == 0;
-    std::vector<TrainingBatch> read;
-    for (; i < reader.count() && int64_t(read.size()) < parts; ++i) {
-      read.push_back(reader.next());
-      augment(read.back(), job_.options.augment, random);
+  // Texts pass one by one: a step adds up the gradients of its parts.
+  const int64_t at_once = read_at_once(*job_.data, batch);
+  std::vector<std::vector<int64_t>> readings;
+  std::vector<size_t> whole, ends;  // of each step: all its samples, this process's last reading
+  for (const std::vector<int64_t>& step : epoch_batches(*job_.data, split_.train, batch, job_.seed, epoch)) {
+    if (int64_t(step.size()) < together.count()) continue;  // nothing for some: they could not take part
+    for (std::vector<int64_t>& reading : in_parts(share_of(step, together), at_once)) readings.push_back(std::move(reading));
+    whole.push_back(step.size());
+    ends.push_back(readings.size());
+  }
+  BatchReader reader(*job_.data, readings);
+  const uint64_t seed = job_.seed * 7919 + uint64_t(epoch);
+  torch::manual_seed(seed + 104729 * uint64_t(together.rank()));
+  const auto done = [&](size_t steps) {
+    return (double(epoch) + double(steps) / double(ends.size())) / job_.options.epochs;
+  };
+  for (size_t i = 0, at = 0; i < ends.size(); ++i) {
+    if (stopped()) return false;
+    std::vector<StepPart> parts;
+    for (; at < ends[i]; ++at) {
+      parts.push_back({reader.next(), double(readings[at].size()) / double(whole[i])});
+      augment(parts.back().batch, job_.options.augment, seed, readings[at]);
     }
-    const double loss = step(read, schedule_factor(job_.options, before)), after = part_done(i);
-    if (prunings_due(job_.pruning, after) != prunings_due(job_.pruning, before)) prune(after);
-    last_loss_ = first ? loss : 0.95 * last_loss_ + 0.05 * loss;
-    tell(epoch, i, reader.count());
+    const double loss = step(parts, schedule_factor(job_.options, done(i)));
+    if (prunings_due(job_.pruning, done(i + 1)) != prunings_due(job_.pruning, done(i))) prune(done(i + 1));
+    last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
+    tell(epoch, i + 1, ends.size());
   }
   return true;
 }
@@ -220,6 +236,10 @@ void Trainer::take_best(const Score& score, int64_t epoch) {
 
 TrainingReport Trainer::run() {
   now_.state = parameters_.state(interpreter_);
+  if (ranks().count() > 1) {  // machines of different kinds round earlier passes differently
+    take_from_first(now_.state, ranks());
+    parameters_.restore(now_.state, interpreter_);
+  }
   now_.best = now_.state;
   now_.fingerprint = fingerprint(job_, now_.state);
   const bool resumed = load_checkpoint(job_.checkpoint, now_, optimizers());
@@ -245,7 +265,7 @@ TrainingReport Trainer::run() {
     const bool sparse = prunings_due(job_.pruning, double(epoch + 1) / job_.options.epochs) == kPrunings;
     if (sparse && better(score)) take_best(score, epoch + 1);
     now_.seconds = seconds();
-    if (!job_.checkpoint.empty()) save_checkpoint(job_.checkpoint, now_, optimizers());
+    if (!job_.checkpoint.empty() && ranks().first()) save_checkpoint(job_.checkpoint, now_, optimizers());
   }
   if (now_.best_metric < 0) {  // stopped before all was pruned that the recipe asks for
     prune(1);

@@ -16,13 +16,19 @@ namespace pare {
 // Share of the full rate after the part `t` (0 … 1) of all steps.
 double schedule_factor(const TrainingOptions& options, double t);
 
+// What is computed at once of a step's samples.
+struct StepPart {
+  TrainingBatch batch;
+  double share = 1;  // of the samples of the step
+};
+
 class Trainer {
  public:
   Trainer(const Graph& graph, const TrainingJob& job);
   TrainingReport run();  // the best state stands in the interpreter afterwards
   int write(Graph& graph) const { return parameters_.write(interpreter_, graph); }
-  // One step on a batch, whose gradients are added up part by part; returns the loss.
-  double step(const std::vector<TrainingBatch>& parts, double rate_factor);
+  // One step on a batch, whose gradients are added up part by part, and over the processes that train together; returns the loss.
+  double step(const std::vector<StepPart>& parts, double rate_factor);
 
  private:
   struct Score {
@@ -30,9 +36,10 @@ class Trainer {
   };
   Score judge();
   bool better(const Score& score) const;  // than the best so far
-  double add_gradients(const TrainingBatch& part, double share);
+  double add_gradients(const StepPart& part);
   std::string held_out_text(const Score& score) const;
   bool train_epoch(int64_t epoch);  // false: stopped inside
+  bool stopped() const;             // any of the processes was asked to stop
   void prune(double part);
   void take_best(const Score& score, int64_t epoch);
   void tell(int64_t epoch, size_t done, size_t count);
