@@ -1,19 +1,21 @@
 // bench_sparse_int8 [--threads N] [--filter TEXT] [--rounds N]: int8 layers with pruned weights against dense ones, ours and
-// oneDNN's. All of a line are timed in turns; ratios are medians over rounds of (faster dense one / sparse one) within a
-// round. Weights and masks are random. Outputs are compared with the dense kernel's before anything is timed.
+// oneDNN's. All of a line are timed in turns; ratios are medians over rounds of (dense one / sparse one) within a round.
+// Weights are normal, masks random, levels chosen as quantize-static does on this CPU. Outputs are compared with the dense
+// kernel's before anything is timed.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <random>
-#include <set>
 #include <stdexcept>
 
+#include "base/random.h"
 #include "base/threads.h"
 #include "kernels/sparse_int8/sparse_int8.h"
+#include "passes/solvers/small_sums.h"
 
 namespace {
 
@@ -53,24 +55,43 @@ const Pattern kPatterns[] = {{"unstructured", 1, 1, 0}, {"N:64", 1, 1, 64}, {"16
 const double kSparsities[] = {0.3, 0.4, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95};
 
 // [out_c][in_c][kh][kw], with exactly the given fraction of blocks zero (of M inputs in the N:M pattern).
-std::vector<std::int8_t> pruned(const ConvInt8Shape& s, const Pattern& p, double sparsity, std::mt19937& random) {
+std::vector<float> pruned(const ConvInt8Shape& s, const Pattern& p, double sparsity, pare::Random& random) {
   const int taps = s.kernel_h * s.kernel_w, inputs = s.in_c * taps;
-  std::vector<std::int8_t> w(std::size_t(s.out_c) * inputs);
+  std::vector<float> w(std::size_t(s.out_c) * inputs);
   const int across = (s.out_c + p.outputs - 1) / p.outputs, along = inputs / p.inputs;
   std::vector<char> stays(std::size_t(across) * along);
   const std::size_t part = p.of > 0 ? std::min(p.of, along) : stays.size();
   for (std::size_t begin = 0; begin < stays.size(); begin += part) {
     const std::size_t end = std::min(begin + part, stays.size());
     std::fill(stays.begin() + begin, stays.begin() + begin + std::size_t(double(end - begin) * (1 - sparsity) + 0.5), 1);
-    std::shuffle(stays.begin() + begin, stays.begin() + end, random);
+    for (std::size_t i = end; i > begin + 1; --i) std::swap(stays[i - 1], stays[begin + std::size_t(random.below(i - begin))]);
   }
   for (int o = 0; o < s.out_c; ++o)
-    for (int k = 0; k < inputs; ++k) {  // counted tap by tap: blocks are of neighbouring channels
-      if (!stays[std::size_t(o / p.outputs) * along + std::min(k / p.inputs, along - 1)]) continue;
-      const int weight = int(random() % 254) - 127;
-      w[(std::size_t(o) * s.in_c + k % s.in_c) * taps + k / s.in_c] = static_cast<std::int8_t>(weight >= 0 ? weight + 1 : weight);
-    }
+    for (int k = 0; k < inputs; ++k)  // counted tap by tap: blocks are of neighbouring channels
+      if (stays[std::size_t(o / p.outputs) * along + std::min(k / p.inputs, along - 1)])
+        w[(std::size_t(o) * s.in_c + k % s.in_c) * taps + k / s.in_c] = float(random.normal());
   return w;
+}
+
+// Levels a scale for each output: to the nearest, or chosen for sums of 16 bits where the dense kernel adds in those.
+std::vector<std::int8_t> rounded(const ConvInt8Shape& s, const std::vector<float>& w, bool small_sums) {
+  const std::size_t inputs = w.size() / std::size_t(s.out_c);
+  const std::int64_t dims[] = {s.out_c, s.in_c, s.kernel_h, s.kernel_w};
+  const pare::WeightOrder order = small_sums ? pare::weight_order(dims, 0) : pare::WeightOrder{};
+  std::vector<std::int8_t> levels(w.size());
+  std::vector<std::int32_t> wide(inputs);
+  for (std::size_t o = 0; o < std::size_t(s.out_c); ++o) {
+    const std::span<const float> own(w.data() + o * inputs, inputs);
+    float most = 1e-20f;
+    for (const float v : own) most = std::max(most, std::abs(v));
+    float scale = most / 127;
+    if (!order.offsets.empty())
+      pare::round_to_small_sums(own, order, scale, wide);
+    else
+      for (std::size_t i = 0; i < inputs; ++i) wide[i] = std::int32_t(std::lround(own[i] / scale));
+    for (std::size_t i = 0; i < inputs; ++i) levels[o * inputs + i] = std::int8_t(wide[i]);
+  }
+  return levels;
 }
 
 // oneDNN's convolution with the same scales, rounding to u8.
@@ -121,10 +142,10 @@ struct Bench {
         times[i].push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count() / repeats);
       }
   }
-  // Median over rounds of the faster of runs 0 and 1, divided by run i.
-  double ratio(std::size_t i) const {
+  // Median over rounds of oneDNN's time divided by run i's, or of the faster dense one's.
+  double ratio(std::size_t i, bool onednn = true) const {
     std::vector<double> ratios;
-    for (std::size_t r = 0; r < times[i].size(); ++r) ratios.push_back(std::min(times[0][r], times[1][r]) / times[i][r]);
+    for (std::size_t r = 0; r < times[i].size(); ++r) ratios.push_back((onednn ? times[1][r] : std::min(times[0][r], times[1][r])) / times[i][r]);
     std::nth_element(ratios.begin(), ratios.begin() + ratios.size() / 2, ratios.end());
     return ratios[ratios.size() / 2];
   }
@@ -144,12 +165,13 @@ std::function<void()> runner(const Kernel& kernel, const Packed& packed, ConvInt
 
 void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, int rounds) {
   const ConvInt8Shape& s = layer.shape;
-  std::mt19937 random(7);
-  const auto w = pruned(s, pattern, sparsity, random);
+  const auto& dense = *std::find_if(pare::conv_int8_kernels().begin(), pare::conv_int8_kernels().end(), [](const auto& k) { return k.supported(); });
+  pare::Random random(7);
+  const auto w = rounded(s, pruned(s, pattern, sparsity, random), dense.pairs);
   // In whole lines, as the engine's memory is.
   std::vector<Int8Line> x(std::size_t(s.batch) * s.in_h * s.in_w * s.in_c / 64 + 1);
   for (auto& line : x)
-    for (auto& b : line.bytes) b = static_cast<std::uint8_t>(random());
+    for (auto& b : line.bytes) b = static_cast<std::uint8_t>(random.bits());
   std::vector<float> scales(std::size_t(s.out_c), 2e-4f);
   const std::size_t count = std::size_t(s.batch) * s.out_h() * s.out_w() * s.out_c;
   std::vector<Int8Line> y(count / 64 + 1, Int8Line{}), expected;
@@ -157,7 +179,6 @@ void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, in
   args.input = x.data();
   args.output = y.data();
   args.epilogue.multiplier = scales.data();
-  const auto& dense = *std::find_if(pare::conv_int8_kernels().begin(), pare::conv_int8_kernels().end(), [](const auto& k) { return k.supported(); });
   const auto& sparse = *pare::sparse_int8_kernel("");
   const auto tilings = pare::conv_int8_tilings(dense, s);
   std::vector<pare::PackedConvInt8> dense_packed;
@@ -194,11 +215,16 @@ void bench_layer(const Layer& layer, const Pattern& pattern, double sparsity, in
   for (std::size_t i = 3; i < bench.runs.size(); ++i)
     if (bench.ratio(i) > bench.ratio(fastest)) fastest = i;
   const auto& form = forms[fastest - 2];
+  // What the layer takes without a product: its input brought in order, its output rounded and stored.
+  const std::vector<std::int8_t> nothing(w.size());
+  const auto empty = pare::pack_sparse_int8(sparse, s, {nothing.data()}, form);
+  Bench fixed{s, 5, {runner(sparse, empty, args, scratch)}, {}};
+  fixed.time();
   const double macs = double(count) * s.in_c * s.kernel_h * s.kernel_w;
   const double stored = double(sparse_packed[fastest - 2].stream.size()) * 64 / (double(w.size()) * (1 - sparsity));
   const auto cost = pare::sparse_int8_cost(sparse, sparse_packed[fastest - 2]);
-  std::printf("%-21s %-12s %3.0f %%  dense %8.1f us  oneDNN %8.1f us (%4.0f GMAC/s)  sparse %8.1f us  %5.2fx  (estimated %5.2fx, %s %d, %.2f bytes a weight)\n", layer.name,
-              pattern.name, sparsity * 100, bench.least(0), bench.least(1), macs / std::min(bench.least(0), bench.least(1)) / 1e3, bench.least(fastest), bench.ratio(fastest),
+  std::printf("%-21s %-12s %3.0f %%  dense %8.1f us  oneDNN %8.1f us (%4.0f GMAC/s)  sparse %8.1f us (%5.1f without products)  %5.2fx of oneDNN %5.2fx of the faster  (estimated %5.2fx, %s %d, %.2f bytes a weight)\n", layer.name,
+              pattern.name, sparsity * 100, bench.least(0), bench.least(1), macs / std::min(bench.least(0), bench.least(1)) / 1e3, bench.least(fastest), fixed.least(0), bench.ratio(fastest), bench.ratio(fastest, false),
               cost.dense / cost.sparse, form.planes ? "planes" : form.together > 0 ? "blocks" : "gather", form.together > 0 ? form.together : form.step, stored);
   std::fflush(stdout);
 }

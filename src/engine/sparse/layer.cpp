@@ -64,6 +64,7 @@ void run_sparse_layer(const SparseLayer& layer, const float* x, const float* res
   SparseFloatJob job = layer.job;
   job.tile_rows = layer.tiling.rows;
   job.tile_columns = layer.tiling.columns;
+  job.ahead = layer.tiling.ahead;
   job.x = x;
   job.residual = residual;
   job.y = y;
@@ -81,7 +82,7 @@ SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, cons
   if (!planner.options.tune) return pack_sparse_layer(source, job, tilings[0]);
   // Layers of one shape with as many groups that share a pattern are taken to run alike.
   const std::string shared = key + " b" + std::to_string(channels_in_fours(source).size());
-  // First the tile, then how many channels are summed at a time.
+  // First the tile, then how many channels are summed at a time and whether they are fetched ahead.
   const auto choose = [&](const std::string& step) {
     std::vector<SparseLayer> layers;
     const auto known = planner.cache.find(shared + step);
@@ -98,12 +99,16 @@ SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, cons
       tilings.push_back(tile);
       tilings.back().channels = channels;
     }
-  return pack_sparse_layer(source, job, tilings.size() > 1 ? choose(" channels") : tile);
+  for (size_t i = 0, count = tilings.size(); i < count; ++i) {
+    tilings.push_back(tilings[i]);
+    tilings.back().ahead = true;
+  }
+  return pack_sparse_layer(source, job, choose(" channels, ahead"));
 }
 
 std::string tiling_text(const SparseLayer& layer) {
   const SparseTiling& t = layer.tiling;
-  return std::to_string(t.rows) + "x" + std::to_string(t.columns) + (t.blocks ? " by 4 outputs" : "") + (t.channels > 0 ? " by " + std::to_string(t.channels) + " channels" : "");
+  return std::to_string(t.rows) + "x" + std::to_string(t.columns) + (t.blocks ? " by 4 outputs" : "") + (t.channels > 0 ? " by " + std::to_string(t.channels) + " channels" : "") + (t.ahead ? " fetched ahead" : "");
 }
 
 double zero_share(const Tensor& tensor) {

@@ -48,6 +48,7 @@ struct SparseTiling {
   int rows = 1, columns = 8;
   int64_t channels = 0;    // of the source that are summed together; 0: all
   bool blocks = false;     // groups of four outputs where they share a pattern
+  bool ahead = false;      // inputs are fetched before they are needed
 };
 
 // A packed layer: outputs one by one, and in groups of four that share a pattern.

@@ -64,7 +64,8 @@ struct Sums {
   }
 };
 
-template <int kHeight, int kRows, int kColumns, int kStep>
+// kAhead: asks for what a coming entry reads. Which channel that is no hardware foresees.
+template <int kHeight, int kRows, int kColumns, int kStep, bool kAhead>
 void run_tile(const Tile& tile) {
   constexpr int kTile = kRows * kColumns;
   // Two products a cycle of four cycles each: fewer than eight sums would wait for one another.
@@ -88,6 +89,7 @@ void run_tile(const Tile& tile) {
     const int64_t count = bounds[g + 1] - bounds[g];
     const auto add = [&](int s, int64_t i) {
       const int64_t at = offset[i];
+      if constexpr (kAhead) __builtin_prefetch(rows[0] + offset[i + kSparseFloatAhead]);
       Floats values[kHeight];
 #pragma GCC unroll 4
       for (int h = 0; h < kHeight; ++h) values[h] = weight[i * kHeight + h] - Floats{};
@@ -129,20 +131,28 @@ void run_tile(const Tile& tile) {
 using TileLoop = void (*)(const Tile&);
 
 // The loop of a tile, by its columns; null where it would not stay in registers.
-template <int kHeight, int kRows, int kStep, int... kColumns>
+template <int kHeight, int kRows, int kStep, bool kAhead, int... kColumns>
 constexpr auto loops_of(std::integer_sequence<int, kColumns...>) {
   constexpr int kMost = kHeight == 1 ? kVectors : kVectors4;
   return std::array<TileLoop, sizeof...(kColumns)>{[] {
-    if constexpr (kRows * (kColumns + 1) <= kMost) return &run_tile<kHeight, kRows, kColumns + 1, kStep>;
+    if constexpr (kRows * (kColumns + 1) <= kMost) return &run_tile<kHeight, kRows, kColumns + 1, kStep, kAhead>;
     else return TileLoop(nullptr);
   }()...};
 }
 
-template <int kHeight, int kStep>
+template <int kHeight, int kStep, bool kAhead>
 TileLoop loop_of(int rows, int columns) {
   using Columns = std::make_integer_sequence<int, 16>;
-  static constexpr std::array<TileLoop, 16> loops[] = {loops_of<kHeight, 1, kStep>(Columns{}), loops_of<kHeight, 2, kStep>(Columns{}), loops_of<kHeight, 4, kStep>(Columns{})};
+  static constexpr std::array<TileLoop, 16> loops[] = {loops_of<kHeight, 1, kStep, kAhead>(Columns{}), loops_of<kHeight, 2, kStep, kAhead>(Columns{}),
+                                                       loops_of<kHeight, 4, kStep, kAhead>(Columns{})};
   return loops[rows / 2][size_t(columns - 1)];
+}
+
+// Four outputs a load leave room for one that asks ahead.
+template <int kStep>
+TileLoop loop_of(const SparseFloatJob& job, int rows, int columns) {
+  if (job.weights->height > 1) return loop_of<4, kStep, true>(rows, columns);
+  return job.ahead ? loop_of<1, kStep, true>(rows, columns) : loop_of<1, kStep, false>(rows, columns);
 }
 
 // Tiles of alike width that cover the columns, one below the other: what the taps of a tile reach is still in the L1 cache
@@ -160,8 +170,7 @@ void run_layer(const SparseFloatJob& job, int64_t first, int64_t last) {
     for (int64_t row = 0; row < job.rows; row += height) {
       while (height > job.rows - row) height /= 2;
       const int rows = int(height);
-      const TileLoop loop = job.weights->height == 1 ? (job.x_step == 1 ? loop_of<1, 1>(rows, columns) : loop_of<1, 2>(rows, columns))
-                                                     : (job.x_step == 1 ? loop_of<4, 1>(rows, columns) : loop_of<4, 2>(rows, columns));
+      const TileLoop loop = job.x_step == 1 ? loop_of<1>(job, rows, columns) : loop_of<2>(job, rows, columns);
       Tile tile{&job, job.x + row * job.x_row + begin * job.x_step * kSparseLanes, row * job.y_row + begin * kSparseLanes, row * job.residual_row + begin * kSparseLanes, 0, first, last};
       for (tile.block = 0; tile.block < job.weights->blocks; ++tile.block) loop(tile);
     }

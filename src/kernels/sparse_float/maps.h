@@ -34,13 +34,14 @@ inline unsigned lanes_inside(int64_t extent, int64_t sub, int64_t place, bool ro
 inline int64_t rows_from(const SparseLanes& map, int64_t band) { return map.height - band * 4 * map.sub_height(); }
 
 void clear_outside(const SparseLanes& map, int64_t band, float* channel) {
-  for (int64_t y = 0; y < map.sub_height(); ++y) {
-    const unsigned inside = lanes_inside(rows_from(map, band), map.sub_height(), y, true);
-    for (int64_t x = 0; x < map.sub_width(); ++x) {
-      const unsigned keep = inside & lanes_inside(map.width, map.sub_width(), x, false);
-      float* vector = channel + map.origin() + y * map.row() + x * kSparseLanes;
-      for (int lane = 0; keep != 0xffff && lane < kSparseLanes; ++lane)
-        if ((keep >> lane & 1) == 0) vector[lane] = 0;
+  const Extents e(map);
+  for (int64_t y = 0; y < e.height; ++y) {
+    const unsigned inside = lanes_inside(rows_from(map, band), e.height, y, true);
+    for (int64_t x = 0; x < e.width; ++x) {
+      const unsigned keep = inside & lanes_inside(map.width, e.width, x, false);
+      if (keep == 0xffff) continue;
+      float* vector = channel + e.origin + y * e.row + x * kSparseLanes;
+      for (int lane = 0; lane < kSparseLanes; ++lane) vector[lane] = (keep >> lane & 1) != 0 ? vector[lane] : 0.0f;
     }
   }
 }
@@ -103,7 +104,7 @@ void close_ring(const SparseLanes& map, int64_t band, int64_t channels, float* b
   for (const int32_t group : groups)
     for (int64_t c = group; c < group + height; ++c) {
       float* channel = begin + c * pitch;
-      if (partial) clear_outside(map, band, channel);
+      if (partial && e.ring > 0) clear_outside(map, band, channel);  // without a ring nobody looks beside a pixel
       close_channel(e, channel, band == 0, band + 1 == map.bands);
       for (int64_t v = 0; v < edge / 4; ++v) {
         const float* own = channel + e.origin + v / e.width * e.row + v % e.width * kSparseLanes;

@@ -54,6 +54,7 @@ SparseFloatWeights pack_sparse_float(const float* weight, const float* bias, int
       });
     }
   packed.first.push_back(int64_t(packed.offsets.size()));
+  packed.offsets.resize(packed.offsets.size() + kSparseFloatAhead);
   return packed;
 }
 

@@ -10,13 +10,16 @@ namespace pare {
 
 constexpr int64_t kSparseLanes = 16;  // floats in a vector of places, on every instruction set
 
+// Kernels fetch the input of an entry this many entries before.
+constexpr int64_t kSparseFloatAhead = 16;
+
 // The nonzero weights of output channels that are summed `height` (1 or 4) at a time: these share the places they read.
 struct SparseFloatWeights {
   int height = 1;
   int64_t blocks = 1;                // parts of the inputs, summed one after the other: what a part reads stays in the cache
   std::vector<int32_t> channels;     // the first output channel of each group; groups in order of their counts
   std::vector<int64_t> first;        // [blocks][groups] + 1: entries of a group in a block begin here
-  std::vector<int32_t> offsets;      // of each entry, in floats
+  std::vector<int32_t> offsets;      // of each entry, in floats; kSparseFloatAhead more at the end
   std::vector<float> weights;        // of each entry, `height` floats
   std::vector<float> bias;           // [groups][height]
   int64_t groups() const { return int64_t(channels.size()); }
@@ -40,6 +43,7 @@ struct SparseFloatJob {
   int64_t y_row = 0, y_channel = 0;
   int64_t residual_row = 0, residual_channel = 0;
   int tile_rows = 1, tile_columns = 8;  // vectors summed at once; what the kernel cannot hold it cuts
+  bool ahead = false;                // the inputs of coming entries are fetched: for tiles whose inputs the L1 cache does not hold
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();  // results are clipped to these
   const float* x = nullptr;          // the place of the first vector
   const float* residual = nullptr;   // added in front of clipping

@@ -98,6 +98,7 @@ void pack_sparse_int8_planes(const ConvInt8Weights& weights, PackedSparseInt8& p
     }
   }
   packed.quad_begins.push_back(packed.quads.size());
+  packed.quads.resize(packed.quads.size() + kSparseInt8Ahead);
 }
 
 }  // namespace pare

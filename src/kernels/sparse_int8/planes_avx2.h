@@ -36,8 +36,9 @@ inline __m256i two_pixels(const std::uint8_t* low, const std::uint8_t* high) {
 }
 
 // Sums of 32 positions `Halves` times, each in the order in which interleaving leaves them: 4 from the first 16, 4 from
-// the others, four times. A function of its own keeps the loop's values in registers.
-template <int Halves>
+// the others, four times. A function of its own keeps the loop's values in registers. Ahead: asks for what a coming quad
+// reads; which channels these are no hardware foresees.
+template <int Halves, bool Ahead>
 __attribute__((noinline)) void sum_quads(const std::uint8_t* from, const SparseInt8Quad* q, const SparseInt8Quad* end,
                                          std::int32_t bias, __m256i (&result)[2][4]) {
   const __m256i ones = _mm256_set1_epi16(1);
@@ -50,6 +51,9 @@ __attribute__((noinline)) void sum_quads(const std::uint8_t* from, const SparseI
     const __m256i weights = _mm256_set1_epi32(four);
     const std::uint8_t *a = from + q->offset[0], *b = from + q->offset[1], *c = from + q->offset[2],
                        *d = from + q->offset[3];
+    if constexpr (Ahead)
+#pragma GCC unroll 4
+      for (const std::int32_t offset : q[kSparseInt8Ahead].offset) __builtin_prefetch(from + offset);
 #pragma GCC unroll 2
     for (int h = 0; h < Halves; ++h) {
       const auto at = [h](const std::uint8_t* x) {
@@ -183,8 +187,11 @@ class PlanesDriver {
     const SparseInt8Quad *begin = packed_.quads.data() + packed_.quad_begins[std::size_t(output)],
                          *end = packed_.quads.data() + packed_.quad_begins[std::size_t(output) + 1];
     const std::int32_t bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes)[output];
-    tile.halves == 2 ? sum_quads<2>(tile.from, begin, end, bias, sums)
-                     : sum_quads<1>(tile.from, begin, end, bias, sums);
+    constexpr int kWide = 512;  // channels of which 64 positions fill the L1 cache
+    const auto run = tile.halves == 1    ? sum_quads<1, false>
+                     : s_.in_c >= kWide ? sum_quads<2, true>
+                                         : sum_quads<2, false>;
+    run(tile.from, begin, end, bias, sums);
   }
 
   // Up to 16 outputs of a tile.

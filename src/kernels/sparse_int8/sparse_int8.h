@@ -49,6 +49,9 @@ struct SparseInt8Strip {
   std::size_t line = 0;  // in stream
 };
 
+// Kernels of planes fetch the inputs of a quad this many quads before.
+constexpr int kSparseInt8Ahead = 4;
+
 // Four weights of an output and their places: bytes from a position of the planes. Neither of both pairs adds up to more than
 // 128 in magnitude, so that the sum of its products fits 16 bits.
 struct SparseInt8Quad {
@@ -73,7 +76,7 @@ struct PackedSparseInt8 {
   std::vector<Int8Line> place;          // [block] the inverse: each channel's lane
   std::vector<std::int64_t> cost;       // [block + 1] products of vectors a pixel, summed up
   PackedConvInt8 steps;                 // blocks: instead of these lists, where SparseInt8Kernel::steps runs them
-  std::vector<SparseInt8Quad> quads;    // planes: of all outputs
+  std::vector<SparseInt8Quad> quads;    // planes: of all outputs, and kSparseInt8Ahead more
   std::vector<std::size_t> quad_begins; // planes: [out_c + 1]
 
   int blocks() const { return (shape.out_c + kSparseInt8Block - 1) / kSparseInt8Block; }

@@ -1,0 +1,152 @@
+// bench_sparse_limits [--threads 1]: what stops the sparse float kernel. For 1x1 layers of ResNet-50, one thread, least times:
+//   fixed     the layer with all weights zero: bias, clipping, stores
+//   real      its products as they are, under the best tiling
+//   in L1     the same stream of products whose inputs all lie in two channels, which the L1 cache holds
+// and beside them the rate at which this core multiplies and adds vectors, from registers and from the L1 cache.
+#include <immintrin.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "base/random.h"
+#include "kernels/sparse_float/sparse_float.h"
+
+namespace {
+
+struct Layer {
+  const char* name;
+  int64_t size, inputs, outputs;
+};
+constexpr Layer kLayers[] = {{"1x1 64>256 @56", 56, 64, 256},    {"1x1 256>64 @56", 56, 256, 64},     {"1x1 512>128 @28", 28, 512, 128},
+                             {"1x1 1024>256 @14", 14, 1024, 256}, {"1x1 256>1024 @14", 14, 256, 1024}, {"1x1 2048>512 @7", 7, 2048, 512}};
+
+template <class Run>
+double least_us(const Run& run) {
+  using Clock = std::chrono::steady_clock;
+  double least = 1e30;
+  const auto begin = Clock::now();
+  run();
+  do {
+    const auto start = Clock::now();
+    run();
+    least = std::min(least, std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+  } while (Clock::now() - begin < std::chrono::milliseconds(25));
+  return least;
+}
+
+volatile float sink;
+
+constexpr int kTimes = 20000, kSums = 12;
+
+// Products of twelve independent sums; `kLoads` of every three products' factors come from memory.
+template <int kLoads>
+__attribute__((target("avx2,fma"))) void multiply(const float* x) {
+  __m256 sums[kSums];
+  for (auto& sum : sums) sum = _mm256_setzero_ps();
+  __m256 a = _mm256_set1_ps(1e-3f), b = _mm256_set1_ps(1.5f);
+  for (int t = 0; t < kTimes; ++t) {
+    const float* at = x + t % 16 * 96;
+#pragma GCC unroll 12
+    for (int s = 0; s < kSums; ++s) sums[s] = _mm256_fmadd_ps(s % 3 < kLoads ? _mm256_loadu_ps(at + s * 8) : b, a, sums[s]);
+    asm volatile("" : "+x"(a), "+x"(b));
+  }
+  __m256 all = sums[0];
+  for (const auto& sum : sums) all = _mm256_add_ps(all, sum);
+  sink = _mm256_cvtss_f32(all);
+}
+
+template <int kLoads>
+double products_a_ns(const float* x) {
+  return double(kTimes) * kSums * 8 / least_us([&] { multiply<kLoads>(x); }) / 1e3;
+}
+
+// In whole cache lines, as the engine's memory is.
+struct Lines {
+  explicit Lines(int64_t floats, float value) : lines(size_t(floats / 16 + 4)) {
+    for (auto& line : lines) std::fill(line.floats, line.floats + 16, value);
+  }
+  float* data() { return lines.front().floats; }
+  struct alignas(64) Line {
+    float floats[16];
+  };
+  std::vector<Line> lines;
+};
+
+struct Times {
+  double us = 1e30;
+  int rows = 0, columns = 0;
+  int64_t channels = 0;
+  bool ahead = false;
+};
+
+// Under the best of the tilings, with inputs `channels` of the map long, or folded into the first two.
+Times best_of(const Layer& layer, const std::vector<float>& weights, int height, bool folded, Lines& x, Lines& y) {
+  const pare::SparseFloatKernel& kernel = pare::best_sparse_float_kernel();
+  pare::SparseLanes map;
+  map.height = map.width = layer.size;
+  std::vector<int32_t> offsets(size_t(layer.inputs)), channels(size_t(layer.outputs / height));
+  for (size_t k = 0; k < offsets.size(); ++k) offsets[k] = int32_t(int64_t(folded ? k % 2 : k) * map.channel());
+  for (size_t g = 0; g < channels.size(); ++g) channels[g] = int32_t(g) * height;
+  Times best;
+  for (const int64_t block : {layer.inputs, int64_t(256), int64_t(128), int64_t(64), int64_t(32)}) {
+    if (block > layer.inputs || (block == layer.inputs && block <= 256 && best.channels == block)) continue;
+    const pare::SparseFloatWeights packed = pare::pack_sparse_float(weights.data(), nullptr, layer.inputs, offsets, block, height, channels);
+    for (const int rows : {1, 2, 4})
+      for (int columns = 1; rows * columns <= (height == 1 ? kernel.vectors : kernel.vectors4); ++columns) {
+        pare::SparseFloatJob job;
+        job.weights = &packed;
+        job.rows = map.sub_height();
+        job.columns = map.sub_width();
+        job.x_row = job.y_row = map.row();
+        job.y_channel = map.channel();
+        job.tile_rows = rows;
+        job.tile_columns = columns;
+        job.low = 0;
+        job.x = x.data();
+        job.y = y.data();
+        for (job.ahead = false;; job.ahead = true) {
+          const double us = least_us([&] { kernel.run(job, 0, packed.groups()); });
+          if (us < best.us) best = {us, rows, columns, block, job.ahead};
+          if (job.ahead || height > 1) break;
+        }
+      }
+  }
+  return best;
+}
+
+void decompose(const Layer& layer, int height, double sparsity) {
+  pare::SparseLanes map;
+  map.height = map.width = layer.size;
+  Lines x(layer.inputs * map.channel(), 0.5f), y(layer.outputs * map.channel(), 0.0f);
+  pare::Random random(3);
+  std::vector<float> weights(size_t(layer.outputs * layer.inputs));
+  for (int64_t g = 0; g < layer.outputs / height; ++g)
+    for (int64_t k = 0; k < layer.inputs; ++k)
+      if (random.uniform() >= sparsity)
+        for (int h = 0; h < height; ++h) weights[size_t((g * height + h) * layer.inputs + k)] = float(random.normal());
+  const auto nonzeros = double(std::count_if(weights.begin(), weights.end(), [](float v) { return v != 0; }));
+  // What the lanes compute, places behind the map's end among it; and what counts.
+  const double computed = nonzeros * double(map.sub_height() * map.sub_width()) * pare::kSparseLanes, counts = nonzeros * double(layer.size * layer.size);
+  const Times real = best_of(layer, weights, height, false, x, y), in_l1 = best_of(layer, weights, height, true, x, y);
+  std::fill(weights.begin(), weights.end(), 0.0f);
+  const Times fixed = best_of(layer, weights, height, false, x, y);
+  std::printf("%-18s %-12s %3.0f %%  %8.1f %8.1f %8.1f us   %6.1f %6.1f products/ns   places used %3.0f %%   %dx%d by %lld%s\n", layer.name, height == 1 ? "unstructured" : "4x1", sparsity * 100,
+              fixed.us, real.us, in_l1.us, computed / real.us / 1e3, computed / in_l1.us / 1e3, 100 * counts / computed, real.rows, real.columns, static_cast<long long>(real.channels), real.ahead ? " ahead" : "");
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main() {
+  Lines x(4096, 1.0f);
+  if (__builtin_cpu_supports("fma"))
+    std::printf("vectors of 8: %.1f products/ns from registers, %.1f with a third of the factors from the L1 cache, %.1f with all\n", products_a_ns<0>(x.data()), products_a_ns<1>(x.data()),
+                products_a_ns<3>(x.data()));
+  std::printf("layer              pattern      zeros     fixed     real    in L1        real  in L1\n");
+  for (const Layer& layer : kLayers)
+    for (const int height : {1, 4})
+      for (const double sparsity : {0.5, 0.8, 0.9, 0.95}) decompose(layer, height, sparsity);
+}
