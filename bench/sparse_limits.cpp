@@ -1,4 +1,4 @@
-// bench_sparse_limits [--threads 1]: what stops the sparse float kernel. For 1x1 layers of ResNet-50, one thread, least times:
+// bench_sparse_limits: what stops the sparse float kernel. For 1x1 layers of ResNet-50, one thread, least times:
 //   fixed     the layer with all weights zero: bias, clipping, stores
 //   real      its products as they are, under the best tiling
 //   in L1     the same stream of products whose inputs all lie in two channels, which the L1 cache holds

@@ -22,15 +22,22 @@ struct Arguments {
   double seconds = 4;
 };
 
-// Every row that an earlier run, or a process that worked on its share, left in the folder.
-std::map<std::string, Row> all_finished_rows(const fs::path& folder) {
-  std::map<std::string, Row> rows;
+// Where processes leave the rows of their shares, in the folder.
+std::string share_file(int rank) { return fmt::format("rows.{}.json", rank); }
+std::vector<fs::path> share_files(const fs::path& folder) {
+  std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (const std::string name = entry.path().filename(); name.starts_with("rows") && name.ends_with(".json")) rows.merge(read_finished_rows(entry.path()));
+    if (const std::string name = entry.path().filename(); name.starts_with("rows.") && name.ends_with(".json") && name != "rows.json") files.push_back(entry.path());
+  return files;
+}
+// Every row that a process left there, else an earlier run.
+std::map<std::string, Row> all_finished_rows(const fs::path& folder) {
+  std::map<std::string, Row> rows;
+  for (const fs::path& file : share_files(folder)) rows.merge(read_finished_rows(file));
+  rows.merge(read_finished_rows(folder / "rows.json"));
   return rows;
 }
-std::string share_file(int rank) { return fmt::format("rows.{}.json", rank); }
 
 // What a killed run may have left half written.
 void remove_leftovers(const fs::path& folder) {
@@ -221,9 +228,9 @@ class Study {
 };
 
 int run(const Arguments& arguments, const Shared& shared) {
+  const Ranks& all = ranks();
   std::vector<StudyRecipe> recipes = arguments.recipes.empty() ? default_recipes() : read_recipes(arguments.recipes);
   const DataSet data = read_data_set(arguments.data);
-  const Ranks& all = ranks();
   if (all.first()) Study::prepare_folders(arguments.out);
   all.meet();
   if (all.count() > 1) {
@@ -239,7 +246,8 @@ int run(const Arguments& arguments, const Shared& shared) {
   const RanksApart apart;
   const int status = Study(arguments, shared, data, std::move(recipes)).run();
   std::error_code ignored;
-  for (int rank = 0; rank < all.count() && status == 0; ++rank) fs::remove(fs::path(arguments.out) / share_file(rank), ignored);
+  if (status == 0)
+    for (const fs::path& file : share_files(arguments.out)) fs::remove(file, ignored);
   return status;
 }
 

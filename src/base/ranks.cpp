@@ -1,45 +1,39 @@
 // Finds and loads the library that speaks MPI: who works on one machine needs none.
 #include "base/ranks.h"
 
-#include <dlfcn.h>
-#include <unistd.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <mutex>
 
 #include "base/error.h"
+#include "base/library.h"
 
 namespace pare {
 namespace {
 
-namespace fs = std::filesystem;
-
-// What launchers tell the processes they start: Open MPI; MPICH, Intel MPI and Slurm's pmi2.
-bool launched_by_mpi() {
+// How many processes a launcher says it started: Open MPI; MPICH, Intel MPI and Slurm's pmi2; Slurm's PMIx.
+int launched() {
+  if (std::getenv("PMIX_RANK") != nullptr && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr)
+    if (const char* size = std::getenv("SLURM_NTASKS")) return std::atoi(size);
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
-    if (const char* size = std::getenv(name)) return std::atoi(size) > 1;
-  return false;
+    if (const char* size = std::getenv(name)) return std::atoi(size);
+  return 1;
 }
 
 const Ranks* load() {
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  fs::path path;
-  for (const char* place : {"", "../lib", ".."}) {
-    path = program.parent_path() / place / "libpare_mpi.so";
-    if (fs::exists(path, ignored)) break;
-    path.clear();
-  }
+  const std::filesystem::path path = find_library("libpare_mpi.so");
   if (path.empty()) throw Error("mpirun", "several processes were started, but libpare_mpi.so is not beside the program", ranks_advice());
+  using Entry = const Ranks* (*)(const char*);
   // Global: MPI's own plug-ins look for its symbols there.
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr) throw Error(path.string(), std::string("cannot be loaded: ") + dlerror(), ranks_advice());
-  using Entry = const Ranks* (*)();
-  const auto entry = reinterpret_cast<Entry>(dlsym(handle, "pare_ranks"));
-  if (entry == nullptr) throw Error(path.string(), "belongs to another build of pare", ranks_advice());
-  return entry();
+  const Ranks* all = reinterpret_cast<Entry>(load_library(path, "pare_ranks", true, ranks_advice()))(PARE_RANKS_ABI);
+  if (all == nullptr) throw Error(path.string(), "belongs to another build of pare", ranks_advice());
+  // A launcher of another MPI starts processes that do not find each other, and each would write the same files.
+  if (all->count() != launched())
+    throw Error("mpirun", fmt::format("{} processes were started, libpare_mpi.so sees {}", launched(), all->count()),
+                "start them with the mpirun of the MPI that ./dev mpi built it with");
+  return all;
 }
 
 std::atomic<const Ranks*> together = nullptr;
@@ -55,7 +49,7 @@ void Ranks::meet() const {
 const Ranks& ranks() {
   static const Ranks alone;
   static std::mutex mutex;
-  if (!launched_by_mpi() || apart > 0) return alone;
+  if (launched() <= 1 || apart > 0) return alone;
   const std::lock_guard lock(mutex);
   if (together == nullptr) together = load();
   return *together;

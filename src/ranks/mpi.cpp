@@ -5,6 +5,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/ranks.h"
@@ -51,7 +52,9 @@ class MpiRanks : public Ranks {
 }  // namespace
 }  // namespace pare
 
-extern "C" __attribute__((visibility("default"))) const pare::Ranks* pare_ranks() {
+// `abi`: the caller's stamp; another one means types laid out differently.
+extern "C" __attribute__((visibility("default"))) const pare::Ranks* pare_ranks(const char* abi) {
+  if (std::strcmp(abi, PARE_RANKS_ABI) != 0) return nullptr;
   static const pare::MpiRanks ranks;
   return &ranks;
 }

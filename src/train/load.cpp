@@ -1,11 +1,9 @@
 // Finds and loads the training library. libtorch takes half a second to load and 500 MB to install: only who trains pays.
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
 
+#include "base/library.h"
 #include "train/train.h"
 
 namespace pare {
@@ -15,13 +13,7 @@ namespace fs = std::filesystem;
 
 fs::path library_path() {
   if (const char* given = std::getenv("PARE_TRAIN_LIBRARY")) return given;
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  for (const char* place : {"", "../lib", ".."}) {
-    const fs::path path = program.parent_path() / place / "libpare_train.so";
-    if (fs::exists(path, ignored)) return path.lexically_normal();
-  }
-  return {};
+  return find_library("libpare_train.so");
 }
 
 // OpenBLAS falls back to its slowest kernels on CPUs newer than itself and reads its variable only when it is loaded. A
@@ -40,11 +32,9 @@ const TrainingLibrary* load() {
   const fs::path path = library_path();
   if (path.empty()) throw Error("training", "the training library libpare_train.so is not beside the program", training_advice());
   name_cpu_for_openblas();
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) throw Error(path.string(), std::string("cannot be loaded: ") + dlerror(), training_advice());
   using Entry = const TrainingLibrary* (*)(const char*);
-  const auto entry = reinterpret_cast<Entry>(dlsym(handle, "pare_training_library"));
-  const TrainingLibrary* library = entry == nullptr ? nullptr : entry(PARE_TRAIN_ABI);
+  const auto entry = reinterpret_cast<Entry>(load_library(path, "pare_training_library", false, training_advice()));
+  const TrainingLibrary* library = entry(PARE_TRAIN_ABI);
   if (library == nullptr) throw Error(path.string(), "belongs to another build of pare", "build both anew: ./dev train");
   return library;
 }

@@ -16,6 +16,8 @@ namespace pare {
 struct TrainingBatch {
   std::vector<Array> inputs;
   std::vector<int64_t> labels;  // of samples, or of all their tokens; -1: none
+  // Of each sample: equal numbers mean equal inputs (but for padding), in any batch of this training. Empty: nothing is known of that.
+  std::vector<int64_t> contents = {};
 };
 struct TrainingSource {
   int64_t count = 0;

@@ -66,7 +66,7 @@ LanesConv describe(const Window& window, const Array& weight, const Array& bias,
 }
 
 std::string key_of(const Planner& planner, const Node& node, double zeros, const std::string& text, const SparseLanes& source, const SparseLanes& target) {
-  return "sparse_conv 4 " + std::string(best_sparse_float_kernel().isa) + " " +
+  return "sparse_conv 5 " + std::string(best_sparse_float_kernel().isa) + " " +
          dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
          " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " d" +
          dims_text(node.integers("dilations")) + " z" + std::to_string(int(zeros * 100 + 0.5)) + text + " r" +

@@ -99,7 +99,8 @@ SparseLayer tune_sparse_layer(Planner& planner, const SparseSource& source, cons
       tilings.push_back(tile);
       tilings.back().channels = channels;
     }
-  for (size_t i = 0, count = tilings.size(); i < count; ++i) {
+  const bool singles = !tile.blocks || int64_t(4 * channels_in_fours(source).size()) < source.outputs;  // groups of four always do
+  for (size_t i = 0, count = singles ? tilings.size() : 0; i < count; ++i) {
     tilings.push_back(tilings[i]);
     tilings.back().ahead = true;
   }

@@ -75,7 +75,7 @@ SparseLinear describe(const Planner& planner, const Node& node, Linear linear) {
   layer.job.y_channel = pitch;
   layer.job.low = layer.clipped.low;
   layer.job.high = layer.clipped.high;
-  layer.key = "sparse_linear 1 " + std::string(best_sparse_float_kernel().isa) + " " + std::to_string(rows) + "x" +
+  layer.key = "sparse_linear 2 " + std::string(best_sparse_float_kernel().isa) + " " + std::to_string(rows) + "x" +
               std::to_string(layer.linear.inner) + "x" + std::to_string(layer.linear.columns) + layer.clipped.text +
               " z" + std::to_string(int(layer.zeros * 100 + 0.5)) + " t" + std::to_string(planner.threads);
   return layer;

@@ -33,15 +33,17 @@ inline unsigned lanes_inside(int64_t extent, int64_t sub, int64_t place, bool ro
 // Rows of the map from the first one of the band on.
 inline int64_t rows_from(const SparseLanes& map, int64_t band) { return map.height - band * 4 * map.sub_height(); }
 
-void clear_outside(const SparseLanes& map, int64_t band, float* channel) {
-  const Extents e(map);
+void clear_outside(const Extents& e, const SparseLanes& map, int64_t band, float* channel) {
+  typedef int32_t Places __attribute__((vector_size(kSparseLanes * 4), aligned(4), may_alias));
+  constexpr Places kPlace = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                             1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
   for (int64_t y = 0; y < e.height; ++y) {
     const unsigned inside = lanes_inside(rows_from(map, band), e.height, y, true);
     for (int64_t x = 0; x < e.width; ++x) {
       const unsigned keep = inside & lanes_inside(map.width, e.width, x, false);
       if (keep == 0xffff) continue;
-      float* vector = channel + e.origin + y * e.row + x * kSparseLanes;
-      for (int lane = 0; lane < kSparseLanes; ++lane) vector[lane] = (keep >> lane & 1) != 0 ? vector[lane] : 0.0f;
+      auto& vector = *reinterpret_cast<Places*>(channel + e.origin + y * e.row + x * kSparseLanes);
+      vector &= (kPlace & int32_t(keep)) != 0;
     }
   }
 }
@@ -104,7 +106,7 @@ void close_ring(const SparseLanes& map, int64_t band, int64_t channels, float* b
   for (const int32_t group : groups)
     for (int64_t c = group; c < group + height; ++c) {
       float* channel = begin + c * pitch;
-      if (partial && e.ring > 0) clear_outside(map, band, channel);  // without a ring nobody looks beside a pixel
+      if (partial) clear_outside(e, map, band, channel);
       close_channel(e, channel, band == 0, band + 1 == map.bands);
       for (int64_t v = 0; v < edge / 4; ++v) {
         const float* own = channel + e.origin + v / e.width * e.row + v % e.width * kSparseLanes;

@@ -54,7 +54,7 @@ SparseInt8Cost sparse_int8_cost(const SparseInt8Kernel& kernel, const PackedSpar
   const double dense = strips * (inputs / kernel.group) * (1 + kLines / 2 / tile) + once;
   if (packed.form.planes) {
     const double tiles = std::ceil(pixels / kSparseInt8Positions) * kSparseInt8Positions / pixels;
-    return {tiles * (double(packed.quads.size()) * kQuad + shape.in_c * kTurned + once * kTurnedFinish), dense};
+    return {tiles * (double(packed.quad_begins.back()) * kQuad + shape.in_c * kTurned + once * kTurnedFinish), dense};
   }
   if (packed.form.together > 0 && kernel.steps != nullptr) {
     const double steps = double(packed.steps.listed_steps());

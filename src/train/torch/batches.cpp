@@ -64,25 +64,33 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
   return batches;
 }
 
-void augment(TrainingBatch& batch, const std::string& how, uint64_t seed, const std::vector<int64_t>& samples) {
+void augment(TrainingBatch& batch, const std::string& how, uint64_t seed) {
   if (how == "none" || batch.inputs.empty() || batch.inputs[0].rank() != 4 || batch.inputs[0].type() != Type::f32) return;
   const Array pictures = batch.inputs[0];
   Array moved(Type::f32, pictures.dims());
   const int64_t n = pictures.dim(0), c = pictures.dim(1), h = pictures.dim(2), w = pictures.dim(3), reach = h / 8;
   const float* src = pictures.values<float>().data();
   float* dst = moved.mutable_values<float>().data();
+  const std::vector<int64_t> samples = std::move(batch.contents);
+  const bool repeats = how == "flip";  // else there are too many
+  batch.contents.resize(repeats ? size_t(n) : 0);
   for (int64_t i = 0; i < n; ++i) {
     Random random(Random(seed * 0x9e3779b97f4a7c15u + uint64_t(samples[size_t(i)])).bits());  // mixed: neighbouring seeds share numbers
     const bool shifts = how == "shift" || how == "flip-shift", mirrored = how != "shift" && random.below(2) == 1;
     const int64_t dy = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0, dx = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0;
     for (int64_t k = 0; k < c; ++k) move_plane(src + (i * c + k) * h * w, dst + (i * c + k) * h * w, h, w, dy, dx, mirrored);
+    if (repeats) batch.contents[size_t(i)] = mirrored ? -1 - samples[size_t(i)] : samples[size_t(i)];
   }
   batch.inputs[0] = std::move(moved);
 }
 
 void BatchReader::start() {
   if (at_ >= batches_.size()) return;
-  coming_ = std::async(std::launch::async, [this, at = at_] { return data_.batch(batches_[at]); });
+  coming_ = std::async(std::launch::async, [this, at = at_] {
+    TrainingBatch batch = data_.batch(batches_[at]);
+    batch.contents = batches_[at];
+    return batch;
+  });
   ++at_;
 }
 

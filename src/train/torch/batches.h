@@ -24,11 +24,11 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
 std::vector<std::vector<int64_t>> in_parts(const std::vector<int64_t>& samples, int64_t at_once);
 
 // "flip", "shift", "flip-shift" or "none", on the first input where it is a float NCHW picture: mirrored in half of all
-// cases, moved by up to an eighth of its height, its border repeated. What becomes of a sample follows from its number and the seed,
-// whichever batch it is in.
-void augment(TrainingBatch& batch, const std::string& how, uint64_t seed, const std::vector<int64_t>& samples);
+// cases, moved by up to an eighth of its height, its border repeated. What becomes of a sample follows from its number
+// (`contents`, which tell mirrored ones apart afterwards) and the seed, whichever batch it is in.
+void augment(TrainingBatch& batch, const std::string& how, uint64_t seed);
 
-// Reads one batch ahead in a thread of its own.
+// Reads one batch ahead in a thread of its own; `contents` are the samples' numbers.
 class BatchReader {
  public:
   BatchReader(const TrainingSource& data, std::vector<std::vector<int64_t>> batches) : data_(data), batches_(std::move(batches)) { start(); }

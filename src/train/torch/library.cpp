@@ -42,7 +42,7 @@ class TorchLibrary : public TrainingLibrary {
       const TrainingBatch batch = reader.next();
       parameters.place(interpreter);
       const std::vector<at::Tensor> inputs = interpreter.inputs_of(batch.inputs);
-      loss->of(interpreter.run(inputs, loss->wanted()), inputs, batch.labels).loss.backward();
+      loss->of(interpreter.run(inputs, loss->wanted()), inputs, batch).loss.backward();
       for (Parameter& p : parameters.all) {
         if (!p.value.grad().defined()) continue;
         auto& [sum, squares] = sums[p.name];

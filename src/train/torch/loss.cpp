@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "graph/simplify.h"
 
@@ -60,6 +61,15 @@ std::string loss_text(double loss) {
   return fmt::format("loss {:.5g}", loss);
 }
 
+// The teacher's scores for the student's rows of scores.
+at::Tensor wanted_rows(const at::Tensor& taught, const at::Tensor& scores) {
+  const at::Tensor wanted = rows_of(taught, scores.size(0));
+  if (wanted.sizes() != scores.sizes())
+    throw Error("teacher",
+                "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
+  return wanted;
+}
+
 class Teacher {
  public:
   // `asked`: the teacher's values that answer.
@@ -75,20 +85,49 @@ class Teacher {
     const at::NoGradGuard guard;
     return interpreter_.run(inputs, asked_);
   }
+  // Its first answers, rows as wide as `scores`. What it said of the same contents before it need not compute again.
+  at::Tensor rows(const std::vector<at::Tensor>& inputs, const std::vector<int64_t>& contents, const at::Tensor& scores) {
+    const auto samples = size_t(scores.size(0)), width = size_t(scores.size(1));
+    if (width != width_) forget(width);
+    std::vector<int64_t> unknown;
+    for (size_t i = 0; i < contents.size(); ++i)
+      if (places_.count(contents[i]) == 0) unknown.push_back(int64_t(i));
+    const bool full = known_.size() + unknown.size() * width > kMostKnown;
+    if (contents.size() != samples || (full && !unknown.empty())) return wanted_rows(answers(inputs)[0], scores);
+    if (!unknown.empty()) remember(inputs, contents, unknown, scores);
+    const at::Tensor rows = at::empty(scores.sizes(), at::kFloat);
+    for (size_t i = 0; i < samples; ++i)
+      std::copy_n(known_.data() + places_.at(contents[i]), width, rows.data_ptr<float>() + i * width);
+    return rows;
+  }
 
  private:
+  static constexpr size_t kMostKnown = size_t(1) << 26;  // floats: a quarter of a gigabyte
+
+  void forget(size_t width) {
+    places_.clear();
+    known_.clear();
+    width_ = width;
+  }
+  void remember(std::vector<at::Tensor> inputs, const std::vector<int64_t>& contents, const std::vector<int64_t>& unknown,
+                const at::Tensor& scores) {
+    if (unknown.size() < contents.size())
+      for (at::Tensor& input : inputs) input = input.index_select(0, at::tensor(unknown, at::kLong));
+    const at::Tensor rows =
+        wanted_rows(answers(inputs)[0], scores.narrow(0, 0, int64_t(unknown.size()))).to(at::kFloat).contiguous();
+    for (size_t i = 0; i < unknown.size(); ++i) {
+      places_[contents[size_t(unknown[i])]] = known_.size();
+      const float* row = rows.data_ptr<float>() + i * width_;
+      known_.insert(known_.end(), row, row + width_);
+    }
+  }
+
   Interpreter interpreter_;
   std::vector<ValueId> asked_;
+  std::unordered_map<int64_t, size_t> places_;  // of a sample's row in known_
+  std::vector<float> known_;
+  size_t width_ = 0;
 };
-
-// The teacher's scores for the student's rows of scores.
-at::Tensor wanted_rows(const at::Tensor& taught, const at::Tensor& scores) {
-  const at::Tensor wanted = rows_of(taught, scores.size(0));
-  if (wanted.sizes() != scores.sizes())
-    throw Error("teacher",
-                "tells " + std::to_string(wanted.size(1)) + " classes, the model " + std::to_string(scores.size(1)));
-  return wanted;
-}
 
 // Of each row's classes from the wanted ones (Kullback and Leibler). Hinton et al. 2015, section 2: softened answers;
 // T² keeps their gradients as large as the labels'.
@@ -123,7 +162,8 @@ class ClassLoss : public Loss {
   }
 
   LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-               const std::vector<int64_t>& labels) const override {
+               const TrainingBatch& batch) const override {
+    const std::vector<int64_t>& labels = batch.labels;
     const auto samples = int64_t(labels.size());
     const at::Tensor scores = rows_of(values[0], samples);
     const bool labelled = std::all_of(labels.begin(), labels.end(), [](int64_t label) { return label >= 0; });
@@ -132,7 +172,11 @@ class ClassLoss : public Loss {
       return {at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing),
               (scores.detach().argmax(1) == truth).sum(), samples};
     }
-    const std::vector<at::Tensor> taught = teacher_->answers(inputs);
+    std::vector<at::Tensor> taught;
+    if (values.size() == 1)
+      taught = {teacher_->rows(inputs, batch.contents, scores)};
+    else
+      taught = teacher_->answers(inputs);
     const at::Tensor wanted = wanted_rows(taught[0], scores);
     at::Tensor loss = divergence(scores, wanted, job_.teaching.temperature).mean();
     const at::Tensor truth = labelled ? labels_of(labels, scores.size(1)) : wanted.argmax(1);
@@ -161,8 +205,9 @@ class TokenLoss : public Loss {
                                            job.only.empty() ? Weights::decoded : Weights::stored);
   }
   LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-               const std::vector<int64_t>& labels) const override {
+               const TrainingBatch& batch) const override {
     constexpr int64_t kNotAsked = -1;
+    const std::vector<int64_t>& labels = batch.labels;
     const at::Tensor scores = rows_of(values[0], int64_t(labels.size()));
     const at::Tensor truth = labels_of(labels, scores.size(1), true);
     const int64_t count = int64_t(labels.size()) - std::count(labels.begin(), labels.end(), kNotAsked);
@@ -202,14 +247,14 @@ class ValueLoss : public Loss {
     wanted_ = graph.outputs;
   }
   LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-               const std::vector<int64_t>& labels) const override {
+               const TrainingBatch& batch) const override {
     const std::vector<at::Tensor> taught = teacher_->answers(inputs);
     at::Tensor loss = at::zeros({}, values[0].options());
     for (size_t i = 0; i < values.size(); ++i) {
       if (values[i].sizes() != taught[i].sizes()) throw Error("teacher", "answers other extents than the model");
       loss = loss + distance(values[i], taught[i]);
     }
-    return {loss, at::zeros({}), int64_t(labels.size())};
+    return {loss, at::zeros({}), int64_t(batch.labels.size())};
   }
   std::string text(double, double loss) const override { return loss_text(loss); }
 
@@ -225,8 +270,8 @@ class OutputLoss : public Loss {
     wanted_ = {graph.outputs[0]};
   }
   LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>&,
-               const std::vector<int64_t>& labels) const override {
-    return {values[0].mean(), at::zeros({}), int64_t(labels.size())};
+               const TrainingBatch& batch) const override {
+    return {values[0].mean(), at::zeros({}), int64_t(batch.labels.size())};
   }
   std::string text(double, double loss) const override { return loss_text(loss); }
 };

@@ -20,9 +20,9 @@ class Loss {
  public:
   virtual ~Loss() = default;
   const std::vector<ValueId>& wanted() const { return wanted_; }  // what the student must compute, the scores first
-  // `values`: the student's `wanted`, on this batch.
+  // `values`: the student's `wanted`, on this batch, whose inputs are `inputs`.
   virtual LossTerms of(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& inputs,
-                       const std::vector<int64_t>& labels) const = 0;
+                       const TrainingBatch& batch) const = 0;
   virtual bool judged_by_right() const { return false; }          // else by the loss itself
   virtual std::string text(double right, double loss) const = 0;  // what people are told of held-out samples
 

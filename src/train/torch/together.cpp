@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 namespace pare {
 namespace {
 
@@ -18,7 +20,9 @@ struct SumOverRanks : torch::autograd::Function<SumOverRanks> {
 
 }  // namespace
 
-std::vector<int64_t> share_of(const std::vector<int64_t>& batch, const Ranks& together) {
+std::vector<int64_t> share_of(std::vector<int64_t> batch, const Ranks& together) {
+  if (together.count() == 1) return batch;
+  std::sort(batch.begin(), batch.end());
   const auto count = int64_t(batch.size());
   const int64_t first = count * together.rank() / together.count(), last = count * (together.rank() + 1) / together.count();
   return {batch.begin() + first, batch.begin() + last};
@@ -28,15 +32,14 @@ void sum_gradients(const std::vector<at::Tensor>& leaves, std::vector<double>& b
   if (together.count() == 1) return;
   const at::NoGradGuard guard;
   std::vector<at::Tensor> flat;
-  for (const at::Tensor& leaf : leaves)
-    flat.push_back((leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf)).reshape({-1}).to(at::kFloat));
+  for (const at::Tensor& leaf : leaves)  // those that the loss does not reach have none in any process
+    if (leaf.grad().defined()) flat.push_back(leaf.grad().reshape({-1}).to(at::kFloat));
   at::Tensor all = at::cat(flat).contiguous();
   together.sum(std::span(all.data_ptr<float>(), size_t(all.numel())));
   together.sum(std::span(beside));
   int64_t at = 0;
   for (const at::Tensor& leaf : leaves) {
-    // In the order of the leaf's own elements: optimizers are slow where the two differ.
-    if (!leaf.grad().defined()) leaf.mutable_grad() = at::empty_like(leaf);
+    if (!leaf.grad().defined()) continue;
     leaf.mutable_grad().copy_(all.narrow(0, at, leaf.numel()).reshape(leaf.sizes()));
     at += leaf.numel();
   }

@@ -8,8 +8,9 @@
 
 namespace pare {
 
-// This process's part of a batch: every rank gets some where there are as many samples as ranks.
-std::vector<int64_t> share_of(const std::vector<int64_t>& batch, const Ranks& ranks);
+// This process's part of a batch: every rank gets some where there are as many samples as ranks. Most samples come to the same
+// rank in every epoch, which then remembers what a teacher said of them.
+std::vector<int64_t> share_of(std::vector<int64_t> batch, const Ranks& ranks);
 
 // Gradients of the whole batch from those of its parts. Beside them travel numbers that are added up alike.
 void sum_gradients(const std::vector<at::Tensor>& leaves, std::vector<double>& beside, const Ranks& ranks);

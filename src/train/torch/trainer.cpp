@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -109,7 +110,7 @@ double Trainer::add_gradients(const StepPart& part) {
   const std::vector<at::Tensor> inputs = interpreter_.inputs_of(part.batch.inputs);
   double loss = 0;
   const auto shared_loss = [&](const std::vector<at::Tensor>& values) {
-    const at::Tensor all = loss_->of(values, inputs, part.batch.labels).loss;
+    const at::Tensor all = loss_->of(values, inputs, part.batch).loss;
     loss = all.item<double>();
     if (!std::isfinite(loss)) throw Error(job_.name, "the loss is no longer a number", "lower rate, or raise warmup");
     return all * part.share;
@@ -159,7 +160,7 @@ Trainer::Score Trainer::judge() {
   for (size_t i = 0; i < reader.count(); ++i) {
     const TrainingBatch read = reader.next();
     const std::vector<at::Tensor> inputs = interpreter_.inputs_of(read.inputs);
-    const LossTerms terms = loss_->of(interpreter_.run(inputs, loss_->wanted()), inputs, read.labels);
+    const LossTerms terms = loss_->of(interpreter_.run(inputs, loss_->wanted()), inputs, read);
     score.loss += terms.loss.item<double>() * double(terms.count);
     score.metric += terms.correct.item<double>();
     count += double(terms.count);
@@ -210,7 +211,7 @@ bool Trainer::train_epoch(int64_t epoch) {
     std::vector<StepPart> parts;
     for (; at < ends[i]; ++at) {
       parts.push_back({reader.next(), double(readings[at].size()) / double(whole[i])});
-      augment(parts.back().batch, job_.options.augment, seed, readings[at]);
+      augment(parts.back().batch, job_.options.augment, seed);
     }
     const double loss = step(parts, schedule_factor(job_.options, done(i)));
     if (prunings_due(job_.pruning, done(i + 1)) != prunings_due(job_.pruning, done(i))) prune(done(i + 1));
@@ -234,8 +235,21 @@ void Trainer::take_best(const Score& score, int64_t epoch) {
   now_.best_loss = score.loss;
 }
 
+// What several processes cannot share out.
+void Trainer::check_ranks() const {
+  const int count = ranks().count();
+  if (count == 1) return;
+  if (std::min<int64_t>(int64_t(job_.options.batch), int64_t(split_.train.size())) < count)
+    throw Error(job_.name, fmt::format("a step of {} samples cannot be shared out to {} processes", job_.options.batch, count), "raise batch, or start fewer");
+  const auto& nodes = interpreter_.graph().nodes;
+  // Each text passes alone, so processes may pass through a normalization unequally often.
+  if (job_.data->tokens && job_.options.batch_norm == "train" && std::any_of(nodes.begin(), nodes.end(), [](const Node& n) { return n.is("BatchNormalization"); }))
+    throw Error(job_.name, "batch statistics of texts cannot be shared out to several processes", "add batchnorm=frozen, or start one process");
+}
+
 TrainingReport Trainer::run() {
   now_.state = parameters_.state(interpreter_);
+  check_ranks();
   if (ranks().count() > 1) {  // machines of different kinds round earlier passes differently
     take_from_first(now_.state, ranks());
     parameters_.restore(now_.state, interpreter_);
@@ -243,6 +257,10 @@ TrainingReport Trainer::run() {
   now_.best = now_.state;
   now_.fingerprint = fingerprint(job_, now_.state);
   const bool resumed = load_checkpoint(job_.checkpoint, now_, optimizers());
+  double have[] = {resumed ? 1.0 : 0.0, double(now_.epoch)};
+  ranks().sum(std::span<double>(have));
+  if (have[0] != (resumed ? ranks().count() : 0) || have[1] != double(now_.epoch) * ranks().count())
+    throw Error(job_.checkpoint, "is not the same for all processes", "put the output where all of them see it, or remove the file");
   before_ = now_.seconds;
   if (resumed) {
     parameters_.restore(now_.state, interpreter_);

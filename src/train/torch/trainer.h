@@ -42,6 +42,7 @@ class Trainer {
   bool stopped() const;             // any of the processes was asked to stop
   void prune(double part);
   void take_best(const Score& score, int64_t epoch);
+  void check_ranks() const;
   void tell(int64_t epoch, size_t done, size_t count);
   void make_optimizers();
   std::vector<torch::optim::Optimizer*> optimizers() const;

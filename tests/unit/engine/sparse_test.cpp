@@ -109,6 +109,23 @@ TEST(Sparse, WideAndDilatedKernelsAgreeWithTheReference) {
   }
 }
 
+// 7x7 pixels in lanes for 8x8: what lies beside them must count as zero wherever it is read.
+TEST(Sparse, PlacesBesidePartialMapsAreZero) {
+  for (const int threads : {1, 2}) {
+    testing::Network n;
+    const ValueId x = n.input("x", {1, 16, 7, 7}), one = n.constant({16}, 1.0f);
+    const auto layer = [&](ValueId from, int64_t kernel, int64_t stride, Dims pads) {
+      return n.node("Conv", {from, n.constant({16, 16, kernel, kernel}), one}, {{"strides", Dims{stride, stride}}, {"pads", pads}});
+    };
+    const ValueId a = n.node("Relu", {layer(x, 1, 1, {0, 0, 0, 0})});
+    const ValueId mean = n.node("GlobalAveragePool", {n.node("Relu", {n.node("Add", {layer(a, 1, 1, {0, 0, 0, 0}), a})})});
+    const ValueId halved = n.node("GlobalAveragePool", {layer(layer(a, 1, 1, {0, 0, 0, 0}), 2, 2, {0, 0, 1, 1})});
+    Graph graph = n.finish(n.node("Add", {mean, halved}));
+    prune(graph, 0.8);
+    expect_like_reference(graph, {{1, 16, 7, 7}}, always(threads), 3);
+  }
+}
+
 TEST(Sparse, LinearLayersAgreeWithTheReference) {
   for (const int threads : {1, 2})
     for (const int64_t rows : {1, 3, 4, 16, 37}) {

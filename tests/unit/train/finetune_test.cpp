@@ -282,6 +282,18 @@ TEST(Distil, NeedsNoLabels) {
   EXPECT_LT(data.divergence(taught), 0.5 * data.divergence(pruned));
 }
 
+// A student that is its teacher has no loss, on mirrored pictures either: what is remembered of a picture is not taken for its mirror image.
+TEST(Distil, RemembersWhatTheTeacherSaid) {
+  LearnedFromItself data(40);
+  double largest = 0;
+  data.inputs.progress = [&](const std::string& text, double, double) {
+    if (const size_t at = text.find("loss "); at != std::string::npos) largest = std::max(largest, std::stod(text.substr(at + 5)));
+  };
+  Graph graph = data.network;
+  run_recipe(graph, "distil{epochs=4, batch=8, rate=1e-07, temperature=1, weight=1, augment=flip, held-out=0}", data.inputs);
+  EXPECT_LT(largest, 2e-3);
+}
+
 TEST(Losses, ValuesOfATeacherNeedNoClasses) {
   LearnedFromItself data(64);
   data.labelled = false;
