@@ -27,9 +27,10 @@ class LanesConvStep : public Step {
         const float* sum =
             residual == nullptr ? nullptr : residual + band_at(added, outputs, pitch, image, band) + added.origin();
         if (joins) kernel.join(source, band, inputs, from, *pitch);
+        // Without a ring nobody looks beside a pixel but a mean, which clears these places itself.
+        const Done close = [&](auto groups, int height) { kernel.close(target, band, outputs, to, groups, height); };
         run_sparse_layer(with, from + source.origin(), sum, to + target.origin(), bands > 1 ? 0 : thread,
-                         bands > 1 ? 1 : threads,
-                         [&](auto groups, int height) { kernel.close(target, band, outputs, to, groups, height); });
+                         bands > 1 ? 1 : threads, target.ring > 0 ? close : Done());
       }
   }
   SparseLayer layer;
@@ -126,7 +127,8 @@ Reach reach_of(const Planner& planner, const Node& conv) {
     if (window.stride[i] > 2) return {0, "strides above 2 have no sparse form on maps"};
     if (sub_out[i] * window.stride[i] != sub_in[i]) return {0, "the sub-tiles of its input and its result do not match"};
     const int64_t behind = (sub_out[i] - 1) * window.stride[i] + (window.kernel[i] - 1) * window.dilation[i] - window.pad_begin[i] - (sub_in[i] - 1);
-    reach.ring = std::max({reach.ring, window.pad_begin[i], behind});
+    const int64_t outside = (window.out[i] - 1) * window.stride[i] + (window.kernel[i] - 1) * window.dilation[i] - window.pad_begin[i] - (x[2 + i] - 1);
+    reach.ring = std::max({reach.ring, window.pad_begin[i], behind, int64_t(outside > 0)});
     if (reach.ring > sub_in[i]) return {0, "its window reaches further than a sub-tile, a quarter of its map"};
   }
   return reach;

@@ -97,21 +97,24 @@ class TransposeStep : public Step {
   bool enters;
 };
 
-// The mean of whole maps. Lanes outside them hold zeros.
+// The mean of whole maps. Lanes outside them are cleared first where no ring needed that.
 class LanesMeanStep : public Step {
  public:
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override {
-    const auto* x = reinterpret_cast<const float*>(slots[reads[0]]);
+    auto* x = reinterpret_cast<float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
     const int64_t all = images * channels;
     for (int64_t c = all * thread / threads; c < all * (thread + 1) / threads; ++c) {
+      const auto channel = int32_t(c % channels);
       float sum = 0;
-      for (int64_t band = 0; band < lanes.bands; ++band)
+      for (int64_t band = 0; band < lanes.bands; ++band) {
+        float* map = x + band_at(lanes, channels, pitch, c / channels, band);
+        if (lanes.ring == 0) best_sparse_float_kernel().close(lanes, band, channels, map, std::span(&channel, 1), 1);
         for (int64_t row = 0; row < lanes.sub_height(); ++row)
-          sum += best_float_rows_kernel().sum(x + band_at(lanes, channels, pitch, c / channels, band) +
-                                                  c % channels * lanes.channel() + lanes.origin() + row * lanes.row(),
+          sum += best_float_rows_kernel().sum(map + channel * lanes.channel() + lanes.origin() + row * lanes.row(),
                                               lanes.sub_width() * kSparseLanes);
+      }
       y[c] = sum / float(lanes.height * lanes.width);
     }
   }

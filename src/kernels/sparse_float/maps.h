@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/sparse_float/sparse_float.h"
 
@@ -33,19 +34,30 @@ inline unsigned lanes_inside(int64_t extent, int64_t sub, int64_t place, bool ro
 // Rows of the map from the first one of the band on.
 inline int64_t rows_from(const SparseLanes& map, int64_t band) { return map.height - band * 4 * map.sub_height(); }
 
-void clear_outside(const Extents& e, const SparseLanes& map, int64_t band, float* channel) {
+// A vector with lanes outside its map: its distance from a channel's first one, and the lanes inside.
+struct PartialVector {
+  int64_t at;
+  unsigned inside;
+};
+
+std::vector<PartialVector> partial_vectors(const Extents& e, const SparseLanes& map, int64_t band) {
+  std::vector<PartialVector> vectors;
+  if (map.height % (4 * map.bands) == 0 && map.width % 4 == 0) return vectors;
+  for (int64_t y = 0; y < e.height; ++y) {
+    const unsigned rows = lanes_inside(rows_from(map, band), e.height, y, true);
+    for (int64_t x = 0; x < e.width; ++x)
+      if (const unsigned inside = rows & lanes_inside(map.width, e.width, x, false); inside != 0xffff)
+        vectors.push_back({e.origin + y * e.row + x * kSparseLanes, inside});
+  }
+  return vectors;
+}
+
+inline void clear_outside(const PartialVector& partial, float* channel) {
   typedef int32_t Places __attribute__((vector_size(kSparseLanes * 4), aligned(4), may_alias));
   constexpr Places kPlace = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
                              1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
-  for (int64_t y = 0; y < e.height; ++y) {
-    const unsigned inside = lanes_inside(rows_from(map, band), e.height, y, true);
-    for (int64_t x = 0; x < e.width; ++x) {
-      const unsigned keep = inside & lanes_inside(map.width, e.width, x, false);
-      if (keep == 0xffff) continue;
-      auto& vector = *reinterpret_cast<Places*>(channel + e.origin + y * e.row + x * kSparseLanes);
-      vector &= (kPlace & int32_t(keep)) != 0;
-    }
-  }
+  auto& vector = *reinterpret_cast<Places*>(channel + partial.at);
+  vector &= (kPlace & int32_t(partial.inside)) != 0;
 }
 
 // In each row of sub-tiles a lane takes the one before (after) it; the first (last) takes zero. Whole vectors are read: a
@@ -100,13 +112,13 @@ inline void close_channel(const Extents& e, float* channel, bool top, bool botto
 void close_ring(const SparseLanes& map, int64_t band, int64_t channels, float* begin, std::span<const int32_t> groups,
                 int height) {
   const Extents e(map);
-  const bool partial = map.height % (4 * map.bands) != 0 || map.width % 4 != 0;
+  const std::vector<PartialVector> partial = partial_vectors(e, map, band);
   const int64_t pitch = map.channel(), edge = map.edge();
   float *const tops = begin + channels * pitch, *const bottoms = tops + map.edges(channels);
   for (const int32_t group : groups)
     for (int64_t c = group; c < group + height; ++c) {
       float* channel = begin + c * pitch;
-      if (partial) clear_outside(e, map, band, channel);
+      for (const PartialVector& vector : partial) clear_outside(vector, channel);
       close_channel(e, channel, band == 0, band + 1 == map.bands);
       for (int64_t v = 0; v < edge / 4; ++v) {
         const float* own = channel + e.origin + v / e.width * e.row + v % e.width * kSparseLanes;
