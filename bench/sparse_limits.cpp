@@ -1,18 +1,21 @@
-// bench_sparse_limits: what stops the sparse float kernel. For 1x1 layers of ResNet-50, one thread, least times:
+// bench_sparse_limits: what stops the sparse kernels. For 1x1 layers of ResNet-50, one thread, least times:
 //   fixed     the layer with all weights zero: bias, clipping, stores
 //   real      its products as they are, under the best tiling
 //   in L1     the same stream of products whose inputs all lie in two channels, which the L1 cache holds
 // and beside them the rate at which this core multiplies and adds vectors, from registers and from the L1 cache.
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
+#include <limits>
 
 #include "base/random.h"
 #include "kernels/sparse_float/sparse_float.h"
+#include "kernels/sparse_int8/sparse_int8.h"
 
 namespace {
 
@@ -37,6 +40,7 @@ double least_us(const Run& run) {
   return least;
 }
 
+#if defined(__x86_64__)
 volatile float sink;
 
 constexpr int kTimes = 20000, kSums = 12;
@@ -62,6 +66,7 @@ template <int kLoads>
 double products_a_ns(const float* x) {
   return double(kTimes) * kSums * 8 / least_us([&] { multiply<kLoads>(x); }) / 1e3;
 }
+#endif
 
 // In whole cache lines, as the engine's memory is.
 struct Lines {
@@ -138,15 +143,54 @@ void decompose(const Layer& layer, int height, double sparsity) {
   std::fflush(stdout);
 }
 
+// The same of int8 layers in planes (AVX2): all inputs of a quad in the planes of two channels.
+void decompose_int8(const Layer& layer, double sparsity) {
+  const pare::SparseInt8Kernel* kernel = pare::sparse_int8_kernel("");
+  if (kernel == nullptr || !kernel->planes) return;
+  const pare::ConvInt8Shape shape{1, int(layer.size), int(layer.size), int(layer.inputs), int(layer.outputs)};
+  pare::Random random(3);
+  std::vector<std::int8_t> weights(size_t(layer.outputs * layer.inputs)), none(weights.size());
+  for (auto& w : weights) w = std::int8_t(random.uniform() < sparsity ? 0 : 1 + int(random.below(60)));
+  const auto products = double(std::count_if(weights.begin(), weights.end(), [](std::int8_t w) { return w != 0; })) * double(layer.size * layer.size);
+  pare::SparseInt8Form form;
+  form.planes = true;
+  pare::PackedSparseInt8 real = pare::pack_sparse_int8(*kernel, shape, {weights.data()}, form), fixed = pare::pack_sparse_int8(*kernel, shape, {none.data()}, form), near = real;
+  const std::int32_t pitch = [&] {
+    std::int32_t least = std::numeric_limits<std::int32_t>::max();
+    for (const auto& quad : real.quads)
+      for (const std::int32_t offset : quad.offset)
+        if (offset > 0) least = std::min(least, offset);
+    return least;  // from one channel's plane to the next
+  }();
+  for (auto& quad : near.quads)
+    for (std::int32_t& offset : quad.offset) offset = offset / pitch % 2 * pitch;
+  Lines x(layer.inputs * layer.size * layer.size / 4, 0.5f), y(layer.outputs * layer.size * layer.size / 4, 0.0f), scratch(int64_t(real.scratch_bytes / 4), 0.0f);
+  std::vector<float> scales(size_t(layer.outputs), 1e-4f);
+  pare::ConvInt8Args args;
+  args.input = x.data();
+  args.output = y.data();
+  args.scratch = scratch.data();
+  args.epilogue.multiplier = scales.data();
+  const auto us = [&](const pare::PackedSparseInt8& packed) { return least_us([&] { kernel->run(packed, args, 0, 1); }); };
+  const double fixed_us = us(fixed), real_us = us(real), near_us = us(near);
+  std::printf("%-18s %-12s %3.0f %%  %8.1f %8.1f %8.1f us   %6.1f %6.1f products/ns without the fixed part\n", layer.name, "int8", sparsity * 100, fixed_us, real_us, near_us,
+              products / (real_us - fixed_us) / 1e3, products / (near_us - fixed_us) / 1e3);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 int main() {
+#if defined(__x86_64__)
   Lines x(4096, 1.0f);
   if (__builtin_cpu_supports("fma"))
     std::printf("vectors of 8: %.1f products/ns from registers, %.1f with a third of the factors from the L1 cache, %.1f with all\n", products_a_ns<0>(x.data()), products_a_ns<1>(x.data()),
                 products_a_ns<3>(x.data()));
+#endif
   std::printf("layer              pattern      zeros     fixed     real    in L1        real  in L1\n");
   for (const Layer& layer : kLayers)
     for (const int height : {1, 4})
       for (const double sparsity : {0.5, 0.8, 0.9, 0.95}) decompose(layer, height, sparsity);
+  for (const Layer& layer : kLayers)
+    for (const double sparsity : {0.85, 0.9}) decompose_int8(layer, sparsity);
 }
