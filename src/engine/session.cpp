@@ -260,7 +260,8 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   TuningCache cache(options.use_cache);
   const std::string key = layout_key(ready, count, sparse, options);
   auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
-  if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
+  // That fewer threads were faster may be because others worked beside them: it is measured again.
+  if (known && (*known < 0 || size_t(*known) >= forms.size() || forms[size_t(*known)].threads < forms[0].threads)) known.reset();
   const auto open = [&](const Form& form) {
     const ThreadCount mine(form.threads);
     return State::open(ready, planned, form);
