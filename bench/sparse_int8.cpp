@@ -64,7 +64,7 @@ std::vector<float> pruned(const ConvInt8Shape& s, const Pattern& p, double spars
   for (std::size_t begin = 0; begin < stays.size(); begin += part) {
     const std::size_t end = std::min(begin + part, stays.size());
     std::fill(stays.begin() + begin, stays.begin() + begin + std::size_t(double(end - begin) * (1 - sparsity) + 0.5), 1);
-    for (std::size_t i = end; i > begin + 1; --i) std::swap(stays[i - 1], stays[begin + std::size_t(random.below(i - begin))]);
+    pare::shuffle(std::span(stays).subspan(begin, end - begin), random);
   }
   for (int o = 0; o < s.out_c; ++o)
     for (int k = 0; k < inputs; ++k)  // counted tap by tap: blocks are of neighbouring channels

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "base/array.h"
 #include "base/random.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/sparse_int8/sparse_int8.h"
@@ -69,16 +70,11 @@ double products_a_ns(const float* x) {
 #endif
 
 // In whole cache lines, as the engine's memory is.
-struct Lines {
-  explicit Lines(int64_t floats, float value) : lines(size_t(floats / 16 + 4)) {
-    for (auto& line : lines) std::fill(line.floats, line.floats + 16, value);
-  }
-  float* data() { return lines.front().floats; }
-  struct alignas(64) Line {
-    float floats[16];
-  };
-  std::vector<Line> lines;
-};
+pare::Array filled(int64_t floats, float value) {
+  pare::Array array(pare::Type::f32, {floats});
+  std::ranges::fill(array.mutable_values<float>(), value);
+  return array;
+}
 
 struct Times {
   double us = 1e30;
@@ -88,7 +84,7 @@ struct Times {
 };
 
 // Under the best of the tilings, with inputs `channels` of the map long, or folded into the first two.
-Times best_of(const Layer& layer, const std::vector<float>& weights, int height, bool folded, Lines& x, Lines& y) {
+Times best_of(const Layer& layer, const std::vector<float>& weights, int height, bool folded, const pare::Array& x, pare::Array& y) {
   const pare::SparseFloatKernel& kernel = pare::best_sparse_float_kernel();
   pare::SparseLanes map;
   map.height = map.width = layer.size;
@@ -96,8 +92,10 @@ Times best_of(const Layer& layer, const std::vector<float>& weights, int height,
   for (size_t k = 0; k < offsets.size(); ++k) offsets[k] = int32_t(int64_t(folded ? k % 2 : k) * map.channel());
   for (size_t g = 0; g < channels.size(); ++g) channels[g] = int32_t(g) * height;
   Times best;
-  for (const int64_t block : {layer.inputs, int64_t(256), int64_t(128), int64_t(64), int64_t(32)}) {
-    if (block > layer.inputs || (block == layer.inputs && block <= 256 && best.channels == block)) continue;
+  std::vector<int64_t> blocks{layer.inputs};
+  for (const int64_t block : {256, 128, 64, 32})
+    if (block < layer.inputs) blocks.push_back(block);
+  for (const int64_t block : blocks) {
     const pare::SparseFloatWeights packed = pare::pack_sparse_float(weights.data(), nullptr, layer.inputs, offsets, block, height, channels);
     for (const int rows : {1, 2, 4})
       for (int columns = 1; rows * columns <= (height == 1 ? kernel.vectors : kernel.vectors4); ++columns) {
@@ -110,8 +108,8 @@ Times best_of(const Layer& layer, const std::vector<float>& weights, int height,
         job.tile_rows = rows;
         job.tile_columns = columns;
         job.low = 0;
-        job.x = x.data();
-        job.y = y.data();
+        job.x = x.values<float>().data();
+        job.y = y.mutable_values<float>().data();
         for (job.ahead = false;; job.ahead = true) {
           const double us = least_us([&] { kernel.run(job, 0, packed.groups()); });
           if (us < best.us) best = {us, rows, columns, block, job.ahead};
@@ -125,7 +123,7 @@ Times best_of(const Layer& layer, const std::vector<float>& weights, int height,
 void decompose(const Layer& layer, int height, double sparsity) {
   pare::SparseLanes map;
   map.height = map.width = layer.size;
-  Lines x(layer.inputs * map.channel(), 0.5f), y(layer.outputs * map.channel(), 0.0f);
+  pare::Array x = filled(layer.inputs * map.channel(), 0.5f), y = filled(layer.outputs * map.channel(), 0.0f);
   pare::Random random(3);
   std::vector<float> weights(size_t(layer.outputs * layer.inputs));
   for (int64_t g = 0; g < layer.outputs / height; ++g)
@@ -164,12 +162,13 @@ void decompose_int8(const Layer& layer, double sparsity) {
   }();
   for (auto& quad : near.quads)
     for (std::int32_t& offset : quad.offset) offset = offset / pitch % 2 * pitch;
-  Lines x(layer.inputs * layer.size * layer.size / 4, 0.5f), y(layer.outputs * layer.size * layer.size / 4, 0.0f), scratch(int64_t(real.scratch_bytes / 4), 0.0f);
+  pare::Array x = filled(layer.inputs * layer.size * layer.size / 4 + 16, 0.5f), y = filled(layer.outputs * layer.size * layer.size / 4 + 16, 0.0f),
+              scratch = filled(int64_t(real.scratch_bytes / 4) + 16, 0.0f);
   std::vector<float> scales(size_t(layer.outputs), 1e-4f);
   pare::ConvInt8Args args;
-  args.input = x.data();
-  args.output = y.data();
-  args.scratch = scratch.data();
+  args.input = x.values<float>().data();
+  args.output = y.mutable_values<float>().data();
+  args.scratch = scratch.mutable_values<float>().data();
   args.epilogue.multiplier = scales.data();
   const auto us = [&](const pare::PackedSparseInt8& packed) { return least_us([&] { kernel->run(packed, args, 0, 1); }); };
   const double fixed_us = us(fixed), real_us = us(real), near_us = us(near);
@@ -182,10 +181,11 @@ void decompose_int8(const Layer& layer, double sparsity) {
 
 int main() {
 #if defined(__x86_64__)
-  Lines x(4096, 1.0f);
+  const pare::Array factors = filled(4096, 1.0f);
+  const float* x = factors.values<float>().data();
   if (__builtin_cpu_supports("fma"))
-    std::printf("vectors of 8: %.1f products/ns from registers, %.1f with a third of the factors from the L1 cache, %.1f with all\n", products_a_ns<0>(x.data()), products_a_ns<1>(x.data()),
-                products_a_ns<3>(x.data()));
+    std::printf("vectors of 8: %.1f products/ns from registers, %.1f with a third of the factors from the L1 cache, %.1f with all\n", products_a_ns<0>(x), products_a_ns<1>(x),
+                products_a_ns<3>(x));
 #endif
   std::printf("layer              pattern      zeros     fixed     real    in L1        real  in L1\n");
   for (const Layer& layer : kLayers)

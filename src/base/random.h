@@ -1,6 +1,8 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <span>
+#include <utility>
 
 namespace pare {
 
@@ -24,5 +26,11 @@ class Random {
  private:
   uint64_t state_;
 };
+
+// Fisher and Yates: every order is as likely.
+template <class T>
+void shuffle(std::span<T> items, Random& random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[size_t(random.below(i))]);
+}
 
 }  // namespace pare

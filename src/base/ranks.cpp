@@ -49,7 +49,8 @@ void Ranks::meet() const {
 const Ranks& ranks() {
   static const Ranks alone;
   static std::mutex mutex;
-  if (launched() <= 1 || apart > 0) return alone;
+  static const bool several = launched() > 1;
+  if (!several || apart > 0) return alone;
   const std::lock_guard lock(mutex);
   if (together == nullptr) together = load();
   return *together;

@@ -187,7 +187,7 @@ std::string layout_key(const Graph& graph, int threads, bool sparse, const Sessi
   }
   // The number counts the engine's changes that may turn the choice around.
   const std::string forms = !sparse ? "" : options.sparse == SparseLayers::always ? "lanes " : "sparse ";
-  return forms + "image_layout 6 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return forms + "image_layout 7 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {
@@ -260,8 +260,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   TuningCache cache(options.use_cache);
   const std::string key = layout_key(ready, count, sparse, options);
   auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
-  // That fewer threads were faster may be because others worked beside them: it is measured again.
-  if (known && (*known < 0 || size_t(*known) >= forms.size() || forms[size_t(*known)].threads < forms[0].threads)) known.reset();
+  if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
   const auto open = [&](const Form& form) {
     const ThreadCount mine(form.threads);
     return State::open(ready, planned, form);
@@ -283,8 +282,8 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
     const size_t choice = plan_to_take(least_times(int(plans.size()), execute, execute), forms, tried);
     state_ = std::move(plans[choice]);
     plans.clear();  // their caches are written when they go
-    TuningCache fresh(options.use_cache);
-    fresh.store(key, int(tried[choice]));
+    // That fewer threads are faster may be because others work beside them: it is not remembered, but measured again.
+    if (forms[tried[choice]].threads == forms[0].threads) TuningCache(options.use_cache).store(key, int(tried[choice]));
   }
   state_->tail = std::move(tail);
 }

@@ -126,9 +126,12 @@ Reach reach_of(const Planner& planner, const Node& conv) {
   for (size_t i = 0; i < 2; ++i) {
     if (window.stride[i] > 2) return {0, "strides above 2 have no sparse form on maps"};
     if (sub_out[i] * window.stride[i] != sub_in[i]) return {0, "the sub-tiles of its input and its result do not match"};
-    const int64_t behind = (sub_out[i] - 1) * window.stride[i] + (window.kernel[i] - 1) * window.dilation[i] - window.pad_begin[i] - (sub_in[i] - 1);
-    const int64_t outside = (window.out[i] - 1) * window.stride[i] + (window.kernel[i] - 1) * window.dilation[i] - window.pad_begin[i] - (x[2 + i] - 1);
-    reach.ring = std::max({reach.ring, window.pad_begin[i], behind, int64_t(outside > 0)});
+    // How far the last window of `out` reaches behind the last of `in`.
+    const auto behind = [&](int64_t out, int64_t in) {
+      return (out - 1) * window.stride[i] + (window.kernel[i] - 1) * window.dilation[i] - window.pad_begin[i] - (in - 1);
+    };
+    const bool leaves_map = behind(window.out[i], x[2 + i]) > 0;
+    reach.ring = std::max({reach.ring, window.pad_begin[i], behind(sub_out[i], sub_in[i]), int64_t(leaves_map)});
     if (reach.ring > sub_in[i]) return {0, "its window reaches further than a sub-tile, a quarter of its map"};
   }
   return reach;

@@ -104,18 +104,26 @@ class LanesMeanStep : public Step {
   void run(std::byte* const* slots, int thread, int threads) override {
     auto* x = reinterpret_cast<float*>(slots[reads[0]]);
     auto* y = reinterpret_cast<float*>(slots[writes]);
-    const int64_t all = images * channels;
-    for (int64_t c = all * thread / threads; c < all * (thread + 1) / threads; ++c) {
-      const auto channel = int32_t(c % channels);
+    const int64_t all = images * channels, begin = all * thread / threads, end = all * (thread + 1) / threads;
+    if (lanes.ring == 0) clear(x, begin, end);
+    for (int64_t c = begin; c < end; ++c) {
       float sum = 0;
-      for (int64_t band = 0; band < lanes.bands; ++band) {
-        float* map = x + band_at(lanes, channels, pitch, c / channels, band);
-        if (lanes.ring == 0) best_sparse_float_kernel().close(lanes, band, channels, map, std::span(&channel, 1), 1);
+      for (int64_t band = 0; band < lanes.bands; ++band)
         for (int64_t row = 0; row < lanes.sub_height(); ++row)
-          sum += best_float_rows_kernel().sum(map + channel * lanes.channel() + lanes.origin() + row * lanes.row(),
+          sum += best_float_rows_kernel().sum(x + band_at(lanes, channels, pitch, c / channels, band) +
+                                                  c % channels * lanes.channel() + lanes.origin() + row * lanes.row(),
                                               lanes.sub_width() * kSparseLanes);
-      }
       y[c] = sum / float(lanes.height * lanes.width);
+    }
+  }
+  // Maps [begin, end), counted over all images.
+  void clear(float* x, int64_t begin, int64_t end) const {
+    for (int64_t c = begin, next = begin; c < end; c = next) {
+      const int64_t image = c / channels;
+      const auto first = int32_t(c % channels);
+      next = std::min(end, (image + 1) * channels);
+      for (int64_t band = 0; band < lanes.bands; ++band)
+        best_sparse_float_kernel().close(lanes, band, channels, x + band_at(lanes, channels, pitch, image, band), std::span(&first, 1), int(next - c));
     }
   }
   SparseLanes lanes;

@@ -8,11 +8,6 @@
 namespace pare {
 namespace {
 
-template <class T>
-void shuffle(std::vector<T>& items, Random& random) {
-  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[size_t(random.below(i))]);
-}
-
 // dst = src moved by (dy, dx), mirrored or not; what comes in from outside repeats the border.
 void move_plane(const float* src, float* dst, int64_t h, int64_t w, int64_t dy, int64_t dx, bool mirrored) {
   for (int64_t y = 0; y < h; ++y) {
@@ -31,7 +26,7 @@ SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t 
   split.train.resize(size_t(data.count));
   std::iota(split.train.begin(), split.train.end(), int64_t(0));
   Random random(seed ^ 0x5eed);
-  shuffle(split.train, random);
+  shuffle(std::span(split.train), random);
   const auto count = int64_t(std::llround(held_out * double(data.count)));
   split.held_out.assign(split.train.begin(), split.train.begin() + count);
   split.train.erase(split.train.begin(), split.train.begin() + count);
@@ -50,7 +45,7 @@ std::vector<std::vector<int64_t>> in_parts(const std::vector<int64_t>& samples, 
 std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, const std::vector<int64_t>& samples, int64_t batch, uint64_t seed, int64_t epoch) {
   Random random(seed * 1000003 + uint64_t(epoch));
   std::vector<int64_t> order = samples;
-  shuffle(order, random);
+  shuffle(std::span(order), random);
   constexpr int64_t kPool = 50;  // batches whose samples are sorted by length together: enough to waste little, few enough to stay random
   if (data.length)
     for (size_t first = 0; first < order.size(); first += size_t(batch * kPool)) {
@@ -58,7 +53,7 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
       std::stable_sort(order.begin() + int64_t(first), last, [&](int64_t a, int64_t b) { return data.length(a) < data.length(b); });
     }
   std::vector<std::vector<int64_t>> batches = in_parts(order, batch);
-  if (data.length) shuffle(batches, random);
+  if (data.length) shuffle(std::span(batches), random);
   // A last batch of a few samples would shake batch statistics.
   if (batches.size() > 1 && batches.back().size() < 2) batches.pop_back();
   return batches;

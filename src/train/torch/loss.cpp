@@ -172,12 +172,9 @@ class ClassLoss : public Loss {
       return {at::cross_entropy_loss(scores, truth, {}, 1, -100, job_.options.smoothing),
               (scores.detach().argmax(1) == truth).sum(), samples};
     }
-    std::vector<at::Tensor> taught;
-    if (values.size() == 1)
-      taught = {teacher_->rows(inputs, batch.contents, scores)};
-    else
-      taught = teacher_->answers(inputs);
-    const at::Tensor wanted = wanted_rows(taught[0], scores);
+    const bool hints = values.size() > 1;
+    const std::vector<at::Tensor> taught = hints ? teacher_->answers(inputs) : std::vector<at::Tensor>();
+    const at::Tensor wanted = hints ? wanted_rows(taught[0], scores) : teacher_->rows(inputs, batch.contents, scores);
     at::Tensor loss = divergence(scores, wanted, job_.teaching.temperature).mean();
     const at::Tensor truth = labelled ? labels_of(labels, scores.size(1)) : wanted.argmax(1);
     if (labelled)

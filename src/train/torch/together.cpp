@@ -28,7 +28,7 @@ std::vector<int64_t> share_of(std::vector<int64_t> batch, const Ranks& together)
   return {batch.begin() + first, batch.begin() + last};
 }
 
-void sum_gradients(const std::vector<at::Tensor>& leaves, std::vector<double>& beside, const Ranks& together) {
+void sum_gradients(const std::vector<at::Tensor>& leaves, const Ranks& together) {
   if (together.count() == 1) return;
   const at::NoGradGuard guard;
   std::vector<at::Tensor> flat;
@@ -36,7 +36,6 @@ void sum_gradients(const std::vector<at::Tensor>& leaves, std::vector<double>& b
     if (leaf.grad().defined()) flat.push_back(leaf.grad().reshape({-1}).to(at::kFloat));
   at::Tensor all = at::cat(flat).contiguous();
   together.sum(std::span(all.data_ptr<float>(), size_t(all.numel())));
-  together.sum(std::span(beside));
   int64_t at = 0;
   for (const at::Tensor& leaf : leaves) {
     if (!leaf.grad().defined()) continue;

@@ -12,8 +12,8 @@ namespace pare {
 // rank in every epoch, which then remembers what a teacher said of them.
 std::vector<int64_t> share_of(std::vector<int64_t> batch, const Ranks& ranks);
 
-// Gradients of the whole batch from those of its parts. Beside them travel numbers that are added up alike.
-void sum_gradients(const std::vector<at::Tensor>& leaves, std::vector<double>& beside, const Ranks& ranks);
+// Gradients of the whole batch from those of its parts.
+void sum_gradients(const std::vector<at::Tensor>& leaves, const Ranks& ranks);
 
 // The first process's values for all.
 void take_from_first(std::vector<at::Tensor>& values, const Ranks& ranks);

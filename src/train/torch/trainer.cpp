@@ -129,14 +129,15 @@ double Trainer::step(const std::vector<StepPart>& parts, double rate_factor) {
     optimizer->zero_grad();
   }
   parameters_.place(interpreter_);
-  std::vector<double> loss{0};
-  for (const StepPart& part : parts) loss[0] += add_gradients(part);
+  double loss = 0;
+  for (const StepPart& part : parts) loss += add_gradients(part);
   std::vector<at::Tensor> leaves = parameters_.weights();
   for (const at::Tensor& leaf : parameters_.steps()) leaves.push_back(leaf);
-  sum_gradients(leaves, loss, ranks());
+  sum_gradients(leaves, ranks());
+  ranks().sum(std::span(&loss, 1));
   for (torch::optim::Optimizer* optimizer : optimizers()) optimizer->step();
   parameters_.keep_zeros();
-  return loss[0];
+  return loss;
 }
 
 bool Trainer::stopped() const {
