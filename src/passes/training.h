@@ -20,6 +20,7 @@ FieldList<S>& schedule_fields(FieldList<S>& fields) {
             "adam: AdamW; sgd: Nesterov momentum of 0.9, which wants a higher rate")
       .number("decay", &S::decay, 0, 1, "", "weight decay of layers' weights")
       .number("batch", &S::batch, 1, 65536, "samples", "samples of one step")
+      .number("average", &S::average, 0, 0.99999, "", "decay of a running mean of the weights, which is kept instead of the last ones: 0.999 is a mean of about a thousand steps; 0: none", {"0", "0.999"})
       .number("smoothing", &S::smoothing, 0, 0.5, "", "label smoothing")
       .word("augment", &S::augment, {"none", "flip", "shift", "flip-shift"},
             "pictures are mirrored, moved by up to an eighth, or both, at random", {"none", "flip-shift"})

@@ -38,6 +38,7 @@ struct TrainingOptions {
   double decay = 0;
   double batch = 128;
   double smoothing = 0;  // of labels
+  double average = 0;    // decay of the running mean of the weights, which is judged and kept instead of them; 0: none
   std::string augment = "none";
   double held_out = 0.05;  // of the training split
   std::string batch_norm = "train";

@@ -15,7 +15,7 @@ using torch::serialize::OutputArchive;
 
 at::Tensor numbers(const Checkpoint& c) {
   return at::tensor({double(c.epoch), double(c.best_epoch), c.best_metric, c.best_loss, c.first_metric, c.first_loss,
-                     c.seconds, double(c.state.size()), double(c.best.size())},
+                     c.seconds, double(c.average.steps), double(c.state.size()), double(c.best.size()), double(c.average.values.size())},
                     at::kDouble);
 }
 
@@ -46,6 +46,7 @@ void save_checkpoint(const std::string& path, const Checkpoint& c,
     archive.write("numbers", numbers(c));
     for (size_t i = 0; i < c.state.size(); ++i) archive.write("state" + std::to_string(i), c.state[i]);
     for (size_t i = 0; i < c.best.size(); ++i) archive.write("best" + std::to_string(i), c.best[i]);
+    for (size_t i = 0; i < c.average.values.size(); ++i) archive.write("average" + std::to_string(i), c.average.values[i]);
     for (size_t i = 0; i < optimizers.size(); ++i) {
       OutputArchive inner;
       optimizers[i]->save(inner);
@@ -74,14 +75,15 @@ bool load_checkpoint(const std::string& path, Checkpoint& c, const std::vector<t
     archive.read("numbers", values);
     if (values.numel() != numbers(c).numel()) throw Error("", "holds " + std::to_string(values.numel()) + " numbers");
     const auto v = values.accessor<double, 1>();
-    const std::vector<at::Tensor> state = fitting(read_list(archive, "state", int64_t(v[7]), c.state.size()), c.state);
-    const std::vector<at::Tensor> best = fitting(read_list(archive, "best", int64_t(v[8]), c.state.size()), c.state);
+    const std::vector<at::Tensor> state = fitting(read_list(archive, "state", int64_t(v[8]), c.state.size()), c.state);
+    const std::vector<at::Tensor> best = fitting(read_list(archive, "best", int64_t(v[9]), c.state.size()), c.state);
+    const std::vector<at::Tensor> average = fitting(read_list(archive, "average", int64_t(v[10]), c.average.values.size()), c.average.values);
     for (size_t i = 0; i < optimizers.size(); ++i) {
       InputArchive inner;
       archive.read("optimizer" + std::to_string(i), inner);
       optimizers[i]->load(inner);
     }
-    c = {c.fingerprint, int64_t(v[0]), int64_t(v[1]), v[2], v[3], v[4], v[5], v[6], state, best};
+    c = {c.fingerprint, int64_t(v[0]), int64_t(v[1]), v[2], v[3], v[4], v[5], v[6], state, best, {average, int64_t(v[7])}};
     return true;
   } catch (const std::exception& error) {
     throw Error(path, "is not a whole checkpoint", "delete it: training then starts from the beginning");

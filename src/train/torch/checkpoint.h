@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "train/torch/average.h"
+
 namespace pare {
 
 struct Checkpoint {
@@ -13,6 +15,7 @@ struct Checkpoint {
   int64_t best_epoch = 0;
   double best_metric = 0, best_loss = 0, first_metric = 0, first_loss = 0, seconds = 0;
   std::vector<at::Tensor> state, best;
+  Average average;
 };
 // Written under another name first. Throws Error.
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint,

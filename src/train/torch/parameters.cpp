@@ -196,13 +196,19 @@ int64_t Parameters::masked() const {
   return count;
 }
 
-std::vector<at::Tensor> Parameters::state(const Interpreter& interpreter) const {
+std::vector<at::Tensor> Parameters::live(const Interpreter& interpreter) const {
   std::vector<at::Tensor> state;
   for (const Parameter& p : all) {
-    state.push_back(p.value.detach().clone());
-    if (p.log_step.defined()) state.push_back(p.log_step.detach().clone());
+    state.push_back(p.value.detach());
+    if (p.log_step.defined()) state.push_back(p.log_step.detach());
   }
-  for (ValueId id : statistics) state.push_back(interpreter.constant(id).clone());
+  for (ValueId id : statistics) state.push_back(interpreter.constant(id));
+  return state;
+}
+
+std::vector<at::Tensor> Parameters::state(const Interpreter& interpreter) const {
+  std::vector<at::Tensor> state = live(interpreter);
+  for (at::Tensor& value : state) value = value.clone();
   return state;
 }
 

@@ -45,6 +45,7 @@ class Parameters {
   int64_t masked() const;               // elements held at 0
   // Everything that changes while training, to save and restore: clones / copies back.
   std::vector<at::Tensor> state(const Interpreter& interpreter) const;
+  std::vector<at::Tensor> live(const Interpreter& interpreter) const;  // the same, not cloned
   void restore(const std::vector<at::Tensor>& state, Interpreter& interpreter);
   // Into the graph's constants, in the codecs they had. Returns how many were written.
   int write(const Interpreter& interpreter, Graph& graph) const;

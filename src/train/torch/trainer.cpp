@@ -39,8 +39,8 @@ int64_t fingerprint(const TrainingJob& job, const std::vector<at::Tensor>& state
   };
   const TrainingOptions& o = job.options;
   const std::string text = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.loss, o.epochs, o.rate, o.schedule, o.warmup,
-      o.optimizer, o.decay, o.batch, o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed,
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", job.name, o.loss, o.epochs, o.rate, o.schedule, o.warmup,
+      o.optimizer, o.decay, o.batch, o.average, o.smoothing, o.augment, o.held_out, o.batch_norm, o.freeze, o.step_rate, job.seed,
       job.data->count, job.teaching.temperature, job.teaching.weight, job.teaching.hints, job.pruning.recipe);
   take(text.data(), text.size());
   for (const at::Tensor& tensor : state) take(tensor.data_ptr(), size_t(tensor.nbytes()));
@@ -215,6 +215,7 @@ bool Trainer::train_epoch(int64_t epoch) {
       augment(parts.back().batch, job_.options.augment, seed);
     }
     const double loss = step(parts, schedule_factor(job_.options, done(i)));
+    if (job_.options.average > 0) now_.average.follow(parameters_.live(interpreter_), job_.options.average);
     if (prunings_due(job_.pruning, done(i + 1)) != prunings_due(job_.pruning, done(i))) prune(done(i + 1));
     last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
     tell(epoch, i + 1, ends.size());
@@ -227,10 +228,22 @@ void Trainer::prune(double part) {
   parameters_.write(interpreter_, now);
   job_.pruning.prune(now, part);
   parameters_.take_zeros(now);
+  // A mean with what went would not be sparse.
+  if (job_.options.average > 0) now_.average.start(parameters_.live(interpreter_));
+}
+
+Trainer::Score Trainer::judge_epoch() {
+  now_.state = parameters_.state(interpreter_);
+  if (now_.average.values.empty()) return judge();
+  parameters_.restore(now_.average.values, interpreter_);
+  const Score score = judge();
+  parameters_.restore(now_.state, interpreter_);
+  return score;
 }
 
 void Trainer::take_best(const Score& score, int64_t epoch) {
-  now_.best = now_.state;
+  now_.best.clear();
+  for (const at::Tensor& value : now_.average.values.empty() ? now_.state : now_.average.values) now_.best.push_back(value.clone());
   now_.best_epoch = epoch;
   now_.best_metric = score.metric;
   now_.best_loss = score.loss;
@@ -256,6 +269,7 @@ TrainingReport Trainer::run() {
     parameters_.restore(now_.state, interpreter_);
   }
   now_.best = now_.state;
+  if (job_.options.average > 0) now_.average.start(now_.state);
   now_.fingerprint = fingerprint(job_, now_.state);
   const bool resumed = load_checkpoint(job_.checkpoint, now_, optimizers());
   double have[] = {resumed ? 1.0 : 0.0, double(now_.epoch)};
@@ -278,8 +292,7 @@ TrainingReport Trainer::run() {
       report.finished = false;
       break;
     }
-    const Score score = judge();
-    now_.state = parameters_.state(interpreter_);
+    const Score score = judge_epoch();
     now_.epoch = epoch + 1;
     const bool sparse = prunings_due(job_.pruning, double(epoch + 1) / job_.options.epochs) == kPrunings;
     if (sparse && better(score)) take_best(score, epoch + 1);
@@ -288,8 +301,7 @@ TrainingReport Trainer::run() {
   }
   if (now_.best_metric < 0) {  // stopped before all was pruned that the recipe asks for
     prune(1);
-    now_.state = parameters_.state(interpreter_);
-    take_best(judge(), now_.epoch);
+    take_best(judge_epoch(), now_.epoch);
   }
   parameters_.restore(now_.best, interpreter_);
   note(report);

@@ -41,6 +41,7 @@ class Trainer {
   bool train_epoch(int64_t epoch);  // false: stopped inside
   bool stopped() const;             // any of the processes was asked to stop
   void prune(double part);
+  Score judge_epoch();  // of what would be kept: the average where there is one
   void take_best(const Score& score, int64_t epoch);
   void check_ranks() const;
   void tell(int64_t epoch, size_t done, size_t count);

@@ -223,6 +223,39 @@ TEST(Finetune, FollowsBatchStatistics) {
   EXPECT_GE(followed, 5);
 }
 
+// What is kept are the means of the states behind the steps, as the trained values would be without them.
+TEST(Finetune, KeepsTheRunningMeanOfItsSteps) {
+  LearnedFromItself data(48);
+  for (int64_t& label : data.labels) label = (label + 1) % 10;  // something to learn
+  TrainingJob job;
+  job.options.epochs = 1;  // one step, of all samples
+  job.options.batch = 48;
+  job.options.held_out = 0;
+  job.options.warmup = 0;
+  job.options.rate = 1e-4;
+  job.data = &data.inputs.training;
+  Graph last = data.network, mean = data.network;
+  training_library().train(last, job);
+  job.options.average = 0.999;  // of the first step a tenth of the state before is left
+  training_library().train(mean, job);
+  const auto before = constants_of(data.network), after = constants_of(last), averaged = constants_of(mean);
+  int moved = 0;
+  for (size_t k = 0; k < before.size(); ++k)
+    for (size_t i = 0; i < before[k].size(); ++i) {
+      EXPECT_NEAR(averaged[k][i], 0.1f * before[k][i] + 0.9f * after[k][i], 1e-6 * (1 + std::abs(before[k][i])));
+      moved += std::abs(averaged[k][i] - after[k][i]) > 5e-6;
+    }
+  EXPECT_GT(moved, 500);
+}
+
+TEST(Finetune, TheRunningMeanIsAsSparseAsGradualPruningAsks) {
+  const LearnedFromItself data(96, true);
+  Graph once = data.network, gradually = data.network;
+  run_recipe(once, "prune-weights{sparsity=0.8, spare=none}", data.inputs);
+  run_recipe(gradually, "prune-weights{sparsity=0.8, spare=none, schedule=cubic}, finetune{epochs=8, batch=16, rate=0.003, held-out=0, average=0.9}", data.inputs);
+  EXPECT_EQ(zero_weights(gradually), zero_weights(once));
+}
+
 TEST(Finetune, ContinuesExactlyWhereItWasStopped) {
   const LearnedFromItself data(48);
   const testing::TemporaryFolder folder;
@@ -231,6 +264,7 @@ TEST(Finetune, ContinuesExactlyWhereItWasStopped) {
   job.options.epochs = 3;
   job.options.batch = 16;
   job.options.held_out = 0.25;
+  job.options.average = 0.8;
   job.data = &data.inputs.training;
   job.pruning.until = 0.6;
   job.pruning.prune = [](Graph& graph, double part) {
