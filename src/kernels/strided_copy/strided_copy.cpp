@@ -94,6 +94,13 @@ StridedCopy arranged(const StridedCopy& copy) {
     auto along = std::find_if(axes.begin(), axes.end() - 1, [](const Axis& axis) { return std::abs(axis.from) == 1; });
     if (along < axes.end() - 2) std::rotate(along, along + 1, axes.end() - 1);
   }
+  // Planes of a few elements (of pixels moved into channels, say) cost more in finding them than in copying: the nearest long
+  // axis then runs inside, whose elements lie apart but not far.
+  constexpr int64_t kSmallPlane = 32, kLong = 16;
+  if (axes.size() > 2 && axes.back().extent * (axes.end() - 2)->extent < kSmallPlane) {
+    const auto found = std::find_if(axes.rbegin(), axes.rend() - 1, [](const Axis& axis) { return axis.extent >= kLong; });
+    if (found != axes.rend() - 1) std::rotate(found.base() - 1, found.base(), axes.end());
+  }
   while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0});
   return result;
 }
