@@ -1,5 +1,6 @@
 #pragma once
 // Float layers that leave out the products with zeros. Nothing marks a pruned weight but its zeros.
+#include "engine/clipped.h"
 #include "engine/plan.h"
 #include "kernels/sparse_float/sparse_float.h"
 
@@ -23,15 +24,6 @@ struct Reach {
   std::string misfit;
 };
 Reach reach_of(const Planner& planner, const Node& conv);
-
-// The sum and the bounds behind a layer that its sparse form applies itself.
-struct Clipped {
-  std::vector<int> nodes;
-  ValueId result = kNone, residual = kNone;
-  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
-  std::string text;  // "+Add+Relu"
-};
-Clipped clip_behind(const Planner& planner, ValueId value, bool allow_residual);
 
 // A layer's weights as they were dense, and where each input lies.
 struct SparseSource {
