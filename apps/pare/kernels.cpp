@@ -2,6 +2,7 @@
 #include "kernels/conv_int8/conv_int8.h"
 #include "kernels/depthwise_int8/depthwise_int8.h"
 #include "kernels/elementwise_int8/elementwise_int8.h"
+#include "kernels/float_few_outputs/float_few_outputs.h"
 #include "kernels/float_attention/float_attention.h"
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_products/float_products.h"
@@ -37,6 +38,7 @@ CatalogPage page() {
   add(sparse_int8_kernels(), "8-bit convolution and linear layers of pruned weights");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
   add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
+  add(few_outputs_kernels(), "convolutions in floats to at most four outputs");
   add(float_attention_kernels(), "attention of a block of rows of one head");
   add(float_linear_kernels(), "linear layers and 1x1 convolutions in floats, with what follows them");
   add(float_products_kernels(), "products of matrices, for solvers");

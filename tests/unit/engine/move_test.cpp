@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "kernels/float_few_outputs/float_few_outputs.h"
 #include "support/networks.h"
 
 namespace pare {
@@ -162,6 +163,21 @@ TEST(Conv, JoinedSumsAgreeWithTheReference) {
       const ValueId joined = n.node("Concat", {sum, a}, {{"axis", int64_t(1)}});
       expect_like_reference(n.finish(n.conv(joined, 2 * channels, 8, 1, 1)), {{1, 3, 20, 20}});
     }
+}
+
+// The end of networks that make pictures: pixels out of channels, then a convolution to three colours and one behind it.
+TEST(Conv, FewOutputsAgreeWithTheReference) {
+  for (const auto& [channels, batch] : {std::pair<int64_t, int64_t>{32, 1}, {36, 2}}) {
+    testing::Network n;
+    const ValueId a = n.node("Relu", {n.conv(n.input("x", {batch, 3, 9, 21}), 3, 4 * channels, 3, 1)});
+    const ValueId b = n.node("DepthToSpace", {a}, {{"blocksize", int64_t(2)}, {"mode", std::string("CRD")}});
+    const ValueId colours = n.clip(n.conv(b, channels, 3, 3, 1), -0.5f, 0.75f), mask = n.conv(b, channels, 1, 5, 2);
+    const ValueId mean = n.node("GlobalAveragePool", {mask});
+    const auto layers = expect_like_reference(n.finish(n.node("Add", {n.conv(colours, 3, 3, 1, 1), mean})), {{batch, 3, 9, 21}});
+    int own = 0;
+    for (const LayerReport& layer : layers) own += layer.implementation.starts_with("float_few_outputs");
+    EXPECT_EQ(own, best_few_outputs_kernel().lanes >= 8 ? 2 : 0);
+  }
 }
 
 // Pixels folded into channels by slices (as YOLOX does) or by SpaceToDepth, in front of a convolution.

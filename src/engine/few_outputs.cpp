@@ -1,0 +1,86 @@
+// Convolutions to a picture's colours, or to anything else of at most four channels, by our own kernel.
+#include "engine/clipped.h"
+#include "engine/plan.h"
+#include "graph/ops/ops.h"
+#include "kernels/float_few_outputs/float_few_outputs.h"
+
+namespace pare {
+namespace {
+
+class FewOutputsStep : public Step {
+ public:
+  bool team() const override { return true; }
+  void run(std::byte* const* slots, int thread, int threads) override {
+    FewOutputs mine = job;
+    mine.weights = weights.data();
+    mine.bias = bias.data();
+    for (int64_t image = 0; image < images; ++image) {
+      mine.x = reinterpret_cast<const float*>(slots[reads[0]]) + image * x_image;
+      mine.y = reinterpret_cast<float*>(slots[writes]) + image * job.outputs * job.out_height * job.out_width;
+      kernel->run(mine, job.out_height * thread / threads, job.out_height * (thread + 1) / threads);
+    }
+  }
+
+  const FewOutputsKernel* kernel = nullptr;
+  FewOutputs job;  // without pointers
+  std::vector<float> weights, bias;
+  int64_t images = 1, x_image = 0;
+};
+
+void place_input(FewOutputsStep& step, const Storage& storage) {
+  const int64_t channels = storage.dims[1], height = storage.dims[2], width = storage.dims[3], lanes = step.kernel->lanes;
+  FewOutputs& job = step.job;
+  job.blocks = (channels + lanes - 1) / lanes;
+  const bool blocked = storage.layout == Layout::blocked;
+  job.x_pixel = blocked ? lanes : channels;
+  job.x_row = width * job.x_pixel;
+  job.x_block = blocked ? height * width * lanes : lanes;
+  job.height = height;
+  job.width = width;
+  step.images = storage.dims[0];
+  step.x_image = blocked ? job.blocks * job.x_block : channels * height * width;
+}
+
+}  // namespace
+
+bool lower_few_outputs(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  const Tensor* weight = node.is("Conv") ? planner.graph.constant(node.input(1)) : nullptr;
+  if (weight == nullptr || weight->dims.size() != 4 || node.integer("group", 1) != 1 || !is_float(weight->type)) return false;
+  if (node.input(2) != kNone && planner.graph.constant(node.inputs[2]) == nullptr) return false;
+  const FewOutputsKernel& kernel = best_few_outputs_kernel();
+  const Dims x = planner.dims(node.inputs[0]), y = planner.dims(node.outputs[0]);
+  // One register of channels is little to add up for the sum over its lanes that ends each place. Without wide vectors oneDNN is
+  // the better of the two.
+  if (kernel.lanes < 8 || kernel.lanes != channel_block() || y[1] > kMostFewOutputs || x[1] < 2 * kernel.lanes || count_of(x) == 0 || count_of(y) == 0) return false;
+  if (planner.image_layout == Layout::channels_last && x[1] % kernel.lanes != 0) return false;
+
+  const Clipped clipped = clip_behind(planner, node.outputs[0], false);
+  const Window window = window_of(node, {x[2], x[3]}, {weight->dims[2], weight->dims[3]});
+  const Array values = planner.constant(node.inputs[1]).cast(Type::f32);
+  auto step = std::make_unique<FewOutputsStep>();
+  step->kernel = &kernel;
+  step->reads = {planner.slot(node.inputs[0], planner.image_layout, Type::f32)};
+  place_input(*step, planner.storage(step->reads[0]));
+  FewOutputs& job = step->job;
+  job.outputs = y[1];
+  job.out_height = y[2];
+  job.out_width = y[3];
+  for (size_t i = 0; i < 2; ++i) {
+    job.kernel[i] = window.kernel[i];
+    job.stride[i] = window.stride[i];
+    job.dilation[i] = window.dilation[i];
+    job.pad[i] = window.pad_begin[i];
+  }
+  job.low = clipped.low;
+  job.high = clipped.high;
+  step->weights = pack_few_outputs(kernel, values.values<float>().data(), y[1], x[1], weight->dims[2] * weight->dims[3]);
+  step->bias = node.input(2) != kNone ? planner.constant(node.inputs[2]).to_floats() : std::vector<float>(size_t(y[1]));
+  step->writes = planner.define(clipped.result, {Type::f32, y, Layout::plain});
+  for (int fused : clipped.nodes) planner.done[size_t(fused)] = 1;
+  step->report = {node.name, "Conv" + clipped.text, planner.graph.at(clipped.result).name, kernel.name, "f32", "", values.count() * y[0] * y[2] * y[3], weight->size_bytes(), 0};
+  planner.emit(std::move(step));
+  return true;
+}
+
+}  // namespace pare

@@ -1,0 +1,81 @@
+// The loops of every row, compiled once for each instruction set; included by those files only.
+#pragma once
+#include <cstdint>
+
+#include "kernels/float_few_outputs/float_few_outputs.h"
+#include "kernels/float_vectors.h"
+
+namespace pare {
+namespace {
+
+// Places of the result in a row whose sums are kept at once: about twelve registers with the outputs.
+template <int Outputs>
+constexpr int kPlaces = Outputs == 1 ? 8 : 12 / Outputs;
+
+// The taps of a window along one axis that lie on `extent` places, where it begins at `at`.
+struct Taps {
+  int64_t first, last;
+};
+inline Taps taps_of(int64_t at, int64_t dilation, int64_t kernel, int64_t extent) {
+  const int64_t first = at < 0 ? (-at + dilation - 1) / dilation : 0;
+  int64_t last = at < extent ? (extent - 1 - at) / dilation + 1 : 0;
+  if (last > kernel) last = kernel;
+  return {first, last > first ? last : first};
+}
+
+inline float sum_of(Floats v) {
+  for (int l = kVector / 2; l > 0; l /= 2)
+    for (int i = 0; i < l; ++i) v[i] += v[i + l];
+  return v[0];
+}
+
+// `Places` neighbours of one row from `column` on, whose windows meet the same taps.
+template <int Outputs, int Places>
+inline void add_places(const FewOutputs& job, int64_t row, int64_t column, Taps down, Taps along) {
+  const int64_t y0 = row * job.stride[0] - job.pad[0], x0 = column * job.stride[1] - job.pad[1];
+  const int64_t place = job.stride[1] * job.x_pixel, tap = Outputs * kVector;
+  Floats sums[Outputs][Places] = {};
+  // Block by block: blocks of channels often lie a multiple of pages apart, where they would push each other out of the L1 cache.
+  for (int64_t b = 0; b < job.blocks; ++b)
+    for (int64_t ky = down.first; ky < down.last; ++ky) {
+      const float* x = job.x + b * job.x_block + (y0 + ky * job.dilation[0]) * job.x_row + (x0 + along.first * job.dilation[1]) * job.x_pixel;
+      const float* w = job.weights + ((b * job.kernel[0] + ky) * job.kernel[1] + along.first) * tap;
+      for (int64_t kx = along.first; kx < along.last; ++kx, x += job.dilation[1] * job.x_pixel, w += tap)
+        for (int p = 0; p < Places; ++p) {
+          const Floats value = *reinterpret_cast<const Floats*>(x + p * place);
+          for (int o = 0; o < Outputs; ++o) sums[o][p] += value * *reinterpret_cast<const Floats*>(w + o * kVector);
+        }
+    }
+  for (int o = 0; o < Outputs; ++o) {
+    float* y = job.y + (o * job.out_height + row) * job.out_width + column;
+    for (int p = 0; p < Places; ++p) {
+      const float sum = sum_of(sums[o][p]) + job.bias[o], above = sum > job.low ? sum : job.low;
+      y[p] = above < job.high ? above : job.high;
+    }
+  }
+}
+
+template <int Outputs>
+void add_rows(const FewOutputs& job, int64_t first, int64_t last) {
+  constexpr int kAtOnce = kPlaces<Outputs>;
+  const auto along = [&](int64_t column) { return taps_of(column * job.stride[1] - job.pad[1], job.dilation[1], job.kernel[1], job.width); };
+  for (int64_t row = first; row < last; ++row) {
+    const Taps down = taps_of(row * job.stride[0] - job.pad[0], job.dilation[0], job.kernel[0], job.height);
+    for (int64_t column = 0; column < job.out_width;) {
+      const Taps taps = along(column);
+      const bool inside = taps.first == 0 && taps.last == job.kernel[1] && column + kAtOnce <= job.out_width && along(column + kAtOnce - 1).last == job.kernel[1];
+      if (inside) add_places<Outputs, kAtOnce>(job, row, column, down, taps);
+      else add_places<Outputs, 1>(job, row, column, down, taps);
+      column += inside ? kAtOnce : 1;
+    }
+  }
+}
+
+inline void run_few_outputs(const FewOutputs& job, int64_t first, int64_t last) {
+  constexpr void (*kRows[])(const FewOutputs&, int64_t, int64_t) = {add_rows<1>, add_rows<2>, add_rows<3>, add_rows<4>};
+  static_assert(sizeof(kRows) / sizeof(kRows[0]) == kMostFewOutputs);
+  kRows[job.outputs - 1](job, first, last);
+}
+
+}  // namespace
+}  // namespace pare
