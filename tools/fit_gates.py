@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""Writes src/kernels/int8_epilogue/gate_tables.h: odd functions h(a), a >= 0, as 32 cubics each.
+"""Writes src/kernels/int8_epilogue/gates.h: odd functions h(a) as a N(a²) / D(a²).
 
-Segment n covers [(n - 1/2) w, (n + 1/2) w] and is a polynomial of the distance from n w, interpolated at Chebyshev's places,
-where a cubic's error is nearly the least possible. Needs numpy.
+The quotient with the least largest error on [0, most] by Lawson's weighted least squares (Lawson 1961), the denominators of one
+step taken as known in the next. Needs numpy.
 """
 import math
 import pathlib
 import sys
 
 import numpy as np
-
-SEGMENTS = 32
 
 
 def sigmoid(a):
@@ -21,51 +19,62 @@ def gauss(a):
     return 0.5 * np.vectorize(math.erf)(a / math.sqrt(2))
 
 
-def gauss_by_tanh(a):
-    return 0.5 * np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3))
-
-
-GATES = [  # table, what it is, function, segments a unit
-    ("kSigmoidGate", "sigmoid(a) - 1/2", sigmoid, 2),
-    ("kGaussGate", "Phi(a) - 1/2, Phi the normal distribution's: Gelu", gauss, 6),
-    ("kGaussTanhGate", "the same in Gelu's form with tanh", gauss_by_tanh, 6),
+GATES = [  # name, what it is, function, limit, degrees of N and D
+    ("SigmoidGate", "sigmoid(a) - 1/2", sigmoid, 14.0, 3, 3),
+    ("GaussGate", "Phi(a) - 1/2, Phi the normal distribution's: Gelu", gauss, 5.25, 5, 4),
 ]
 
 
-def fit(function, n, width):
-    k = np.arange(4)
-    places = np.cos((2 * k + 1) * np.pi / 8) * width / 2
-    values = function(n * width + places)
-    return np.linalg.solve(np.vander(places, 4, increasing=True), values).astype(np.float32)
+def fit(function, most, over, under):
+    a = most * (1 - np.cos(np.pi * (np.arange(4000) + 0.5) / 4000)) / 2
+    z, y = a * a, function(a)
+    terms = np.concatenate([a[:, None] * z[:, None] ** np.arange(over + 1), -y[:, None] * z[:, None] ** np.arange(1, under + 1)], 1)
+    weights, below, best, least = np.ones_like(a), np.ones_like(a), None, math.inf
+    for _ in range(300):
+        scaled = terms * (weights / np.abs(below))[:, None]
+        size = np.abs(scaled).max(0)
+        c = np.linalg.lstsq(scaled / size, y * weights / np.abs(below), rcond=None)[0] / size
+        below = 1 + z * np.polyval(c[over + 1:][::-1], z)
+        error = np.abs(a * np.polyval(c[:over + 1][::-1], z) / below - y)
+        if error.max() < least:
+            best, least = c, error.max()
+        weights *= np.sqrt(error / error.max() + 1e-3)
+        weights /= weights.max()
+    return best[:over + 1].astype(np.float32), np.concatenate([[1], best[over + 1:]]).astype(np.float32)
 
 
-def table(name, text, function, per_unit):
-    width = 1 / per_unit
-    rows = np.array([fit(function, n, width) for n in range(SEGMENTS)])
-    rows[0, [0, 2]] = 0  # odd around 0
-    last = (SEGMENTS - 1) * width
-    a = np.linspace(0, last, 100001)
-    n = np.rint(a / width).astype(int).clip(0, SEGMENTS - 1)
-    r = a - n * width
-    c = rows[n].astype(np.float64)
-    error = max(np.abs(c[:, 0] + r * (c[:, 1] + r * (c[:, 2] + r * c[:, 3])) - function(a)).max(), 0.5 - float(rows[-1, 0]))
+def in_floats(a, over, under):
+    """As the kernels compute it: every operation rounds once."""
+    a = a.astype(np.float32)
+    z = a * a
+
+    def horner(c):
+        p = np.full_like(z, c[-1])
+        for v in c[-2::-1]:
+            p = (p.astype(np.float64) * z + v).astype(np.float32)
+        return p
+
+    return a * horner(over) / horner(under)
+
+
+def gate(name, text, function, most, over, under):
+    n, d = fit(function, most, over, under)
+    a = np.linspace(0, most, 1000001)
+    error = max(np.abs(in_floats(a, n, d) - function(a)).max(), 0.5 - float(in_floats(np.array([most]), n, d)[0]))
     print(f"{name}: largest error {error:.2g}", file=sys.stderr)
-    lines = [f"// {text}; {per_unit} segments a unit, error {error:.1e}, also where an a above {last:.4g} is taken for it.",
-             f"alignas(64) constexpr float {name}[4][{SEGMENTS}] = {{"]
-    for k in range(4):
-        values = [float(v).hex().replace("0000000p", "p") + "f" for v in rows[:, k]]
-        rows_of_text = [", ".join(values[i:i + 6]) for i in range(0, SEGMENTS, 6)]
-        lines += ["    {" + ",\n     ".join(rows_of_text) + "},"]
-    return lines + ["};", ""]
+    words = lambda c: ", ".join(float(v).hex().replace("0000000p", "p") + "f" for v in c)
+    return [f"// {text}; error {error:.1e}, also where an a beyond {most:g} is taken for it.", f"struct {name} {{",
+            f"  static constexpr float most = {most}f;", f"  static constexpr float over[] = {{{words(n)}}};",
+            f"  static constexpr float under[] = {{{words(d)}}};", "};", ""]
 
 
 def main():
-    lines = ["#pragma once", "// Written by tools/fit_gates.py: near n / (segments a unit) the function is the sum of table[k][n] times the k-th power",
-             "// of the distance.", "", "namespace pare {", "namespace {", ""]
-    for gate in GATES:
-        lines += table(*gate)
+    lines = ["#pragma once", "// Written by tools/fit_gates.py: the function of a is a · over(a²) / under(a²), coefficients of the lowest power first.",
+             "", "namespace pare {", "namespace {", ""]
+    for row in GATES:
+        lines += gate(*row)
     lines += ["}  // namespace", "}  // namespace pare", ""]
-    out = pathlib.Path(__file__).resolve().parents[1] / "src/kernels/int8_epilogue/gate_tables.h"
+    out = pathlib.Path(__file__).resolve().parents[1] / "src/kernels/int8_epilogue/gates.h"
     out.write_text("\n".join(lines))
 
 

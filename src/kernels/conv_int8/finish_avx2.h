@@ -20,7 +20,8 @@ inline bool activates(const Int8Epilogue& e) {
 class Finish256 {
  public:
   Finish256(const Int8Epilogue& epilogue, void* output, int channels)
-      : e_(epilogue), any_(epilogue, output), bytes_(makes_bytes(any_, channels)), activates_(activates(epilogue)) {}
+      : e_(epilogue), any_(epilogue, output), bytes_(makes_bytes(any_, channels)), activates_(activates(epilogue)),
+        plain_(!epilogue.has_mid && epilogue.residual == nullptr && epilogue.first.kind == Int8Activation::none && epilogue.last.coarse) {}
 
   // Bytes of whole vectors without activations or a table are made while the sums are in registers; anything else goes
   // through `room` for the sums in memory, 32-byte aligned: an activation's constants want the registers. `pixel`: the
@@ -46,37 +47,43 @@ class Finish256 {
   }
 
  private:
-  // Bytes of whole vectors; sums: [pixel][vector][8].
+  // Bytes of whole vectors; sums: [pixel][vector][8]. The usual activations have a loop of their own, in which their constants
+  // stay in registers.
   template <int Vectors>
   __attribute__((noinline)) void write_activated(const std::int32_t* sums, const ConvTileOutput& out,
                                                  std::size_t pixel) const {
+    const float scale = e_.last.scale, alpha = e_.last.alpha;
+    const auto scaled = [=](__m256 v) { return _mm256_mul_ps(v, _mm256_set1_ps(scale)); };
+    if (plain_ && e_.last.kind == Int8Activation::swish)
+      write_by<Vectors>(sums, out, pixel, [=](__m256 v, std::size_t) { return scaled(gated<Float8, SigmoidGate>(alpha, v)); });
+    else if (plain_ && e_.last.kind == Int8Activation::gelu)
+      write_by<Vectors>(sums, out, pixel, [=](__m256 v, std::size_t) { return scaled(gated<Float8, GaussGate>(1, v)); });
+    else
+      write_by<Vectors>(sums, out, pixel, [this](__m256 v, std::size_t index) { return any_.finished(v, index); });
+  }
+
+  // finished: sum times multiplier and index of 8 outputs → their values before limits.
+  template <int Vectors, class Finished>
+  inline __attribute__((always_inline)) void write_by(const std::int32_t* sums, const ConvTileOutput& out, std::size_t pixel,
+                                                      const Finished& finished) const {
     constexpr int kAtOnce = Vectors == 3 ? 1 : 4 / Vectors;
     const std::size_t pitch = std::size_t(out.pitch);
-    for (int p = 0; p < out.pixels; p += kAtOnce) {
-      const int pixels = std::min(kAtOnce, out.pixels - p);
-      const std::size_t index = (pixel + std::size_t(p)) * pitch + std::size_t(out.channel);
+    std::size_t index = pixel * pitch + std::size_t(out.channel);
+    int p = 0;
+    const auto write = [&]<int Pixels>() __attribute__((always_inline)) {
       __m256 v[4] = {};
-      for (int i = 0; i < pixels * Vectors; ++i) {
+#pragma GCC unroll 4
+      for (int i = 0; i < Pixels * Vectors; ++i) {
         const __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + (p * Vectors + i) * 8));
-        const std::size_t at = index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8);
-        v[i] = any_.value(at, sum, out.multiplier + i % Vectors * 8);
+        v[i] = finished(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.multiplier + i % Vectors * 8)),
+                        index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8));
       }
-      std::uint8_t* to = any_.output + index;
-      const __m256i bytes = any_.quantized(v);
-      switch (pixels) {
-        case 1:
-          store<1, Vectors>(to, pitch, bytes);
-          break;
-        case 2:
-          store<2, Vectors>(to, pitch, bytes);
-          break;
-        case 3:
-          store<3, Vectors>(to, pitch, bytes);
-          break;
-        default:
-          store<4, Vectors>(to, pitch, bytes);
-      }
-    }
+      store<Pixels, Vectors>(any_.output + index, pitch, any_.quantized(v));
+      index += Pixels * pitch;
+      p += Pixels;
+    };
+    while (p + kAtOnce <= out.pixels) write.template operator()<kAtOnce>();
+    while (p < out.pixels) write.template operator()<1>();
   }
 
   // sums: [pixel][vector][8]
@@ -138,6 +145,7 @@ class Finish256 {
   const Int8Epilogue& e_;
   Int8Epilogue256 any_;
   bool bytes_, activates_;
+  bool plain_;  // nothing but the last activation lies between sums and rounding, and it may be coarse
 };
 
 }  // namespace

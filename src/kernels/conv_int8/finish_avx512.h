@@ -160,9 +160,9 @@ inline void write_sums(const Finish& finish, const std::int32_t* sums, const Con
   const bool plain = !finish.real && !finish.mid && !finish.residual && e.first.kind == Int8Activation::none && e.last.coarse;
   const float scale = e.last.scale, alpha = e.last.alpha;
   if (plain && e.last.kind == Int8Activation::swish)
-    write_bytes(finish, sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kSigmoidGate, 2, alpha, v), _mm512_set1_ps(scale)); });
+    write_bytes(finish, sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16, SigmoidGate>(alpha, v), _mm512_set1_ps(scale)); });
   else if (plain && e.last.kind == Int8Activation::gelu)
-    write_bytes(finish, sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16>(kGaussGate, 6, 1, v), _mm512_set1_ps(scale)); });
+    write_bytes(finish, sums, out, [=](__m512 v) { return _mm512_mul_ps(gated<Float16, GaussGate>(1, v), _mm512_set1_ps(scale)); });
   else
     write_any(finish, sums, out);
 }

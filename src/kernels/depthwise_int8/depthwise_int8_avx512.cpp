@@ -289,7 +289,7 @@ class Driver {
   static __attribute__((noinline)) void activate(const Int8Activation& a, __m512 (&v)[4]) {
     if (a.kind == Int8Activation::swish && a.coarse) {
 #pragma GCC unroll 4
-      for (__m512& each : v) each = _mm512_mul_ps(gated<Float16>(kSigmoidGate, 2, a.alpha, each), _mm512_set1_ps(a.scale));
+      for (__m512& each : v) each = _mm512_mul_ps(gated<Float16, SigmoidGate>(a.alpha, each), _mm512_set1_ps(a.scale));
     } else {
       for (__m512& each : v) each = Int8Epilogue512::after(a, each);
     }

@@ -12,6 +12,8 @@
 #include "kernels/float_vectors.h"
 #if defined(__AVX512F__)
 #include "kernels/int8_epilogue/int8_epilogue_avx512.h"
+#elif defined(__AVX2__)
+#include "kernels/int8_epilogue/int8_epilogue_avx2.h"
 #endif
 
 namespace pare {
@@ -129,10 +131,15 @@ inline Floats gelu_of(Floats x) {
 
 template <FloatFunction::Kind Kind, bool Coarse>
 inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Floats x) {
+#if defined(__AVX2__)
 #if defined(__AVX512F__)
-  // Cubics from tables, a third of the time of an exponential: exact enough for Gelu, and for what 16 bits hold.
-  if (Kind == FloatFunction::gelu) return (Floats)gated<Float16>(kGaussGate, 6, 1, (__m512)x);
-  if (Kind == FloatFunction::swish && Coarse && f.low > 0) return (Floats)gated<Float16>(kSigmoidGate, 2, f.low, (__m512)x);
+  using V = Float16;
+#else
+  using V = Float8;
+#endif
+  // Quotients of polynomials, a third of the time of an exponential: exact enough for Gelu, and for what 16 bits hold.
+  if (Kind == FloatFunction::gelu) return (Floats)gated<V, GaussGate>(1, (V::F)x);
+  if (Kind == FloatFunction::swish && Coarse) return (Floats)gated<V, SigmoidGate>(f.low, (V::F)x);
 #endif
   if (Kind == FloatFunction::sigmoid) return sigmoid_of(x);
   if (Kind == FloatFunction::swish) return x * sigmoid_of(x * f.low);

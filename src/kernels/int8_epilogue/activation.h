@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "kernels/int8_epilogue/int8_epilogue.h"
-#include "kernels/int8_epilogue/gate_tables.h"
+#include "kernels/int8_epilogue/gates.h"
 
 namespace pare {
 namespace {
@@ -35,26 +35,33 @@ inline __attribute__((always_inline)) typename V::F exp_of_negative(typename V::
   return V::mul(p, V::power_of_two(shifted));
 }
 
-// An odd function of gate_tables.h for a >= 0, from cubics: a third of the time of an exponential and a division, and exact
+// An odd function of gates.h: a quotient of polynomials takes a third of the time of an exponential and a division, and is exact
 // enough for results that become 8-bit.
-template <class V>
-inline __attribute__((always_inline)) typename V::F odd_gate(const float (&table)[4][32], float per_unit, typename V::F a) {
+template <class V, class Gate>
+inline __attribute__((always_inline)) typename V::F odd_gate(typename V::F a) {
   using F = typename V::F;
-  const F most = V::min(a, V::set(31 / per_unit));  // the middle of the last cubic
-  const F round = V::set(kRoundToInteger), shifted = V::fma(most, V::set(per_unit), round);
-  const F r = V::fma(V::sub(shifted, round), V::set(-1 / per_unit), most);
-  const typename V::Index n = V::index(shifted);
-  F p = V::look_up(table[3], n);
-  p = V::fma(p, r, V::look_up(table[2], n));
-  p = V::fma(p, r, V::look_up(table[1], n));
-  return V::fma(p, r, V::look_up(table[0], n));
+  const F x = V::min(V::max(a, V::set(-Gate::most)), V::set(Gate::most)), z = V::mul(x, x);
+  const auto polynomial = [z](const auto& c) __attribute__((always_inline)) {
+    constexpr int kTerms = sizeof(c) / sizeof(c[0]);
+    F p = V::set(c[kTerms - 1]);
+#pragma GCC unroll 8
+    for (int k = kTerms - 2; k >= 0; --k) p = V::fma(p, z, V::set(c[k]));
+    return p;
+  };
+  return V::div(V::mul(x, polynomial(Gate::over)), polynomial(Gate::under));
 }
 
-// x (1/2 + h(x)) for an odd function h.
+// x (1/2 + h(alpha x)) for an odd function h.
+template <class V, class Gate>
+inline __attribute__((always_inline)) typename V::F gated(float alpha, typename V::F x) {
+  return V::fma(x, odd_gate<V, Gate>(V::mul(x, V::set(alpha))), V::mul(x, V::set(0.5f)));
+}
+
+// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the tanh as a sigmoid.
 template <class V>
-inline __attribute__((always_inline)) typename V::F gated(const float (&table)[4][32], float per_unit, float alpha, typename V::F x) {
-  const typename V::F a = V::abs(x);
-  return V::fma(a, odd_gate<V>(table, per_unit, V::mul(a, V::set(alpha))), V::mul(x, V::set(0.5f)));
+inline __attribute__((always_inline)) typename V::F gated_by_tanh(typename V::F x) {
+  const typename V::F slope = V::fma(V::mul(x, x), V::set(0.0713548163f), V::set(1.59576912f));
+  return V::fma(x, odd_gate<V, SigmoidGate>(V::mul(x, slope)), V::mul(x, V::set(0.5f)));
 }
 
 // The activation of `x`, see Int8Activation.
@@ -66,13 +73,13 @@ inline __attribute__((always_inline)) typename V::F activated(const Int8Activati
     case Int8Activation::none: return x;
     case Int8Activation::leaky_relu: return V::add(V::max(x, zero), V::mul(V::min(x, zero), V::set(a.alpha)));
     case Int8Activation::sigmoid:
-      if (a.coarse) return V::add(V::set(0.5f), V::with_sign_of(odd_gate<V>(kSigmoidGate, 2, V::abs(x)), x));
+      if (a.coarse) return V::add(V::set(0.5f), odd_gate<V, SigmoidGate>(x));
       return V::div(one, V::add(one, exp_of_negative<V>(x)));
     case Int8Activation::swish:
-      if (a.coarse) return gated<V>(kSigmoidGate, 2, a.alpha, x);
+      if (a.coarse) return gated<V, SigmoidGate>(a.alpha, x);
       return V::div(x, V::add(one, exp_of_negative<V>(V::mul(x, V::set(a.alpha)))));
-    case Int8Activation::gelu: return gated<V>(kGaussGate, 6, 1, x);
-    case Int8Activation::gelu_tanh: return gated<V>(kGaussTanhGate, 6, 1, x);
+    case Int8Activation::gelu: return gated<V, GaussGate>(1, x);
+    case Int8Activation::gelu_tanh: return gated_by_tanh<V>(x);
     default: break;
   }
   const F gate = V::min(V::max(V::add(V::mul(x, V::set(a.alpha)), V::set(a.beta)), zero), one);

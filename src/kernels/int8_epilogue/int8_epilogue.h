@@ -15,9 +15,9 @@ enum class Int8Output { u8, s8, f32 };
 // A function of a float before the result is quantized. x is a real value; NaN may come out as anything, but everywhere
 // the same.
 //   leaky_relu     max(x, 0) + alpha min(x, 0)
-//   sigmoid        1 / (1 + e^-x)                     error below 1e-6 of the value; coarse: below 5e-6
-//   swish          x / (1 + e^(-alpha x))             error below 1e-6 of the value; coarse: below 5e-6 of |x|, alpha > 0
-//   gelu           x Phi(x), gelu_tanh its usual form with tanh; always coarse: error below 1e-6 of |x|
+//   sigmoid        1 / (1 + e^-x)                     error below 1e-6 of the value; coarse: below 2e-6
+//   swish          x / (1 + e^(-alpha x))             error below 1e-6 of the value; coarse: below 2e-6 of |x|
+//   gelu           x Phi(x), gelu_tanh its usual form with tanh; always coarse: error below 1e-6, 2e-6 of |x|
 //   hard_sigmoid   min(max(alpha x + beta, 0), 1)
 //   hard_swish     x min(max(alpha x + beta, 0), 1)
 struct Int8Activation {

@@ -14,7 +14,6 @@ namespace {
 // Eight floats, for activation.h.
 struct Float8 {
   using F = __m256;
-  using Index = __m256i;
   static F set(float x) { return _mm256_set1_ps(x); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
@@ -24,15 +23,6 @@ struct Float8 {
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
   static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-  static F with_sign_of(F a, F sign) { return _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign)); }
-  static Index index(F shifted) { return _mm256_and_si256(_mm256_castps_si256(shifted), _mm256_set1_epi32(31)); }
-  // Of 32 entries: four permutations and three choices take half the time of a gather.
-  static F look_up(const float* table, Index n) {
-    const auto of = [&](int first) { return _mm256_permutevar8x32_ps(_mm256_load_ps(table + first), n); };
-    const F bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(n, 28)), bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(n, 27));
-    const F low = _mm256_blendv_ps(of(0), of(8), bit3), high = _mm256_blendv_ps(of(16), of(24), bit3);
-    return _mm256_blendv_ps(low, high, bit4);
-  }
   static F power_of_two(F shifted) {
     const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));
@@ -76,7 +66,11 @@ struct Int8Epilogue256 {
 
   // Of 8 outputs from `index`, before limits and rounding.
   __m256 value(std::size_t index, __m256i sums, const float* multiplier) const {
-    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
+    return finished(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier)), index);
+  }
+
+  // The same of sums times multipliers.
+  __m256 finished(__m256 v, std::size_t index) const {
     v = after(e.first, v);
     if (e.has_mid) v = after_mid(v);
     if (e.residual) v = _mm256_add_ps(v, residual_term(index));

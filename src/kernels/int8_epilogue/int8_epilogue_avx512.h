@@ -16,7 +16,6 @@ namespace {
 // Sixteen floats, for activation.h.
 struct Float16 {
   using F = __m512;
-  using Index = __m512i;
   static F set(float x) { return _mm512_set1_ps(x); }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
@@ -26,9 +25,6 @@ struct Float16 {
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static F abs(F a) { return _mm512_abs_ps(a); }
-  static F with_sign_of(F a, F sign) { return _mm512_or_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign)); }
-  static Index index(F shifted) { return _mm512_castps_si512(shifted); }  // lookups take the low 5 bits
-  static F look_up(const float* table, Index n) { return _mm512_permutex2var_ps(_mm512_load_ps(table), n, _mm512_load_ps(table + 16)); }
   static F power_of_two(F shifted) {
     const __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)));

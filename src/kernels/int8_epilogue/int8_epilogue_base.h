@@ -39,7 +39,6 @@ inline bool bounded_int8_values(const Int8Epilogue& e, float multiplier) {
 // One float, for activation.h.
 struct Float1 {
   using F = float;
-  using Index = std::uint32_t;
   static F set(float x) { return x; }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
@@ -49,13 +48,6 @@ struct Float1 {
   static F max(F a, F b) { return a > b ? a : b; }
   static F min(F a, F b) { return a < b ? a : b; }
   static F abs(F a) { return std::fabs(a); }
-  static F with_sign_of(F a, F sign) { return std::copysign(a, sign); }  // of a >= 0
-  static Index index(F shifted) {                                        // the low 5 bits
-    Index bits;
-    std::memcpy(&bits, &shifted, 4);
-    return bits % 32;
-  }
-  static F look_up(const float* table, Index n) { return table[n]; }
   // 2^n, n in the low bits of 1.5 * 2^23 + n.
   static F power_of_two(F shifted) {
     std::uint32_t bits;
