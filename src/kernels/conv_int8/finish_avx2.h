@@ -21,7 +21,7 @@ class Finish256 {
  public:
   Finish256(const Int8Epilogue& epilogue, void* output, int channels)
       : e_(epilogue), any_(epilogue, output), bytes_(makes_bytes(any_, channels)), activates_(activates(epilogue)),
-        plain_(!epilogue.has_mid && epilogue.residual == nullptr && epilogue.first.kind == Int8Activation::none && epilogue.last.coarse) {}
+        alone_(!epilogue.has_mid && epilogue.residual == nullptr && epilogue.first.kind == Int8Activation::none) {}
 
   // Bytes of whole vectors without activations or a table are made while the sums are in registers; anything else goes
   // through `room` for the sums in memory, 32-byte aligned: an activation's constants want the registers. `pixel`: the
@@ -29,8 +29,8 @@ class Finish256 {
   template <int Pixels, int Vectors>
   inline __attribute__((always_inline)) void run(const __m256i (&sums)[Pixels][Vectors], std::int32_t* room,
                                                  const ConvTileOutput& out, std::size_t pixel) const {
-    const bool whole = bytes_ && out.channels == Vectors * 8;
-    if (whole && !activates_) {
+    const bool whole = out.channels == Vectors * 8;
+    if (whole && bytes_ && !activates_) {
       write<0>(sums, pixel * out.pitch + out.channel, out);
       return;
     }
@@ -40,8 +40,10 @@ class Finish256 {
       for (int v = 0; v < Vectors; ++v)
         _mm256_store_si256(reinterpret_cast<__m256i*>(room + (p * Vectors + v) * 8), sums[p][v]);
     }
-    if (whole)
+    if (whole && bytes_)
       write_activated<Vectors>(room, out, pixel);
+    else if (whole && e_.type == Int8Output::f32)
+      write_floats<Vectors>(room, out, pixel);
     else
       write_any(room, out, pixel);
   }
@@ -54,9 +56,9 @@ class Finish256 {
                                                  std::size_t pixel) const {
     const float scale = e_.last.scale, alpha = e_.last.alpha;
     const auto scaled = [=](__m256 v) { return _mm256_mul_ps(v, _mm256_set1_ps(scale)); };
-    if (plain_ && e_.last.kind == Int8Activation::swish)
+    if (alone_ && e_.last.coarse && e_.last.kind == Int8Activation::swish)
       write_by<Vectors>(sums, out, pixel, [=](__m256 v, std::size_t) { return scaled(gated<Float8, SigmoidGate>(alpha, v)); });
-    else if (plain_ && e_.last.kind == Int8Activation::gelu)
+    else if (alone_ && e_.last.kind == Int8Activation::gelu)
       write_by<Vectors>(sums, out, pixel, [=](__m256 v, std::size_t) { return scaled(gated<Float8, GaussGate>(1, v)); });
     else
       write_by<Vectors>(sums, out, pixel, [this](__m256 v, std::size_t index) { return any_.finished(v, index); });
@@ -84,6 +86,28 @@ class Finish256 {
     };
     while (p + kAtOnce <= out.pixels) write.template operator()<kAtOnce>();
     while (p < out.pixels) write.template operator()<1>();
+  }
+
+  // Floats of whole vectors.
+  template <int Vectors>
+  __attribute__((noinline)) void write_floats(const std::int32_t* sums, const ConvTileOutput& out, std::size_t pixel) const {
+    const auto write = [&](const auto& finished) __attribute__((always_inline)) {
+      for (int p = 0; p < out.pixels; ++p) {
+        const std::size_t index = (pixel + std::size_t(p)) * std::size_t(out.pitch) + std::size_t(out.channel);
+#pragma GCC unroll 4
+        for (int i = 0; i < Vectors; ++i, sums += 8) {
+          const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums))),
+                                         _mm256_loadu_ps(out.multiplier + i * 8));
+          const std::size_t at = index + std::size_t(i * 8);
+          _mm256_storeu_ps(reinterpret_cast<float*>(any_.output) + at, any_.limited(finished(v, at)));
+        }
+      }
+    };
+    const Int8Activation sigmoid{.kind = Int8Activation::sigmoid, .scale = e_.last.scale};
+    if (alone_ && e_.last.kind == Int8Activation::sigmoid && !e_.last.coarse)
+      write([=](__m256 v, std::size_t) { return Int8Epilogue256::after(sigmoid, v); });
+    else
+      write([this](__m256 v, std::size_t at) { return any_.finished(v, at); });
   }
 
   // sums: [pixel][vector][8]
@@ -145,7 +169,7 @@ class Finish256 {
   const Int8Epilogue& e_;
   Int8Epilogue256 any_;
   bool bytes_, activates_;
-  bool plain_;  // nothing but the last activation lies between sums and rounding, and it may be coarse
+  bool alone_;  // nothing but the last activation lies between sums and rounding
 };
 
 }  // namespace

@@ -131,7 +131,6 @@ struct Int8Epilogue256 {
     return _mm256_permutevar8x32_epi32(packed(v), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   }
 
- private:
   __m256 limited(__m256 v) const { return _mm256_min_ps(_mm256_max_ps(v, lo), hi); }
 
   static __m256 after(const Int8Activation& a, __m256 v) {
