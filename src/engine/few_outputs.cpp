@@ -1,4 +1,7 @@
 // Convolutions to a picture's colours, or to anything else of at most four channels, by our own kernel.
+#include <algorithm>
+#include <string_view>
+
 #include "engine/clipped.h"
 #include "engine/plan.h"
 #include "graph/ops/ops.h"
@@ -14,10 +17,14 @@ class FewOutputsStep : public Step {
     FewOutputs mine = job;
     mine.weights = weights.data();
     mine.bias = bias.data();
-    for (int64_t image = 0; image < images; ++image) {
+    // Parts of rows: a signal over time is a single one.
+    constexpr int64_t kPart = 256;
+    const int64_t a_row = (job.out_width + kPart - 1) / kPart, a_image = job.out_height * a_row, all = images * a_image;
+    for (int64_t part = all * thread / threads; part < all * (thread + 1) / threads; ++part) {
+      const int64_t image = part / a_image, first = part % a_row * kPart;
       mine.x = reinterpret_cast<const float*>(slots[reads[0]]) + image * x_image;
       mine.y = reinterpret_cast<float*>(slots[writes]) + image * job.outputs * job.out_height * job.out_width;
-      kernel->run(mine, job.out_height * thread / threads, job.out_height * (thread + 1) / threads);
+      kernel->run(mine, part % a_image / a_row, first, std::min(first + kPart, job.out_width));
     }
   }
 
@@ -47,12 +54,16 @@ bool lower_few_outputs(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   const Tensor* weight = node.is("Conv") ? planner.graph.constant(node.input(1)) : nullptr;
   if (weight == nullptr || weight->dims.size() != 4 || node.integer("group", 1) != 1 || !is_float(weight->type)) return false;
-  if (node.input(2) != kNone && planner.graph.constant(node.inputs[2]) == nullptr) return false;
+  const Tensor* bias = planner.graph.constant(node.input(2));
+  if (node.input(2) != kNone && (bias == nullptr || bias->count() != weight->dims[0])) return false;
+  if (weight->codec != nullptr && std::string_view(weight->codec->name) == "bfloat16") return false;  // such layers may compute in 16 bits
   const FewOutputsKernel& kernel = best_few_outputs_kernel();
   const Dims x = planner.dims(node.inputs[0]), y = planner.dims(node.outputs[0]);
-  // One register of channels is little to add up for the sum over its lanes that ends each place. Without wide vectors oneDNN is
-  // the better of the two.
-  if (kernel.lanes < 8 || kernel.lanes != channel_block() || y[1] > kMostFewOutputs || x[1] < 2 * kernel.lanes || count_of(x) == 0 || count_of(y) == 0) return false;
+  // Each place ends with a sum over lanes, as much work as some products of registers. Without wide vectors oneDNN is the better
+  // of the two.
+  constexpr int64_t kLeastProducts = 8;
+  if (kernel.lanes < 8 || kernel.lanes != channel_block() || y[1] > kMostFewOutputs || count_of(x) == 0 || count_of(y) == 0) return false;
+  if (x[1] * weight->dims[2] * weight->dims[3] < kLeastProducts * kernel.lanes || x[1] < kernel.lanes) return false;
   if (planner.image_layout == Layout::channels_last && x[1] % kernel.lanes != 0) return false;
 
   const Clipped clipped = clip_behind(planner, node.outputs[0], false);
@@ -75,7 +86,7 @@ bool lower_few_outputs(Planner& planner, int n) {
   job.low = clipped.low;
   job.high = clipped.high;
   step->weights = pack_few_outputs(kernel, values.values<float>().data(), y[1], x[1], weight->dims[2] * weight->dims[3]);
-  step->bias = node.input(2) != kNone ? planner.constant(node.inputs[2]).to_floats() : std::vector<float>(size_t(y[1]));
+  step->bias = bias != nullptr ? bias->decode().to_floats() : std::vector<float>(size_t(y[1]));
   step->writes = planner.define(clipped.result, {Type::f32, y, Layout::plain});
   for (int fused : clipped.nodes) planner.done[size_t(fused)] = 1;
   step->report = {node.name, "Conv" + clipped.text, planner.graph.at(clipped.result).name, kernel.name, "f32", "", values.count() * y[0] * y[2] * y[3], weight->size_bytes(), 0};

@@ -46,7 +46,7 @@ std::optional<Int8Activation> activation_of(const Planner& planner, const Node& 
   if (node.is("HardSigmoid")) return A{A::hard_sigmoid, node.real("alpha", 0.2f), node.real("beta", 0.5f)};
   if (node.is("Gelu")) return A{node.text("approximate", "none") == "tanh" ? A::gelu_tanh : A::gelu};
   if (node.is("HardSwish")) return A{A::hard_swish, 1.0f / 6, 0.5f};
-  if (node.is("Swish") && node.real("alpha", 1) > 0) return A{A::swish, node.real("alpha", 1)};
+  if (node.is("Swish")) return A{A::swish, node.real("alpha", 1)};
   if (node.is("PRelu"))
     if (const auto slope = number(planner, node.input(1))) return A{A::leaky_relu, *slope};
   return std::nullopt;

@@ -29,8 +29,8 @@ struct FewOutputsKernel {
   const char* isa;
   bool (*supported)();
   int lanes;
-  // Rows [first, last) of the result.
-  void (*run)(const FewOutputs& job, int64_t first, int64_t last);
+  // Places [first, last) of one row of the result.
+  void (*run)(const FewOutputs& job, int64_t row, int64_t first, int64_t last);
 };
 
 // `w` [outputs][channels][kernel height][kernel width] as [block][ky][kx][output][lanes].

@@ -49,32 +49,30 @@ inline void add_places(const FewOutputs& job, int64_t row, int64_t column, Taps 
   for (int o = 0; o < Outputs; ++o) {
     float* y = job.y + (o * job.out_height + row) * job.out_width + column;
     for (int p = 0; p < Places; ++p) {
-      const float sum = sum_of(sums[o][p]) + job.bias[o], above = sum > job.low ? sum : job.low;
-      y[p] = above < job.high ? above : job.high;
+      const float sum = sum_of(sums[o][p]) + job.bias[o], above = sum < job.low ? job.low : sum;  // NaN stays
+      y[p] = above > job.high ? job.high : above;
     }
   }
 }
 
 template <int Outputs>
-void add_rows(const FewOutputs& job, int64_t first, int64_t last) {
+void add_row(const FewOutputs& job, int64_t row, int64_t first, int64_t last) {
   constexpr int kAtOnce = kPlaces<Outputs>;
   const auto along = [&](int64_t column) { return taps_of(column * job.stride[1] - job.pad[1], job.dilation[1], job.kernel[1], job.width); };
-  for (int64_t row = first; row < last; ++row) {
-    const Taps down = taps_of(row * job.stride[0] - job.pad[0], job.dilation[0], job.kernel[0], job.height);
-    for (int64_t column = 0; column < job.out_width;) {
-      const Taps taps = along(column);
-      const bool inside = taps.first == 0 && taps.last == job.kernel[1] && column + kAtOnce <= job.out_width && along(column + kAtOnce - 1).last == job.kernel[1];
-      if (inside) add_places<Outputs, kAtOnce>(job, row, column, down, taps);
-      else add_places<Outputs, 1>(job, row, column, down, taps);
-      column += inside ? kAtOnce : 1;
-    }
+  const Taps down = taps_of(row * job.stride[0] - job.pad[0], job.dilation[0], job.kernel[0], job.height);
+  for (int64_t column = first; column < last;) {
+    const Taps taps = along(column);
+    const bool inside = taps.first == 0 && taps.last == job.kernel[1] && column + kAtOnce <= last && along(column + kAtOnce - 1).last == job.kernel[1];
+    if (inside) add_places<Outputs, kAtOnce>(job, row, column, down, taps);
+    else add_places<Outputs, 1>(job, row, column, down, taps);
+    column += inside ? kAtOnce : 1;
   }
 }
 
-inline void run_few_outputs(const FewOutputs& job, int64_t first, int64_t last) {
-  constexpr void (*kRows[])(const FewOutputs&, int64_t, int64_t) = {add_rows<1>, add_rows<2>, add_rows<3>, add_rows<4>};
+inline void run_few_outputs(const FewOutputs& job, int64_t row, int64_t first, int64_t last) {
+  constexpr void (*kRows[])(const FewOutputs&, int64_t, int64_t, int64_t) = {add_row<1>, add_row<2>, add_row<3>, add_row<4>};
   static_assert(sizeof(kRows) / sizeof(kRows[0]) == kMostFewOutputs);
-  kRows[job.outputs - 1](job, first, last);
+  kRows[job.outputs - 1](job, row, first, last);
 }
 
 }  // namespace

@@ -47,7 +47,6 @@ struct Float1 {
   static F fma(F a, F b, F c) { return std::fma(a, b, c); }
   static F max(F a, F b) { return a > b ? a : b; }
   static F min(F a, F b) { return a < b ? a : b; }
-  static F abs(F a) { return std::fabs(a); }
   // 2^n, n in the low bits of 1.5 * 2^23 + n.
   static F power_of_two(F shifted) {
     std::uint32_t bits;

@@ -186,7 +186,9 @@ class ClassLoss : public Loss {
   }
   // Where only the teacher is listened to, the distance from it tells states apart that name as many classes rightly.
   bool judged_by_right() const override { return teacher_ == nullptr || job_.teaching.weight < 1; }
-  std::string text(double right, double) const override { return fmt::format("{:.2f} %", 100 * right); }
+  std::string text(double right, double loss) const override {
+    return judged_by_right() ? fmt::format("{:.2f} %", 100 * right) : fmt::format("{:.2f} % ({:.5f} from the teacher)", 100 * right, loss);
+  }
 
  private:
   const TrainingJob& job_;

@@ -59,8 +59,10 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
   job.weights = packed.data();
   job.bias = bias.data();
   job.y = y.data();
-  kernel.run(job, 0, out[0] / 2);
-  kernel.run(job, out[0] / 2, out[0]);
+  for (int64_t row = 0; row < out[0]; ++row) {
+    kernel.run(job, row, 0, out[1] / 2);
+    kernel.run(job, row, out[1] / 2, out[1]);
+  }
   for (int64_t o = 0; o < job.outputs; ++o)
     for (int64_t row = 0; row < out[0]; ++row)
       for (int64_t column = 0; column < out[1]; ++column) {
@@ -78,6 +80,17 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
         ASSERT_NEAR(y[size_t((o * out[0] + row) * out[1] + column)], wanted, 1e-6 * size) << kernel.name << " seed " << seed;
       }
   for (int64_t i = 0; i < guard; ++i) ASSERT_EQ(y[y.size() - 1 - size_t(i)], 77.f) << "written behind the result";
+}
+
+TEST(FewOutputs, ANaNStays) {
+  for (const FewOutputsKernel& kernel : few_outputs_kernels()) {
+    if (!kernel.supported()) continue;
+    const std::vector<float> x(size_t(kernel.lanes), std::nanf("")), w(size_t(kernel.lanes), 1.f), bias{0.f};
+    float y = 0;
+    FewOutputs job{.x = x.data(), .x_block = kernel.lanes, .x_row = kernel.lanes, .x_pixel = kernel.lanes, .blocks = 1, .height = 1, .width = 1, .weights = w.data(), .bias = bias.data(), .y = &y, .outputs = 1, .out_height = 1, .out_width = 1, .low = 0};
+    kernel.run(job, 0, 0, 1);
+    EXPECT_TRUE(std::isnan(y)) << kernel.name;
+  }
 }
 
 TEST(FewOutputs, LikeTheirDefinition) {

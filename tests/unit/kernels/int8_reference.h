@@ -42,6 +42,10 @@ inline std::vector<EpilogueCase> all_epilogue_cases() {
       unit.scale = kind == Int8Activation::leaky_relu ? 1.0f : 40.0f;
       cases.push_back({type, false, false, false, false, kind == Int8Activation::leaky_relu ? 0 : 0.003f, {}, unit, false, 0});
       if (kind == Int8Activation::leaky_relu) cases.back().last.alpha = 0.1f;
+      if (kind == Int8Activation::swish) {  // its loop without anything else knows its slope
+        cases.push_back(cases.back());
+        cases.back().last.alpha = 1.7f;
+      }
     }
   for (Int8Output type : {Int8Output::u8, Int8Output::s8})
     for (bool residual : {false, true}) cases.push_back({type, false, residual, false, false, 0, {}, {}, true, residual ? 0 : 5});
