@@ -1,6 +1,5 @@
 // Convolutions to a picture's colours, or to anything else of at most four channels, by our own kernel.
 #include <algorithm>
-#include <string_view>
 
 #include "engine/clipped.h"
 #include "engine/plan.h"
@@ -56,7 +55,7 @@ bool lower_few_outputs(Planner& planner, int n) {
   if (weight == nullptr || weight->dims.size() != 4 || node.integer("group", 1) != 1 || !is_float(weight->type)) return false;
   const Tensor* bias = planner.graph.constant(node.input(2));
   if (node.input(2) != kNone && (bias == nullptr || bias->count() != weight->dims[0])) return false;
-  if (weight->codec != nullptr && std::string_view(weight->codec->name) == "bfloat16") return false;  // such layers may compute in 16 bits
+  if (in_bfloat16(*weight)) return false;
   const FewOutputsKernel& kernel = best_few_outputs_kernel();
   const Dims x = planner.dims(node.inputs[0]), y = planner.dims(node.outputs[0]);
   // Each place ends with a sum over lanes, as much work as some products of registers. Without wide vectors oneDNN is the better

@@ -59,6 +59,8 @@ Planner::Planner(Graph planned, const SessionOptions& session_options, int threa
   if (image_layout == Layout::blocked) find_homes();
 }
 
+bool in_bfloat16(const Tensor& tensor) { return !tensor.plain() && std::string_view(tensor.codec->name) == "bfloat16"; }
+
 Dims Planner::dims(ValueId id) const {
   const Value& value = graph.at(id);
   const auto known = value.shape ? known_dims(*value.shape) : std::nullopt;

@@ -83,6 +83,8 @@ std::vector<double> least_times(int count, const std::function<void(int)>& run,
 // Index of the fastest.
 int fastest_of(int count, const std::function<void(int)>& run);
 
+// A constant stored in 16 bits that layers compute in where the CPU can.
+bool in_bfloat16(const Tensor& tensor);
 // The elements of an integer constant; empty for what is none.
 std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueId id);
 

@@ -184,8 +184,7 @@ int residual_argument(const Fused& fused) {
 
 Type compute_type(const Planner& planner, ValueId weight) {
   const Tensor* tensor = planner.graph.constant(weight);
-  const bool stored = tensor != nullptr && !tensor->plain() && std::string_view(tensor->codec->name) == "bfloat16";
-  return stored && __builtin_cpu_supports("avx512bf16") && channel_block() == 16 ? Type::bf16 : Type::f32;
+  return tensor != nullptr && in_bfloat16(*tensor) && __builtin_cpu_supports("avx512bf16") && channel_block() == 16 ? Type::bf16 : Type::f32;
 }
 
 }  // namespace pare

@@ -77,7 +77,7 @@ class Finish256 {
 #pragma GCC unroll 4
       for (int i = 0; i < Pixels * Vectors; ++i) {
         const __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + (p * Vectors + i) * 8));
-        v[i] = finished(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.multiplier + i % Vectors * 8)),
+        v[i] = finished(Int8Epilogue256::multiplied(sum, out.multiplier + i % Vectors * 8),
                         index + std::size_t(i / Vectors) * pitch + std::size_t(i % Vectors * 8));
       }
       store<Pixels, Vectors>(any_.output + index, pitch, any_.quantized(v));
@@ -96,10 +96,10 @@ class Finish256 {
         const std::size_t index = (pixel + std::size_t(p)) * std::size_t(out.pitch) + std::size_t(out.channel);
 #pragma GCC unroll 4
         for (int i = 0; i < Vectors; ++i, sums += 8) {
-          const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums))),
-                                         _mm256_loadu_ps(out.multiplier + i * 8));
+          const __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums));
           const std::size_t at = index + std::size_t(i * 8);
-          _mm256_storeu_ps(reinterpret_cast<float*>(any_.output) + at, any_.limited(finished(v, at)));
+          const __m256 v = finished(Int8Epilogue256::multiplied(sum, out.multiplier + i * 8), at);
+          _mm256_storeu_ps(reinterpret_cast<float*>(any_.output) + at, any_.limited(v));
         }
       }
     };
@@ -129,8 +129,7 @@ class Finish256 {
     __m256 v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < kAtOnce * Vectors; ++i)
-      v[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[First + i / Vectors][i % Vectors]),
-                           _mm256_loadu_ps(out.multiplier + i % Vectors * 8));
+      v[i] = Int8Epilogue256::multiplied(sums[First + i / Vectors][i % Vectors], out.multiplier + i % Vectors * 8);
     if (e_.has_mid) {
 #pragma GCC unroll 4
       for (int i = 0; i < kAtOnce * Vectors; ++i) v[i] = any_.after_mid(v[i]);

@@ -51,17 +51,21 @@ inline __attribute__((always_inline)) typename V::F odd_gate(typename V::F a) {
   return V::div(V::mul(x, polynomial(Gate::over)), polynomial(Gate::under));
 }
 
-// x (1/2 + h(alpha x)) for an odd function h.
+// x (1/2 + h(a)) for an odd function h; what `gated` gives for a = alpha x.
+template <class V, class Gate>
+inline __attribute__((always_inline)) typename V::F gated_at(typename V::F a, typename V::F x) {
+  return V::fma(x, odd_gate<V, Gate>(a), V::mul(x, V::set(0.5f)));
+}
 template <class V, class Gate>
 inline __attribute__((always_inline)) typename V::F gated(float alpha, typename V::F x) {
-  return V::fma(x, odd_gate<V, Gate>(V::mul(x, V::set(alpha))), V::mul(x, V::set(0.5f)));
+  return gated_at<V, Gate>(V::mul(x, V::set(alpha)), x);
 }
 
 // x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the tanh as a sigmoid.
 template <class V>
 inline __attribute__((always_inline)) typename V::F gated_by_tanh(typename V::F x) {
   const typename V::F slope = V::fma(V::mul(x, x), V::set(0.0713548163f), V::set(1.59576912f));
-  return V::fma(x, odd_gate<V, SigmoidGate>(V::mul(x, slope)), V::mul(x, V::set(0.5f)));
+  return gated_at<V, SigmoidGate>(V::mul(x, slope), x);
 }
 
 // The activation of `x`, see Int8Activation.

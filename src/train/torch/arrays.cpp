@@ -48,4 +48,9 @@ Array array_of(const at::Tensor& tensor, Type type) {
   PARE_CHECK(false);
 }
 
+std::vector<at::Tensor> cloned(std::vector<at::Tensor> tensors) {
+  for (at::Tensor& tensor : tensors) tensor = tensor.clone();
+  return tensors;
+}
+
 }  // namespace pare

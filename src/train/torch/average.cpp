@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "train/torch/arrays.h"
 
 namespace pare {
 
 void Average::start(const std::vector<at::Tensor>& state) {
-  values.clear();
-  for (const at::Tensor& value : state) values.push_back(value.detach().clone());
+  values = cloned(state);
   steps = 0;
 }
 

@@ -12,6 +12,7 @@ struct Average {
   std::vector<at::Tensor> values;  // as Parameters::state; empty: no average is kept
   int64_t steps = 0;               // that it has seen
 
+  bool kept() const { return !values.empty(); }
   void start(const std::vector<at::Tensor>& state);
   // Moves towards `now` by 1 − min(decay, (1 + steps) / (10 + steps)): the first steps, far from the last ones, are soon forgotten.
   void follow(const std::vector<at::Tensor>& now, double decay);

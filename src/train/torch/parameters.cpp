@@ -206,11 +206,7 @@ std::vector<at::Tensor> Parameters::live(const Interpreter& interpreter) const {
   return state;
 }
 
-std::vector<at::Tensor> Parameters::state(const Interpreter& interpreter) const {
-  std::vector<at::Tensor> state = live(interpreter);
-  for (at::Tensor& value : state) value = value.clone();
-  return state;
-}
+std::vector<at::Tensor> Parameters::state(const Interpreter& interpreter) const { return cloned(live(interpreter)); }
 
 void Parameters::restore(const std::vector<at::Tensor>& state, Interpreter& interpreter) {
   const at::NoGradGuard guard;

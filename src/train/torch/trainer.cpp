@@ -8,6 +8,7 @@
 #include <limits>
 #include <numbers>
 
+#include "train/torch/arrays.h"
 #include "train/torch/together.h"
 
 namespace pare {
@@ -215,7 +216,7 @@ bool Trainer::train_epoch(int64_t epoch) {
       augment(parts.back().batch, job_.options.augment, seed);
     }
     const double loss = step(parts, schedule_factor(job_.options, done(i)));
-    if (job_.options.average > 0) now_.average.follow(parameters_.live(interpreter_), job_.options.average);
+    if (now_.average.kept()) now_.average.follow(parameters_.live(interpreter_), job_.options.average);
     if (prunings_due(job_.pruning, done(i + 1)) != prunings_due(job_.pruning, done(i))) prune(done(i + 1));
     last_loss_ = i == 0 && epoch == 0 ? loss : 0.95 * last_loss_ + 0.05 * loss;
     tell(epoch, i + 1, ends.size());
@@ -229,12 +230,12 @@ void Trainer::prune(double part) {
   job_.pruning.prune(now, part);
   parameters_.take_zeros(now);
   // A mean with what went would not be sparse.
-  if (job_.options.average > 0) now_.average.start(parameters_.live(interpreter_));
+  if (now_.average.kept()) now_.average.start(parameters_.live(interpreter_));
 }
 
 Trainer::Score Trainer::judge_epoch() {
   now_.state = parameters_.state(interpreter_);
-  if (now_.average.values.empty()) return judge();
+  if (!now_.average.kept()) return judge();
   parameters_.restore(now_.average.values, interpreter_);
   const Score score = judge();
   parameters_.restore(now_.state, interpreter_);
@@ -242,8 +243,7 @@ Trainer::Score Trainer::judge_epoch() {
 }
 
 void Trainer::take_best(const Score& score, int64_t epoch) {
-  now_.best.clear();
-  for (const at::Tensor& value : now_.average.values.empty() ? now_.state : now_.average.values) now_.best.push_back(value.clone());
+  now_.best = now_.average.kept() ? cloned(now_.average.values) : now_.state;
   now_.best_epoch = epoch;
   now_.best_metric = score.metric;
   now_.best_loss = score.loss;

@@ -43,7 +43,7 @@ void check_random(uint64_t seed) {
   }
   std::vector<size_t> order(rank);
   for (size_t i = 0; i < rank; ++i) order[i] = i;
-  for (size_t i = rank; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  shuffle(std::span(order), random);
   for (size_t i : order) {
     copy.axes[i].to = to_stride;
     to_stride *= copy.axes[i].extent + int64_t(random.below(2));
