@@ -7,6 +7,7 @@
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_products/float_products.h"
 #include "kernels/float_rows/float_rows.h"
+#include "kernels/float_winograd/float_winograd.h"
 #include "kernels/low_bit/low_bit.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/sparse_int8/sparse_int8.h"
@@ -44,6 +45,7 @@ CatalogPage page() {
   add(float_products_kernels(), "products of matrices, for solvers");
   add(low_bit_kernels(), "linear layers with weights of 2 to 8 bits in groups");
   add(sparse_float_kernels(), "float layers without the products with zeros");
+  add(winograd_kernels(), "3x3 convolutions in floats by fewer multiplications: to the points of squares and back");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");
   return page;
 }

@@ -1,23 +1,16 @@
-// Float convolution with bias, residual sum and activation in one step; oneDNN's direct and Winograd forms and, for 1x1
-// kernels, our own are measured.
+// Float convolution with bias, residual sum and activation in one step; oneDNN's direct and Winograd forms and our own, of 1x1
+// kernels as linear layers and of 3x3 kernels by Winograd's transforms, are measured.
 #include <algorithm>
+#include <functional>
 
 #include "base/threads.h"
-#include "engine/float_linear.h"
-#include "engine/onednn/onednn.h"
+#include "engine/onednn/own_conv.h"
 #include "graph/ops/ops.h"
 
 namespace pare {
 namespace {
 
 using dnnl::memory;
-
-struct ConvPlan {
-  memory::dims strides, dilates, pad_begin, pad_end, weight_dims;
-  memory::desc source, target, bias;
-  Type type = Type::f32;
-  memory::data_type bias_type = memory::data_type::f32;
-};
 
 std::optional<dnnl::convolution_forward::primitive_desc> describe(const ConvPlan& plan, dnnl::algorithm algorithm, const dnnl::post_ops& ops) {
   dnnl::primitive_attr attributes;
@@ -69,10 +62,6 @@ Array filled_up(const Array& values, const memory::dims& dims) {
   for (int64_t row = 0; row < values.dim(0); ++row) std::copy_n(from.begin() + row * columns, columns, to.begin() + row * wide);
   return result;
 }
-
-// How the sum and the activations behind a convolution join it: inside; inside, on a target the residual was copied to; or
-// in a step of their own, because the form that convolves fastest knows nothing of them.
-enum class Joining { fused, preloaded, apart };
 
 // A form the layer may take.
 struct Candidate {
@@ -145,7 +134,7 @@ std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const Storage& stor
 }
 
 std::string conv_key(const Planner& planner, const Node& node, const Fused& fused, Type type) {
-  return std::string("float_conv 3 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
+  return std::string("float_conv 4 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
          " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
          " t" + std::to_string(planner.threads);
 }
@@ -196,14 +185,6 @@ std::unique_ptr<PrimitiveStep> make_copy(const memory::desc& desc, SlotId source
   return step;
 }
 
-struct ConvSlots {
-  SlotId source, residual, target;
-  bool in_place;
-};
-
-// The steps of one form.
-using Form = std::vector<std::unique_ptr<Step>>;
-
 Form make_steps(const Candidate& candidate, const Fused& fused, const Array& weight, const Array& bias, const ConvSlots& slots,
                                                        const Storage& target) {
   Form steps;
@@ -224,42 +205,19 @@ Form make_steps(const Candidate& candidate, const Fused& fused, const Array& wei
   return steps;
 }
 
-// A 1x1 kernel multiplies every pixel with the same matrix: a linear layer of pixels. Null where that does not hold.
-const FloatLinearKernel* pixelwise_kernel(const ConvPlan& plan, const Storage& source, const Storage& target) {
-  const auto all = [](const memory::dims& dims, int64_t value) { return std::all_of(dims.begin(), dims.end(), [&](int64_t d) { return d == value; }); };
-  const memory::dims& w = plan.weight_dims;
-  const bool pixelwise = w.size() == 4 && w[2] == 1 && w[3] == 1 && all(plan.strides, 1) && all(plan.pad_begin, 0) && all(plan.pad_end, 0);
-  if (!pixelwise || source.layout != target.layout || source.layout == Layout::plain) return nullptr;
-  const FloatLinearKernel* kernel = float_linear_kernel(plan.type, w[1]);
-  return kernel != nullptr && (source.layout != Layout::blocked || kernel->lanes == channel_block()) ? kernel : nullptr;
-}
-
-std::unique_ptr<Step> make_pixelwise(const FloatLinearKernel& kernel, const FloatFunctions& functions, const Array& weight, const Array& bias, const ConvSlots& slots,
-                                     const Storage& source, const Storage& target) {
-  const int64_t inner = source.dims[1], columns = target.dims[1], images = source.dims[0], pixels = source.dims[2] * source.dims[3];
-  const Array floats = weight.cast(Type::f32);
-  auto step = make_float_linear(kernel, {floats.bytes(), 1, inner, inner, columns}, bias);
-  FloatLinear& job = step->job;
-  const bool blocked = source.layout == Layout::blocked;
-  const int64_t lanes = kernel.lanes;
-  job.rows = blocked ? pixels : images * pixels;
-  job.x_row = blocked ? lanes : inner;
-  job.x_inner = blocked ? lanes : inner;
-  job.x_block = pixels * lanes;
-  job.y_row = blocked ? lanes : columns;
-  job.y_block = blocked ? pixels * lanes : lanes;
-  job.whole = blocked;
-  job.first = functions.first;
-  job.last = functions.last;
-  step->images = blocked ? images : 1;
-  step->x_image = (inner + lanes - 1) / lanes * lanes * pixels;
-  step->y_image = (columns + lanes - 1) / lanes * lanes * pixels;
-  step->source = slots.source;
-  step->residual = slots.residual;
-  step->target = step->writes = slots.target;
-  step->reads = {slots.source};
-  if (slots.residual >= 0) step->reads.push_back(slots.residual);
-  return step;
+// All forms. Where nothing is measured the first one is taken: ours of a 1x1 kernel, else oneDNN's direct one.
+std::vector<FormPlan> form_plans(Planner& planner, const ConvPlan& plan, const std::vector<Candidate>& candidates, const Fused& fused, const Array& weight, const Array& bias,
+                                 const ConvSlots& slots, const Storage& target) {
+  std::vector<FormPlan> forms;
+  const Storage source = planner.storage(slots.source);
+  const auto functions = functions_of(fused);
+  const OwnConv own{planner, plan, functions.value_or(FloatFunctions{}), weight, bias, slots, source, target};
+  if (functions) forms = pixelwise_forms(own);
+  for (const Candidate& candidate : candidates)
+    forms.push_back({std::string("onednn ") + candidate.desc.impl_info_str(), [&candidate, &fused, weight, bias, slots, target] { return make_steps(candidate, fused, weight, bias, slots, target); }, candidate.joining});
+  if (functions)
+    for (FormPlan& form : winograd_forms(own)) forms.push_back(std::move(form));
+  return forms;
 }
 
 // Which of `count` forms is taken without measuring, if that is known: every form made has its code compiled and its weights
@@ -270,13 +228,16 @@ std::optional<int> known_form(const Planner& planner, int count, const std::stri
   return known && *known >= 0 && *known < count ? known : std::nullopt;
 }
 
-// The fastest form on this CPU, on memory of its own.
-int choose_form(Planner& planner, const std::vector<Form>& forms, const std::string& key, const ConvSlots& slots) {
+// The fastest form on this CPU, on memory of its own. Slots from `first_scratch` on are the forms' own.
+int choose_form(Planner& planner, const std::vector<Form>& forms, const std::string& key, const ConvSlots& slots, size_t first_scratch) {
   const size_t bytes = planner.storage(slots.target).bytes() + 64;
-  std::vector<std::byte> input(planner.storage(slots.source).bytes() + 64), output(bytes), added(bytes);
-  std::vector<std::byte*> addresses(planner.slots.size(), added.data());
-  addresses[size_t(slots.source)] = input.data();
-  addresses[size_t(slots.target)] = output.data();
+  size_t most = 0;
+  for (size_t id = first_scratch; id < planner.slots.size(); ++id) most = std::max(most, planner.slots[id].storage.bytes() + 64);
+  Array input(Type::u8, {int64_t(planner.storage(slots.source).bytes() + 64)}), output(Type::u8, {int64_t(bytes)}), added(Type::u8, {int64_t(bytes)}), scratch(Type::u8, {int64_t(most)});
+  std::vector<std::byte*> addresses(planner.slots.size(), added.mutable_bytes());
+  addresses[size_t(slots.source)] = input.mutable_bytes();
+  addresses[size_t(slots.target)] = output.mutable_bytes();
+  std::fill(addresses.begin() + ptrdiff_t(first_scratch), addresses.end(), scratch.mutable_bytes());
   const int choice = fastest_of(int(forms.size()), [&](int i) {
     for (const auto& step : forms[size_t(i)])
       if (step->team()) run_parallel([&](int thread, int threads) { step->run(addresses.data(), thread, threads); });
@@ -322,27 +283,21 @@ bool lower_float_conv(Planner& planner, int n) {
 
   const std::string key = conv_key(planner, node, fused, type);
   const ConvSlots conv_slots{source, residual, target, in_place};
-  const auto functions = functions_of(fused);
-  const FloatLinearKernel* own = functions ? pixelwise_kernel(plan, planner.storage(source), target_storage) : nullptr;
-  const size_t others = own != nullptr;   // our own form is the first
-  std::vector<Form> forms(candidates.size() + others);
+  const std::vector<FormPlan> plans = form_plans(planner, plan, candidates, fused, weight, bias, conv_slots, target_storage);
+  std::vector<Form> forms(plans.size());
+  const size_t first_scratch = planner.slots.size();
   const auto known = known_form(planner, int(forms.size()), key);
-  for (size_t i = 0; i < forms.size(); ++i) {
-    if (known && size_t(*known) != i) continue;
-    if (i < others) forms[i].push_back(make_pixelwise(*own, *functions, weight, bias, conv_slots, planner.storage(source), target_storage));
-    else forms[i] = make_steps(candidates[i - others], fused, weight, bias, conv_slots, target_storage);
-  }
-  const int choice = known ? *known : choose_form(planner, forms, key, conv_slots);
+  for (size_t i = 0; i < forms.size(); ++i)
+    if (!known || size_t(*known) == i) forms[i] = plans[i].make();
+  const FormPlan& chosen = plans[size_t(known ? *known : choose_form(planner, forms, key, conv_slots, first_scratch))];
   for (int fused_node : fused.nodes) planner.done[size_t(fused_node)] = 1;
   int64_t macs = weight.count() / weight.dim(0);
   for (int64_t extent : target_storage.dims) macs *= extent;
   const std::string result = planner.graph.at(fused.result).name, precision = type == Type::bf16 ? "bf16" : "f32";
-  Form& steps = forms[size_t(choice)];
-  const Candidate* chosen = size_t(choice) < others ? nullptr : &candidates[size_t(choice) - others];
-  const bool apart = chosen != nullptr && chosen->joining == Joining::apart, preloaded = chosen != nullptr && chosen->joining == Joining::preloaded;
+  Form& steps = forms[size_t(&chosen - plans.data())];
+  const bool apart = chosen.joining == Joining::apart, preloaded = chosen.joining == Joining::preloaded;
   if (preloaded) steps[0]->report = {node.name, "Copy", result, "onednn", precision, "", 0, 0, 0};
-  steps[preloaded]->report = {node.name, "Conv" + (apart ? "" : fused.text), result, chosen ? std::string("onednn ") + chosen->desc.impl_info_str() : own->name,
-                              precision, "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
+  steps[preloaded]->report = {node.name, "Conv" + (apart ? "" : fused.text), result, chosen.name, precision, "", macs, planner.graph.constant(node.inputs[1])->size_bytes(), 0};
   if (apart) steps[1]->report = {node.name, fused.text.substr(1), result, "onednn", precision, "", 0, 0, 0};
   for (auto& step : steps) planner.emit(std::move(step));
   return true;

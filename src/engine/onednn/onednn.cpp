@@ -156,7 +156,7 @@ namespace {
 
 std::optional<FloatFunction> function_of(const Fused::Activation& activation) {
   using A = dnnl::algorithm;
-  if (activation.algorithm == A::eltwise_relu && activation.alpha == 0) return FloatFunction{FloatFunction::limits, 0};
+  if (activation.algorithm == A::eltwise_relu) return activation.alpha == 0 ? FloatFunction{FloatFunction::limits, 0} : FloatFunction{FloatFunction::leaky, activation.alpha};
   if (activation.algorithm == A::eltwise_clip) return FloatFunction{FloatFunction::limits, activation.alpha, activation.beta};
   if (activation.algorithm == A::eltwise_logistic) return FloatFunction{FloatFunction::sigmoid};
   if (activation.algorithm == A::eltwise_swish) return FloatFunction{FloatFunction::swish, activation.alpha};

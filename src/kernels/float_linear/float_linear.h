@@ -12,8 +12,9 @@ namespace pare {
 //   sigmoid   1 / (1 + e^-x)
 //   swish     x / (1 + e^(-low · x)); where the result has 16 bits its error may be 2e-6 of |x|
 //   gelu      x Φ(x), error below 1e-6 of |x|
+//   leaky     x above 0, else low · x
 struct FloatFunction {
-  enum Kind { limits, sigmoid, swish, gelu };
+  enum Kind { limits, sigmoid, swish, gelu, leaky };
   Kind kind = limits;
   float low = -__builtin_inff(), high = __builtin_inff();
   bool none() const { return kind == limits && low == -__builtin_inff() && high == __builtin_inff(); }

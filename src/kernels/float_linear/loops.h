@@ -1,7 +1,6 @@
 // The loops of every row, compiled once for each instruction set; included by those files only.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,12 +8,8 @@
 
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_linear/panels.h"
+#include "kernels/float_functions.h"
 #include "kernels/float_vectors.h"
-#if defined(__AVX512F__)
-#include "kernels/int8_epilogue/int8_epilogue_avx512.h"
-#elif defined(__AVX2__)
-#include "kernels/int8_epilogue/int8_epilogue_avx2.h"
-#endif
 
 namespace pare {
 namespace {
@@ -28,11 +23,6 @@ constexpr int64_t kBlockBytes = 96 * 1024;  // of rows that meet one panel after
 
 #if defined(__AVX512F__)
 inline __mmask16 mask_of(int lanes) { return static_cast<__mmask16>((1u << lanes) - 1); }
-inline Floats least(Floats a, Floats b) { return (Floats)_mm512_min_ps((__m512)a, (__m512)b); }
-inline Floats most(Floats a, Floats b) { return (Floats)_mm512_max_ps((__m512)a, (__m512)b); }
-#else
-inline Floats least(Floats a, Floats b) { return a < b ? a : b; }
-inline Floats most(Floats a, Floats b) { return a > b ? a : b; }
 #endif
 
 __attribute__((noinline, unused)) Floats with_zeros_behind(Floats v, int lanes) {
@@ -81,81 +71,6 @@ struct BrainWeights : Single {
   static constexpr FloatWeights kWeights = FloatWeights::bf16;
   static Weights weights(const Stored* w) { return floats_of_brains(w); }
 };
-
-// 2^k · e^r, k = round(x / ln 2), |r| ≤ ln 2 / 2; Taylor of degree 6 errs by r⁷/5040 ≤ 1.2e-7. x within ±87.
-inline Floats exp_within(Floats x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
-  const Floats shifted = x * 1.44269504f + kRound, k = shifted - kRound;
-  const Floats r = (x - k * 0.693145752f) - k * 1.42860677e-6f;  // ln 2 in two parts
-  Floats p = r * (1.0f / 720) + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-#if defined(__AVX512F__)
-  return (Floats)_mm512_scalef_ps((__m512)p, (__m512)k);
-#else
-  const Ints exponent = (Ints)shifted - std::bit_cast<int32_t>(kRound);
-  return p * (Floats)((exponent + 127) << 23);
-#endif
-}
-
-// 1 / x of a normal number.
-inline Floats reciprocal(Floats x) {
-#if defined(__AVX512F__)
-  const Floats y = (Floats)_mm512_rcp14_ps((__m512)x);  // 14 bits, Newton's step doubles them
-  return y + y * (1.0f - x * y);
-#else
-  return 1.0f / x;
-#endif
-}
-
-inline Floats sigmoid_of(Floats x) {
-  // Limits first: a NaN takes the second operand's place in neither.
-  return reciprocal(1.0f + exp_within(least(Floats{} + 87.0f, most(Floats{} - 87.0f, -x))));
-}
-
-// x Φ(x), Φ by Abramowitz and Stegun 7.1.26: erf(z) = 1 - (a1 t + … + a5 t⁵) e^(-z²), t = 1 / (1 + p z), error below 1.5e-7.
-inline Floats gelu_of(Floats x) {
-  const Floats z = most(x, -x) * 0.707106781f;
-  const Floats t = reciprocal(1.0f + 0.3275911f * least(z, Floats{} + 1e6f));
-  const Floats power = exp_within(most(Floats{} - 87.0f, -(z * z)));
-  Floats p = 1.061405429f * t - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const Floats tail = 0.5f * p * t * power;  // 1 - Φ(|x|)
-  return most(x, Floats{}) - most(x, -x) * tail;
-}
-
-template <FloatFunction::Kind Kind, bool Coarse>
-inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Floats x) {
-#if defined(__AVX2__)
-#if defined(__AVX512F__)
-  using V = Float16;
-#else
-  using V = Float8;
-#endif
-  // Quotients of polynomials, a third of the time of an exponential: exact enough for Gelu, and for what 16 bits hold.
-  if (Kind == FloatFunction::gelu) return (Floats)gated<V, GaussGate>(1, (V::F)x);
-  if (Kind == FloatFunction::swish && Coarse) return (Floats)gated<V, SigmoidGate>(f.low, (V::F)x);
-#endif
-  if (Kind == FloatFunction::sigmoid) return sigmoid_of(x);
-  if (Kind == FloatFunction::swish) return x * sigmoid_of(x * f.low);
-  if (Kind == FloatFunction::gelu) return gelu_of(x);
-  return least(Floats{} + f.high, most(Floats{} + f.low, x));
-}
-
-template <bool Coarse>
-inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Floats x) {
-  switch (f.kind) {
-    case FloatFunction::sigmoid: return applied<FloatFunction::sigmoid, Coarse>(f, x);
-    case FloatFunction::swish: return applied<FloatFunction::swish, Coarse>(f, x);
-    case FloatFunction::gelu: return applied<FloatFunction::gelu, Coarse>(f, x);
-    default: return applied<FloatFunction::limits, Coarse>(f, x);
-  }
-}
 
 // Some rows of a panel.
 template <class Type>

@@ -36,6 +36,7 @@ double applied(const FloatFunction& f, double x) {
   switch (f.kind) {
     case FloatFunction::sigmoid: return 1 / (1 + std::exp(-x));
     case FloatFunction::swish: return x / (1 + std::exp(-f.low * x));
+    case FloatFunction::leaky: return x > 0 ? x : x * double(f.low);
     case FloatFunction::gelu: return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
     default: return std::min<double>(std::max<double>(x, f.low), f.high);
   }
@@ -90,7 +91,7 @@ void check(const FloatLinearKernel& kernel, const Case& c) {
   }
 }
 
-const FloatFunction kNone{}, kRelu{FloatFunction::limits, 0}, kClip{FloatFunction::limits, -0.5f, 0.7f}, kSwish{FloatFunction::swish, 1.f}, kGelu{FloatFunction::gelu}, kSigmoid{FloatFunction::sigmoid};
+const FloatFunction kNone{}, kRelu{FloatFunction::limits, 0}, kClip{FloatFunction::limits, -0.5f, 0.7f}, kSwish{FloatFunction::swish, 1.f}, kGelu{FloatFunction::gelu}, kLeaky{FloatFunction::leaky, 0.05f}, kSigmoid{FloatFunction::sigmoid};
 
 TEST(FloatLinear, LikeItsDefinition) {
   for (const FloatLinearKernel& kernel : float_linear_kernels()) {
@@ -110,8 +111,8 @@ TEST(FloatLinear, LikeItsDefinition) {
 TEST(FloatLinear, EveryFunctionBeforeAndBehindASum) {
   for (const FloatLinearKernel& kernel : float_linear_kernels()) {
     if (!kernel.supported()) continue;
-    for (const FloatFunction& first : {kNone, kRelu, kClip, kSwish, kGelu, kSigmoid})
-      for (const FloatFunction& last : {kNone, kRelu, kClip, kSwish, kGelu, kSigmoid})
+    for (const FloatFunction& first : {kNone, kRelu, kClip, kSwish, kGelu, kLeaky, kSigmoid})
+      for (const FloatFunction& last : {kNone, kRelu, kClip, kSwish, kGelu, kLeaky, kSigmoid})
         for (int threads : {1, 3}) check(kernel, {30, 16, 104, first, last, true, threads == 3, threads});
   }
 }

@@ -1,0 +1,119 @@
+#include "engine/winograd.h"
+
+#include <algorithm>
+
+namespace pare {
+namespace {
+
+constexpr int64_t kCached = 448 << 10;  // bytes of transformed values and products that a thread keeps: they stay in its second cache
+constexpr int64_t kApart = 16;          // floats behind each point's values: equal places of all points would meet in one set of the first cache
+
+int64_t vectors_of(int64_t channels, int64_t lanes) { return (channels + lanes - 1) / lanes; }
+
+}  // namespace
+
+const FloatLinearKernel* winograd_products() {
+  const FloatLinearKernel* kernel = best_float_linear_kernel(32, FloatWeights::f32);
+  return kernel != nullptr && kernel->lanes >= 8 ? kernel : nullptr;
+}
+
+std::vector<const WinogradKernel*> winograd_kernels_for(const WinogradLayer& layer) {
+  const FloatLinearKernel* products = winograd_products();
+  const Dims& w = layer.weight.dims();
+  if (products == nullptr || w.size() != 4 || w[2] != 3 || w[3] != 3 || layer.source.layout != layer.target.layout || layer.source.layout == Layout::plain) return {};
+  std::vector<const WinogradKernel*> forms;
+  for (const WinogradKernel* kernel : best_winograd_kernels()) {
+    const int64_t lanes = kernel->lanes;
+    const bool whole = w[1] % lanes == 0 && w[0] / layer.groups % lanes == 0;
+    const bool vectors = layer.source.layout == Layout::blocked ? layer.groups == 1 || whole : whole;
+    // Transforms of fewer channels cost more than they save; of squares that lie mostly outside, too.
+    const bool worth = w[1] >= lanes && w[0] / layer.groups >= lanes && layer.target.dims[2] > kernel->tile / 2 && layer.target.dims[3] > kernel->tile / 2;
+    if (kernel->lanes == products->lanes && vectors && worth) forms.push_back(kernel);
+  }
+  return forms;
+}
+
+WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel& linear, const WinogradLayer& layer) : kernel_(kernel), linear_(linear) {
+  const Dims &w = layer.weight.dims(), &x = layer.source.dims, &y = layer.target.dims;
+  const int64_t lanes = kernel.lanes, points = winograd_points(kernel);
+  const bool blocked = layer.source.layout == Layout::blocked;
+  groups_ = layer.groups;
+  images_ = x[0];
+  inputs_ = w[1];
+  outputs_ = w[0] / groups_;
+  job_.in_blocks = vectors_of(inputs_, lanes);
+  job_.x_pixel = blocked ? lanes : x[1];
+  job_.x_row = x[3] * job_.x_pixel;
+  job_.x_block = blocked ? x[2] * x[3] * lanes : lanes;
+  job_.height = x[2];
+  job_.width = x[3];
+  job_.y_pixel = blocked ? lanes : y[1];
+  job_.y_row = y[3] * job_.y_pixel;
+  job_.y_block = blocked ? y[2] * y[3] * lanes : lanes;
+  job_.out_height = y[2];
+  job_.out_width = y[3];
+  job_.outputs = outputs_;
+  std::copy_n(layer.pad, 2, job_.pad);
+  job_.first = layer.first;
+  job_.last = layer.last;
+  const int64_t out_blocks = vectors_of(outputs_, lanes);
+  x_group_ = job_.in_blocks * job_.x_block;
+  y_group_ = out_blocks * job_.y_block;
+  x_image_ = blocked ? vectors_of(x[1], lanes) * job_.x_block : x[1] * x[2] * x[3];
+  y_image_ = blocked ? vectors_of(y[1], lanes) * job_.y_block : y[1] * y[2] * y[3];
+
+  constexpr int64_t kRows = 6;  // squares that the products' kernels multiply at once
+  const int64_t bytes = points * (job_.in_blocks + out_blocks) * lanes * int64_t(sizeof(float));
+  at_once_ = std::clamp<int64_t>(kCached / bytes / kRows, 1, 16) * kRows;
+  in_stride_ = job_.in_blocks * at_once_ * lanes + kApart;
+  out_stride_ = out_blocks * at_once_ * lanes + kApart;
+
+  weight_bytes_ = (float_linear_bytes(linear, inputs_, outputs_) + 63) / 64 * 64;
+  weights_ = Array(Type::u8, {groups_ * points * weight_bytes_});
+  bias_ = Array(Type::f32, {groups_ * out_blocks * lanes});
+  const float *weight = layer.weight.values<float>().data(), *bias = layer.bias.values<float>().data();
+  for (int64_t g = 0; g < groups_; ++g) {
+    const std::vector<float> values = winograd_weights(kernel, weight + g * outputs_ * inputs_ * 9, outputs_, inputs_);
+    for (int64_t p = 0; p < points; ++p)
+      pack_float_linear(linear, {values.data() + p * inputs_ * outputs_, outputs_, 1, inputs_, outputs_}, weights_.mutable_bytes() + (g * points + p) * weight_bytes_);
+    std::copy_n(bias + g * outputs_, outputs_, bias_.mutable_values<float>().begin() + g * out_blocks * lanes);
+  }
+}
+
+void WinogradStep::run_squares(const Winograd& job, const std::byte* weights, int64_t first, int64_t count, float* values) const {
+  float* products = values + winograd_points(kernel_) * in_stride_;
+  kernel_.spread(job, first, count, values, in_stride_);
+  FloatLinear product;
+  product.rows = count;
+  product.inner = inputs_;
+  product.columns = outputs_;
+  product.x_row = product.x_inner = product.y_row = kernel_.lanes;
+  product.x_block = product.y_block = count * kernel_.lanes;
+  product.whole = true;
+  for (int64_t p = 0; p < winograd_points(kernel_); ++p) {
+    product.x = values + p * in_stride_;
+    product.y = products + p * out_stride_;
+    product.weights = weights + p * weight_bytes_;
+    linear_.run(product, 0, 1);
+  }
+  kernel_.gather(job, first, count, products, out_stride_);
+}
+
+void WinogradStep::run(std::byte* const* slots, int thread, int threads) {
+  const int64_t squares = winograd_tiles(kernel_, job_.out_height, job_.out_width), all = images_ * groups_ * squares;
+  const int64_t out_blocks = vectors_of(outputs_, kernel_.lanes), end = all * (thread + 1) / threads;
+  float* values = reinterpret_cast<float*>(slots[scratch]) + thread * thread_floats();
+  for (int64_t at = all * thread / threads; at < end;) {
+    const int64_t image = at / squares / groups_, group = at / squares % groups_, first = at % squares;
+    const int64_t left = std::min(squares - first, end - at), parts = (left + at_once_ - 1) / at_once_, count = (left + parts - 1) / parts;
+    Winograd job = job_;
+    job.x = reinterpret_cast<const float*>(slots[source]) + image * x_image_ + group * x_group_;
+    job.y = reinterpret_cast<float*>(slots[target]) + image * y_image_ + group * y_group_;
+    if (residual >= 0) job.residual = reinterpret_cast<const float*>(slots[residual]) + image * y_image_ + group * y_group_;
+    job.bias = bias_.values<float>().data() + group * out_blocks * kernel_.lanes;
+    run_squares(job, weights_.bytes() + group * winograd_points(kernel_) * weight_bytes_, first, count, values);
+    at += count;
+  }
+}
+
+}  // namespace pare
