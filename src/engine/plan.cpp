@@ -45,7 +45,7 @@ std::span<const Lowering> lowerings() {
 }
 
 Planner::Planner(Graph planned, const SessionOptions& session_options, int thread_count, Layout layout, int band_count)
-    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout == Layout::lanes ? Layout::blocked : layout), lanes(layout == Layout::lanes), bands(band_count), cache(session_options.use_cache) {
+    : graph(std::move(planned)), options(session_options), threads(thread_count), image_layout(layout == Layout::lanes ? Layout::blocked : layout), lanes(layout == Layout::lanes), bands(band_count), cache(session_options.use_cache, thread_count) {
   producer = graph.producers();
   consumers = graph.consumers();
   done.assign(graph.nodes.size(), 0);

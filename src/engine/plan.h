@@ -61,19 +61,32 @@ class ViewStep : public Step {
   void run(std::byte* const*, int, int) override {}
 };
 
-// Keeps what was measured on this CPU from run to run. Keys are text; values are small numbers.
+// Threads that run or could run on this machine right now (the fourth field of /proc/loadavg); 0 where it does not say.
+int runnable_threads();
+
+// Keeps what was measured on this CPU from run to run. Keys are text; values are small numbers. What was measured while others
+// worked beside `threads` of ours is kept as a guess: it serves until a process finds the machine calm, which measures it again.
 class TuningCache {
  public:
-  explicit TuningCache(bool persistent);
+  explicit TuningCache(bool persistent, int threads = 1, int (*runnable)() = runnable_threads);
   ~TuningCache();
   std::optional<int> find(const std::string& key) const;
   void store(const std::string& key, int choice);
   void save();  // what others stored meanwhile is kept
 
+  struct Choice {
+    int value = 0;
+    bool guess = false;
+    bool own = false;  // measured by this cache's plan, which does not ask itself twice
+  };
+
  private:
-  std::map<std::string, int> choices_;
+  std::map<std::string, Choice> choices_;
   std::string path_;
   bool changed_ = false;
+  int threads_;
+  int (*runnable_)();
+  bool calm_;  // when this process began to ask: later its own threads stand in the way
 };
 
 // Microseconds that each of `count` candidates takes; `run(i)` executes candidate i once, `warm(i)` goes before it

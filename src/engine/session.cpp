@@ -257,7 +257,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   if (tail) planned.taps.clear();  // they are outputs of one of the two parts
   const bool sparse = options.sparse != SparseLayers::never && worth_lanes(ready);
   const std::vector<Form> forms = forms_to_try(options, sparse, count);
-  TuningCache cache(options.use_cache);
+  TuningCache cache(options.use_cache, count);
   const std::string key = layout_key(ready, count, sparse, options);
   auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
   if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
@@ -283,7 +283,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
     state_ = std::move(plans[choice]);
     plans.clear();  // their caches are written when they go
     // That fewer threads are faster may be because others work beside them: it is not remembered, but measured again.
-    if (forms[tried[choice]].threads == forms[0].threads) TuningCache(options.use_cache).store(key, int(tried[choice]));
+    if (forms[tried[choice]].threads == forms[0].threads) TuningCache(options.use_cache, count).store(key, int(tried[choice]));
   }
   state_->tail = std::move(tail);
 }

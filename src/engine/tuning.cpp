@@ -39,13 +39,15 @@ void make_folders(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) mkdir(path.substr(0, slash).c_str(), 0755);
 }
 
-std::map<std::string, int> read_choices(const std::string& path) {
-  std::map<std::string, int> choices;
+constexpr char kGuess = '~';
+
+std::map<std::string, TuningCache::Choice> read_choices(const std::string& path) {
+  std::map<std::string, TuningCache::Choice> choices;
   std::ifstream in(path);
   std::string line;
   while (std::getline(in, line)) {
     const size_t tab = line.rfind('\t');
-    if (tab != std::string::npos) choices[line.substr(0, tab)] = std::atoi(line.c_str() + tab + 1);
+    if (tab != std::string::npos) choices[line.substr(0, tab)] = {std::atoi(line.c_str() + tab + 1), line.back() == kGuess, false};
   }
   return choices;
 }
@@ -54,8 +56,18 @@ double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::
 
 }  // namespace
 
-// One line a choice: key, tab, number. A damaged line is as good as none.
-TuningCache::TuningCache(bool persistent) {
+int runnable_threads() {
+  std::ifstream load("/proc/loadavg");
+  double averages[3];
+  int runnable = 0;
+  load >> averages[0] >> averages[1] >> averages[2] >> runnable;
+  return load ? runnable : 0;
+}
+
+// One line a choice: key, tab, number, and a mark where it is a guess. A damaged line is as good as none.
+TuningCache::TuningCache(bool persistent, int threads, int (*runnable)()) : threads_(threads), runnable_(runnable) {
+  static const int at_start = runnable_threads();
+  calm_ = (runnable == runnable_threads ? at_start : runnable()) <= 1;
   if (!persistent) return;
   path_ = cache_path();
   choices_ = read_choices(path_);
@@ -68,22 +80,22 @@ void TuningCache::save() {
   changed_ = false;
   try {  // a cache that cannot be written costs time, nothing else
     make_folders(path_);
-    std::map<std::string, int> all = read_choices(path_);
+    std::map<std::string, Choice> all = read_choices(path_);
     for (const auto& [key, choice] : choices_) all[key] = choice;
     write_file(path_, [&](std::ostream& out) {
-      for (const auto& [key, choice] : all) out << key << '\t' << choice << '\n';
+      for (const auto& [key, choice] : all) out << key << '\t' << choice.value << (choice.guess ? std::string(1, kGuess) : "") << '\n';
     });
   } catch (const Error&) {
   }
 }
 
 std::optional<int> TuningCache::find(const std::string& key) const {
-  auto it = choices_.find(key);
-  return it == choices_.end() ? std::nullopt : std::optional(it->second);
+  const auto it = choices_.find(key);
+  return it == choices_.end() || (it->second.guess && calm_ && !it->second.own) ? std::nullopt : std::optional(it->second.value);
 }
 
 void TuningCache::store(const std::string& key, int choice) {
-  choices_[key] = choice;
+  choices_[key] = {choice, runnable_() > threads_, true};
   changed_ = true;
 }
 
