@@ -2,6 +2,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from conftest import onnxruntime_session
 
@@ -59,3 +60,24 @@ def test_onnxruntime_reads_sparse_initializers(pare, network, tmp_path, recipe):
     assert np.array_equal(*results)
     again = compress(pare, sparse, tmp_path / "again.onnx")
     assert again.read_bytes() == sparse.read_bytes()
+
+
+@pytest.mark.parametrize("recipe", ["quantize-weights{bits=4, group=32}", "quantize-weights{bits=4, group=16, zero-points=yes}", "quantize-weights{bits=8, group=32}"])
+def test_onnxruntime_runs_matmul_nbits(pare, tmp_path, recipe):
+    random = np.random.RandomState(3)
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 96])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 24])
+    constants = {"w1": (96, 64), "w2": (24, 64), "b2": (24,)}
+    nodes = [helper.make_node("MatMul", ["x", "w1"], ["h"]), helper.make_node("Relu", ["h"], ["r"]), helper.make_node("Gemm", ["r", "w2", "b2"], ["y"], transB=1)]
+    graph = helper.make_graph(nodes, "linear", [x], [y], [numpy_helper.from_array(random.randn(*s).astype(np.float32), n) for n, s in constants.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    standard = compress(pare, tmp_path / "m.onnx", tmp_path / "standard.onnx", "--recipe", recipe)
+    packed = compress(pare, tmp_path / "m.onnx", tmp_path / "packed.onnx", "--recipe", recipe + ", matmul-nbits")
+    model = onnx.load(packed)
+    assert [n.op_type for n in model.graph.node] == ["MatMulNBits", "Relu", "MatMulNBits"]
+    assert max(o.version for o in model.opset_import if not o.domain) < 21
+    feed = {"x": random.randn(5, 96).astype(np.float32)}
+    results = [onnxruntime_session(path).run(None, feed)[0] for path in (standard, packed)]
+    assert np.allclose(*results, rtol=1e-4, atol=1e-3)
+    again = compress(pare, packed, tmp_path / "again.onnx")
+    assert np.allclose(onnxruntime_session(again).run(None, feed)[0], results[0], rtol=1e-4, atol=1e-3)
