@@ -22,8 +22,8 @@ FieldList<S>& schedule_fields(FieldList<S>& fields) {
       .number("batch", &S::batch, 1, 65536, "samples", "samples of one step")
       .number("average", &S::average, 0, 0.99999, "", "decay of a running mean of the weights, which is kept instead of the last ones: 0.999 is a mean of about a thousand steps; 0: none", {"0", "0.999"})
       .number("smoothing", &S::smoothing, 0, 0.5, "", "label smoothing")
-      .word("augment", &S::augment, {"none", "flip", "shift", "flip-shift"},
-            "pictures are mirrored, moved by up to an eighth, or both, at random", {"none", "flip-shift"})
+      .word("augment", &S::augment, {"none", "flip", "shift", "flip-shift", "flip-shift-erase"},
+            "pictures are mirrored, moved by up to an eighth, a square of them made blank, at random", {"none", "flip-shift"})
       .number("held-out", &S::held_out, 0, 0.5, "",
               "part of the training split that only chooses the best epoch; 0: chosen on what is trained on");
 }

@@ -19,6 +19,12 @@ void move_plane(const float* src, float* dst, int64_t h, int64_t w, int64_t dy, 
   }
 }
 
+// A square of the plane at (top, left), as far as it lies inside, becomes `value`.
+void fill_square(float* plane, int64_t h, int64_t w, int64_t top, int64_t left, int64_t side, float value) {
+  for (int64_t y = std::max<int64_t>(top, 0); y < std::min(top + side, h); ++y)
+    for (int64_t x = std::max<int64_t>(left, 0); x < std::min(left + side, w); ++x) plane[y * w + x] = value;
+}
+
 }  // namespace
 
 SampleSplit split_samples(const TrainingSource& data, double held_out, uint64_t seed) {
@@ -61,6 +67,8 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
 
 void augment(TrainingBatch& batch, const std::string& how, uint64_t seed) {
   if (how == "none" || batch.inputs.empty() || batch.inputs[0].rank() != 4 || batch.inputs[0].type() != Type::f32) return;
+  const auto asked = [&](const char* what) { return how.find(what) != std::string::npos; };
+  const bool flips = asked("flip"), shifts = asked("shift"), erases = asked("erase");
   const Array pictures = batch.inputs[0];
   Array moved(Type::f32, pictures.dims());
   const int64_t n = pictures.dim(0), c = pictures.dim(1), h = pictures.dim(2), w = pictures.dim(3), reach = h / 8;
@@ -71,9 +79,16 @@ void augment(TrainingBatch& batch, const std::string& how, uint64_t seed) {
   batch.contents.resize(repeats ? size_t(n) : 0);
   for (int64_t i = 0; i < n; ++i) {
     Random random(Random(seed * 0x9e3779b97f4a7c15u + uint64_t(samples[size_t(i)])).bits());  // mixed: neighbouring seeds share numbers
-    const bool shifts = how == "shift" || how == "flip-shift", mirrored = how != "shift" && random.below(2) == 1;
-    const int64_t dy = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0, dx = shifts ? int64_t(random.below(uint64_t(2 * reach + 1))) - reach : 0;
-    for (int64_t k = 0; k < c; ++k) move_plane(src + (i * c + k) * h * w, dst + (i * c + k) * h * w, h, w, dy, dx, mirrored);
+    const auto below = [&](int64_t count) { return int64_t(random.below(uint64_t(count))); };
+    const bool mirrored = flips && below(2) == 1;
+    const int64_t dy = shifts ? below(2 * reach + 1) - reach : 0, dx = shifts ? below(2 * reach + 1) - reach : 0;
+    const int64_t least = std::max<int64_t>(h / 7, 1), side = erases && below(2) == 1 ? least + below(2 * least + 1) : 0;
+    const int64_t top = side ? below(h) - side / 2 : 0, left = side ? below(w) - side / 2 : 0;
+    for (int64_t k = 0; k < c; ++k) {
+      const int64_t plane = (i * c + k) * h * w;
+      move_plane(src + plane, dst + plane, h, w, dy, dx, mirrored);
+      if (side) fill_square(dst + plane, h, w, top, left, side, std::accumulate(src + plane, src + plane + h * w, 0.0f) / float(h * w));
+    }
     if (repeats) batch.contents[size_t(i)] = mirrored ? -1 - samples[size_t(i)] : samples[size_t(i)];
   }
   batch.inputs[0] = std::move(moved);

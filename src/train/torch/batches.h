@@ -23,9 +23,11 @@ std::vector<std::vector<int64_t>> epoch_batches(const TrainingSource& data, cons
 // `samples` in order, at most `at_once` a part.
 std::vector<std::vector<int64_t>> in_parts(const std::vector<int64_t>& samples, int64_t at_once);
 
-// "flip", "shift", "flip-shift" or "none", on the first input where it is a float NCHW picture: mirrored in half of all
-// cases, moved by up to an eighth of its height, its border repeated. What becomes of a sample follows from its number
-// (`contents`, which tell mirrored ones apart afterwards) and the seed, whichever batch it is in.
+// "none", or what happens, joined by "-", on the first input where it is a float NCHW picture. flip: mirrored in half of all
+// cases; shift: moved by up to an eighth of its height, its border repeated; erase: in half of all cases a square of a seventh
+// to three sevenths of its height becomes the channel's mean (Zhong et al. 2020, Random Erasing, there a rectangle of noise).
+// What becomes of a sample follows from its number (`contents`, which tell mirrored ones apart afterwards) and the seed,
+// whichever batch it is in.
 void augment(TrainingBatch& batch, const std::string& how, uint64_t seed);
 
 // Reads one batch ahead in a thread of its own; `contents` are the samples' numbers.

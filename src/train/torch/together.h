@@ -18,9 +18,6 @@ void sum_gradients(const std::vector<at::Tensor>& leaves, const Ranks& ranks);
 // The first process's values for all.
 void take_from_first(std::vector<at::Tensor>& values, const Ranks& ranks);
 
-// Sum over all ranks; so is its gradient.
-at::Tensor sum_over_ranks(const at::Tensor& values);
-
 // Batch normalization of a batch that is spread over the ranks, its statistics updated as at::batch_norm does.
 at::Tensor batch_norm_over_ranks(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& bias, at::Tensor mean, at::Tensor variance, double momentum, double epsilon);
 
