@@ -59,6 +59,17 @@ std::vector<Pass> read_recipe(const std::string& recipe) {
   return passes;
 }
 
+// What made a model out of nothing is no compression: such a model is called by its file, and others by what came after.
+std::vector<Pass> without_beginnings(std::vector<Pass> passes) {
+  const auto is = [](const char* name) { return [name](const Pass& pass) { return pass.name == name; }; };
+  const auto begin = std::find_if(passes.begin(), passes.end(), is("initialize-weights"));
+  auto end = begin == passes.end() ? begin : begin + 1;
+  if (end != passes.end() && is("finetune")(*end)) ++end;
+  if (begin != passes.end() && end != passes.end() && is("cut-graph")(*end)) ++end;
+  passes.erase(begin, end);
+  return passes;
+}
+
 using Option = std::pair<std::string, std::string>;  // (pass, option)
 
 constexpr size_t short_enough = 32;  // bytes: fits a table's first column, so no more options need go
@@ -162,7 +173,7 @@ std::string file_name(const std::string& path) {
 
 std::vector<std::string> row_names(const Table& table) {
   std::vector<std::vector<Pass>> recipes;
-  for (const Row& row : table.rows) recipes.push_back(row.name.empty() ? read_recipe(row.recipe) : std::vector<Pass>{});
+  for (const Row& row : table.rows) recipes.push_back(row.name.empty() ? without_beginnings(read_recipe(row.recipe)) : std::vector<Pass>{});
   const Shortener shortener(std::move(recipes));
   std::vector<std::string> names;
   std::map<std::string, int> uses;

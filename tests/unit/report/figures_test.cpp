@@ -80,6 +80,14 @@ TEST(Names, SayWhatTellsTheRowsApart) {
   EXPECT_EQ(row_names(table), expected);
 }
 
+TEST(Names, AModelTrainedFromNothingIsAnOriginal) {
+  Table table;
+  table.rows = {made_by("initialize-weights{exclude=}, finetune{epochs=20, rate=0.2}", "models/fashion.onnx"),
+                made_by("initialize-weights{exclude=}, finetune{epochs=9, loss=output}, cut-graph{inputs=z}, quantize-static"),
+                made_by("prune-weights{sparsity=0.8}, finetune{epochs=4}")};
+  EXPECT_EQ(row_names(table), (std::vector<std::string>{"fashion.onnx", "quantize-static", "prune-weights + finetune"}));
+}
+
 TEST(Names, EqualOnesShowTheirFileAndOddRecipesDoNoHarm) {
   Table table;
   table.rows = {made_by("a{x=1}", "1.onnx"), made_by("a{x=1}", "2.onnx"), made_by("}{,,=,\"", "3.onnx"),
