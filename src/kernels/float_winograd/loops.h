@@ -101,11 +101,20 @@ void spread_squares(const Winograd& job, int64_t first, int64_t count, float* va
 template <int Tile, class Finish>
 inline void store_square(const Winograd& job, const Floats (&sums)[Tile][Tile], int64_t at, Square square, Finish finish) {
   const int64_t rows = std::min<int64_t>(Tile, job.out_height - square.row), columns = std::min<int64_t>(Tile, job.out_width - square.column);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) {
-      const int64_t place = at + (square.row + r) * job.y_row + (square.column + c) * job.y_pixel;
-      *reinterpret_cast<Floats*>(job.y + place) = finish(sums[r][c], place);
-    }
+  const int64_t corner = at + square.row * job.y_row + square.column * job.y_pixel;
+  const auto store = [&](int r, int c) {
+    const int64_t place = corner + r * job.y_row + c * job.y_pixel;
+    *reinterpret_cast<Floats*>(job.y + place) = finish(sums[r][c], place);
+  };
+  if (rows == Tile && columns == Tile) {
+#pragma GCC unroll 4
+    for (int r = 0; r < Tile; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < Tile; ++c) store(r, c);
+    return;
+  }
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c) store(r, c);
 }
 
 template <int Tile, class Finish>
