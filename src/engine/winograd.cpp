@@ -86,10 +86,9 @@ void WinogradStep::run_squares(const Winograd& job, const std::byte* weights, in
   FloatLinear product;
   product.rows = count;
   product.inner = inputs_;
-  product.columns = outputs_;
+  product.columns = vectors_of(outputs_, kernel_.lanes) * kernel_.lanes;  // weights behind the last output are zeros
   product.x_row = product.x_inner = product.y_row = kernel_.lanes;
   product.x_block = product.y_block = count * kernel_.lanes;
-  product.whole = true;
   for (int64_t p = 0; p < winograd_points(kernel_); ++p) {
     product.x = values + p * in_stride_;
     product.y = products + p * out_stride_;
