@@ -28,7 +28,8 @@ std::optional<NBitsMatrix> n_bits_matrix(const Tensor& weight, bool transposed) 
   if (!four && weight.codec != &codec_int8 && weight.codec != &codec_uint8) return std::nullopt;
   if (weight.dims.size() != 2 || weight.group == 0 || weight.axis != (transposed ? 1 : 0) || weight.parts[1].count() == 1) return std::nullopt;
   NBitsMatrix matrix{weight.dims[transposed ? 1 : 0], weight.dims[transposed ? 0 : 1], four ? 4 : 8, weight.group, {}, {}, {}};
-  if (!sound_sizes(matrix)) return std::nullopt;
+  // A block that reaches far beyond the inputs would be filled up to many times the weight.
+  if (!sound_sizes(matrix) || (matrix.block > 16 && matrix.block / 2 >= matrix.rows)) return std::nullopt;
   const int64_t blocks = blocks_of(matrix), blob = packed_bytes(matrix.block, matrix.bits), row_of_zeros = packed_bytes(blocks, matrix.bits);
   const int64_t shift = is_signed ? half(matrix.bits) : 0;
   const Array wide = weight.parts[0].aligned().cast(Type::i32);

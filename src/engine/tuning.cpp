@@ -81,7 +81,8 @@ void TuningCache::save() {
   try {  // a cache that cannot be written costs time, nothing else
     make_folders(path_);
     std::map<std::string, Choice> all = read_choices(path_);
-    for (const auto& [key, choice] : choices_) all[key] = choice;
+    for (const auto& [key, choice] : choices_)
+      if (choice.own) all[key] = choice;
     write_file(path_, [&](std::ostream& out) {
       for (const auto& [key, choice] : all) out << key << '\t' << choice.value << (choice.guess ? std::string(1, kGuess) : "") << '\n';
     });

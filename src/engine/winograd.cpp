@@ -5,7 +5,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kCached = 448 << 10;  // bytes of transformed values and products that a thread keeps: they stay in its second cache
+constexpr int64_t kCached = 448 << 10;  // bytes of transformed values and products that a thread keeps, to stay in its second cache where six squares fit
 constexpr int64_t kApart = 16;          // floats behind each point's values: equal places of all points would meet in one set of the first cache
 
 int64_t vectors_of(int64_t channels, int64_t lanes) { return (channels + lanes - 1) / lanes; }
@@ -62,9 +62,9 @@ WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel
   x_image_ = blocked ? vectors_of(x[1], lanes) * job_.x_block : x[1] * x[2] * x[3];
   y_image_ = blocked ? vectors_of(y[1], lanes) * job_.y_block : y[1] * y[2] * y[3];
 
-  constexpr int64_t kRows = 6;  // squares that the products' kernels multiply at once
+  constexpr int64_t kRows = 6;  // squares that AVX2's products multiply at once
   const int64_t bytes = points * (job_.in_blocks + out_blocks) * lanes * int64_t(sizeof(float));
-  at_once_ = std::clamp<int64_t>(kCached / bytes / kRows, 1, 16) * kRows;
+  at_once_ = std::min(std::clamp<int64_t>(kCached / bytes / kRows, 1, 16) * kRows, (winograd_tiles(kernel, y[2], y[3]) + 1) / 2 * 2);
   in_stride_ = job_.in_blocks * at_once_ * lanes + kApart;
   out_stride_ = out_blocks * at_once_ * lanes + kApart;
 

@@ -20,7 +20,6 @@ class WinogradStep : public Step {
   bool team() const override { return true; }
   void run(std::byte* const* slots, int thread, int threads) override;
   int64_t scratch_bytes(int threads) const { return threads * thread_floats() * int64_t(sizeof(float)); }
-  const char* name() const { return kernel_.name; }
 
   SlotId source = -1, target = -1, residual = -1, scratch = -1;
 

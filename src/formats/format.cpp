@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "codecs/codecs.h"
 #include "formats/adapter.h"
+#include "formats/nbits.h"
 #include "formats/onnx/onnx.h"
 
 namespace pare {
@@ -126,6 +127,7 @@ Graph read_model(const std::string& given) {
   try {
     verify(graph);  // inference relies on both
     check_constants(graph);
+    fold_n_bits(graph);
     infer_shapes(graph);
     order_values(graph);  // shapes make some values constant and their nodes go
     verify(graph);

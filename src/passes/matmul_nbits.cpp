@@ -1,7 +1,7 @@
 // Linear layers of few bits in the form that ONNX Runtime's own quantizer gives them.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
 
 #include "codecs/nbits.h"
 #include "graph/op.h"
@@ -18,43 +18,61 @@ struct MatMulNBits {
   }
 };
 
-// The bias is one number an output, or absent.
-bool plain_gemm(const Graph& graph, const Node& node, int64_t outputs) {
-  if (node.real("alpha", 1) != 1 || node.integer("transA", 0) != 0) return false;
+// A product with an encoded weight: of a Gemm, one that adds one number an output or nothing.
+bool is_candidate(const Graph& graph, const Node& node) {
+  const Tensor* weight = graph.constant(node.input(1));
+  if (weight == nullptr || weight->plain() || weight->dims.size() != 2) return false;
+  if (node.is("MatMul")) return true;
+  if (!node.is("Gemm") || node.real("alpha", 1) != 1 || node.integer("transA", 0) != 0) return false;
   if (node.input(2) == kNone) return true;
   const Tensor* bias = graph.constant(node.input(2));
+  const int64_t outputs = weight->dims[node.integer("transB", 0) != 0 ? 0 : 1];
   return bias != nullptr && bias->plain() && bias->type == Type::f32 && bias->dims == Dims{outputs} && node.real("beta", 1) == 1;
 }
 
-std::optional<NBitsMatrix> matrix_of(const Graph& graph, const Node& node) {
-  if (!node.is("MatMul") && !node.is("Gemm")) return std::nullopt;
-  const Tensor* weight = graph.constant(node.input(1));
-  if (weight == nullptr || weight->plain()) return std::nullopt;
-  std::optional<NBitsMatrix> matrix = n_bits_matrix(*weight, node.is("Gemm") && node.integer("transB", 0) != 0);
-  if (matrix && node.is("Gemm") && !plain_gemm(graph, node, matrix->columns)) return std::nullopt;
-  return matrix;
+// The constants of a weight; nodes that share it share them.
+struct Packed {
+  NBitsMatrix sizes;  // without contents
+  ValueId bytes = kNone, scales = kNone, zeros = kNone;
+};
+
+std::optional<Packed> packed_constants(Graph& graph, ValueId weight, bool transposed) {
+  std::optional<NBitsMatrix> matrix = n_bits_matrix(*graph.constant(weight), transposed);
+  if (!matrix) return std::nullopt;
+  const std::string name = graph.at(weight).name;
+  Packed packed;
+  packed.bytes = graph.add_constant(name + "_q", Tensor(matrix->bytes));
+  packed.scales = graph.add_constant(name + "_s", Tensor(matrix->scales));
+  if (!matrix->zeros.empty()) packed.zeros = graph.add_constant(name + "_z", Tensor(matrix->zeros));
+  packed.sizes = std::move(*matrix);
+  packed.sizes.bytes = packed.sizes.scales = packed.sizes.zeros = Array();
+  return packed;
+}
+
+void rewrite(Node& node, const Packed& packed) {
+  const ValueId bias = node.input(2);
+  std::vector<ValueId> inputs{node.inputs[0], packed.bytes, packed.scales};
+  if (packed.zeros != kNone || bias != kNone) inputs.push_back(packed.zeros);
+  if (bias != kNone) inputs.insert(inputs.end(), {kNone, bias});  // no group indices between them
+  node.op_type = "MatMulNBits";
+  node.domain = "com.microsoft";
+  node.op = find_op(node.op_type, node.domain);
+  node.inputs = inputs;
+  node.attributes = {{"K", packed.sizes.rows}, {"N", packed.sizes.columns}, {"bits", packed.sizes.bits}, {"block_size", packed.sizes.block}};
 }
 
 void run(Graph& graph, const MatMulNBits& options, PassRun& pass) {
+  std::map<std::pair<ValueId, bool>, std::optional<Packed>> known;
   int64_t others = 0;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node node = graph.nodes[n];
-    const std::optional<NBitsMatrix> matrix = matrix_of(graph, node);
-    if (!matrix || name_matches(options.exclude, node)) {
-      others += (node.is("MatMul") || node.is("Gemm")) && graph.constant(node.input(1)) != nullptr;
-      continue;
-    }
-    const std::string name = graph.at(node.inputs[1]).name;
-    std::vector<ValueId> inputs{node.inputs[0], graph.add_constant(name + "_q", Tensor(matrix->bytes)), graph.add_constant(name + "_s", Tensor(matrix->scales))};
-    const ValueId bias = node.input(2);
-    if (!matrix->zeros.empty() || bias != kNone) inputs.push_back(matrix->zeros.empty() ? kNone : graph.add_constant(name + "_z", Tensor(matrix->zeros)));
-    if (bias != kNone) inputs.insert(inputs.end(), {kNone, bias});  // no group indices between them
-    Node& now = graph.nodes[n];
-    now.op_type = "MatMulNBits";
-    now.domain = "com.microsoft";
-    now.op = find_op(now.op_type, now.domain);
-    now.inputs = inputs;
-    now.attributes = {{"K", matrix->rows}, {"N", matrix->columns}, {"bits", matrix->bits}, {"block_size", matrix->block}};
+    const Node& node = graph.nodes[n];
+    if (!is_candidate(graph, node) || name_matches(options.exclude, node)) continue;
+    const auto key = std::pair(node.inputs[1], node.is("Gemm") && node.integer("transB", 0) != 0);
+    if (!known.count(key)) known[key] = packed_constants(graph, key.first, key.second);
+    const std::optional<Packed>& packed = known[key];
+    others += !packed.has_value();
+    if (!packed) continue;
+    rewrite(graph.nodes[n], *packed);
     ++pass.changed;
   }
   if (pass.changed > 0) graph.opsets.try_emplace("com.microsoft", 1);
@@ -67,7 +85,7 @@ void run(Graph& graph, const MatMulNBits& options, PassRun& pass) {
 
 Pass pass_matmul_nbits() {
   return declare_pass<MatMulNBits>("matmul-nbits",
-                                   "Writes linear layers of 4 and 8 bits in groups as MatMulNBits, the operator of ONNX Runtime's own quantizer, instead of DequantizeLinear (opset 21). Goes last.",
+                                   "Writes linear layers of 4 and 8 bits in groups as MatMulNBits, the operator of ONNX Runtime's own quantizer, instead of DequantizeLinear (opset 21). For ONNX files; goes last.",
                                    "onnxruntime, docs/ContribOperators.md", true, run);
 }
 

@@ -1,7 +1,6 @@
 // Float convolution with bias, residual sum and activation in one step; oneDNN's direct and Winograd forms and our own, of 1x1
 // kernels as linear layers and of 3x3 kernels by Winograd's transforms, are measured.
 #include <algorithm>
-#include <functional>
 
 #include "base/threads.h"
 #include "engine/onednn/own_conv.h"
@@ -259,6 +258,7 @@ bool lower_float_conv(Planner& planner, int n) {
   Fused fused = fuse_behind(planner, node.outputs[0], true);
   const Array weight = planner.constant(node.inputs[1]);
   const Array bias = node.input(2) != kNone ? planner.constant(node.inputs[2]) : Array(Type::f32, {weight.dim(0)});
+  if (bias.count() != weight.dim(0)) return planner.refuse("the bias has another number of values than the convolution outputs"), false;
 
   // Few input channels would mostly fill a block with zeros; oneDNN reads them as they lie.
   const bool first = x[1] < 4;
@@ -281,9 +281,10 @@ bool lower_float_conv(Planner& planner, int n) {
   if (candidates.empty()) return planner.refuse("oneDNN has no form for this convolution"), false;
   const SlotId target = in_place ? planner.define_alias(fused.result, target_storage, residual) : planner.define(fused.result, target_storage);
 
-  const std::string key = conv_key(planner, node, fused, type);
   const ConvSlots conv_slots{source, residual, target, in_place};
   const std::vector<FormPlan> plans = form_plans(planner, plan, candidates, fused, weight, bias, conv_slots, target_storage);
+  std::string key = conv_key(planner, node, fused, type);
+  for (const FormPlan& form : plans) key += " " + form.name;  // what is remembered is a place among them
   std::vector<Form> forms(plans.size());
   const size_t first_scratch = planner.slots.size();
   const auto known = known_form(planner, int(forms.size()), key);

@@ -26,9 +26,6 @@ void raise_opset(Graph& graph, int64_t version);
 void fold_codecs(Graph& graph);
 void unfold_codecs(Graph& graph);
 
-// MatMulNBits of com.microsoft becomes MatMul with an encoded weight, where codecs hold its form.
-void fold_n_bits(Graph& graph);
-
 // Renumbers the values in the order in which a reader of the graph meets them, and drops the unused ones, so that the
 // same model always prints the same, however its file orders it.
 void order_values(Graph& graph);

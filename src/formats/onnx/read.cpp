@@ -68,7 +68,6 @@ Graph read_source(std::span<const std::byte> bytes, OnnxSource source) {
   try {
     raise_opset(graph, kLeastOpset);
     fold_codecs(graph);
-    fold_n_bits(graph);
   } catch (const Error& error) {
     throw Error(where + (error.where().empty() ? "" : ": " + error.where()), error.problem(), error.fix());
   }

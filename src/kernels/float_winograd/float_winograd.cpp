@@ -1,5 +1,7 @@
 #include "kernels/float_winograd/float_winograd.h"
 
+#include <algorithm>
+
 #include "kernels/choose_kernel.h"
 
 #define PARE_KERNEL_TYPE WinogradKernel
@@ -32,15 +34,20 @@ std::vector<float> winograd_weights(const WinogradKernel& kernel, const float* w
   const double(*g)[3] = kernel.tile == 2 ? kOfTwo : kOfFour;
   const auto combined = [](const double* factors, double a, double b, double c) { return factors[0] * a + factors[1] * b + factors[2] * c; };
   std::vector<float> points(size_t(side * side * inputs * outputs));
+  constexpr int64_t kLine = 16;  // outputs at once: points lie pages apart, a line of each is written whole
+  float lines[36][kLine];
   for (int64_t c = 0; c < inputs; ++c)
-    for (int64_t o = 0; o < outputs; ++o) {
-      const float* taps = w + (o * inputs + c) * 9;
-      float* to = points.data() + c * outputs + o;
-      for (int64_t i = 0; i < side; ++i) {  // one axis, then the other
-        double row[3];
-        for (int kx = 0; kx < 3; ++kx) row[kx] = combined(g[i], double(taps[kx]), double(taps[3 + kx]), double(taps[6 + kx]));
-        for (int64_t j = 0; j < side; ++j) to[(i * side + j) * inputs * outputs] = float(combined(g[j], row[0], row[1], row[2]));
+    for (int64_t first = 0; first < outputs; first += kLine) {
+      const int64_t count = std::min(kLine, outputs - first);
+      for (int64_t o = 0; o < count; ++o) {
+        const float* taps = w + ((first + o) * inputs + c) * 9;
+        for (int64_t i = 0; i < side; ++i) {  // one axis, then the other
+          double row[3];
+          for (int kx = 0; kx < 3; ++kx) row[kx] = combined(g[i], double(taps[kx]), double(taps[3 + kx]), double(taps[6 + kx]));
+          for (int64_t j = 0; j < side; ++j) lines[i * side + j][o] = float(combined(g[j], row[0], row[1], row[2]));
+        }
       }
+      for (int64_t p = 0; p < side * side; ++p) std::copy_n(lines[p], count, points.data() + (p * inputs + c) * outputs + first);
     }
   return points;
 }

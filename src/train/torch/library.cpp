@@ -15,7 +15,7 @@ namespace pare {
 namespace {
 
 // A step's tensors are as large as those of the step before. What glibc gave back to the kernel in between would come
-// again page by page, cleared: a tenth of a small network's training.
+// again page by page, cleared: a tenth of a small network's training. For the whole process, but only where it trains.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());

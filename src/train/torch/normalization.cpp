@@ -88,10 +88,10 @@ struct BatchNormOverRanks : torch::autograd::Function<BatchNormOverRanks> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, const at::Tensor& scale, const at::Tensor& bias, const at::Tensor& mean,
                             const at::Tensor& variance, double momentum, double epsilon) {
     const at::Tensor rows = rows_of(input), factors = scale.detach().to(at::kFloat).contiguous(), offsets = bias.detach().to(at::kFloat).contiguous();
-    std::vector<double> now, spread;
-    const Statistics all = statistics_of(rows, epsilon, now, spread);
+    std::vector<double> now, variances;
+    const Statistics all = statistics_of(rows, epsilon, now, variances);
     follow(mean, now, momentum, 1);
-    follow(variance, spread, momentum, all.count / (all.count - 1));
+    follow(variance, variances, momentum, all.count / (all.count - 1));
     context->save_for_backward({rows, factors, floats(all.mean), floats(all.spread)});
     context->saved_data["count"] = all.count;
     const float *x = rows.data_ptr<float>(), *m = all.mean.data(), *s = all.spread.data(), *g = factors.data_ptr<float>(), *b = offsets.data_ptr<float>();

@@ -41,6 +41,15 @@ TEST_F(Tuning, AGuessServesUntilTheMachineIsCalm) {
   EXPECT_EQ(remembered(alone), 2);
 }
 
+TEST_F(Tuning, WhatOthersMeasuredMeanwhileStays) {
+  measure(crowded, 7);
+  TuningCache early(true, 2, crowded);  // has read the guess
+  measure(alone, 2);
+  early.store("other", 1);
+  early.save();
+  EXPECT_EQ(remembered(alone), 2);
+}
+
 TEST_F(Tuning, APlanDoesNotDoubtItself) {
   TuningCache cache(true, 1, crowded);
   cache.store("a", 3);

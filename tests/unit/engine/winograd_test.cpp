@@ -4,9 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "engine/engine.h"
 #include "support/networks.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -32,9 +37,10 @@ std::vector<float> laid_out(const Array& planes, bool blocked, int64_t lanes) {
 void check(const WinogradKernel& kernel, const Case& one) {
   testing::Network n;
   const ValueId x = n.input("x", one.x);
-  const ValueId w = n.constant({one.outputs, one.x[1] / one.groups, 3, 3}, 0.2f), b = n.constant({one.outputs});
-  const Graph graph = n.finish(n.node("Relu", {n.node("Conv", {x, w, b}, {{"pads", std::vector<int64_t>{1, 0, 1, 2}}, {"group", one.groups}})}));
-  const Array input = testing::random_array(one.x, 3), expected = run_reference(graph, {input})[0];
+  const ValueId w = n.constant({one.outputs, one.x[1] / one.groups, 3, 3}, 0.2f), b = n.constant({one.outputs}), added = n.input("added", {one.x[0], one.outputs, one.x[2], one.x[3]});
+  const ValueId sum = n.node("Add", {n.node("Sigmoid", {n.node("Conv", {x, w, b}, {{"pads", std::vector<int64_t>{1, 0, 1, 2}}, {"group", one.groups}})}), added});
+  const Graph graph = n.finish(n.node("Relu", {sum}));
+  const Array input = testing::random_array(one.x, 3), residual = testing::random_array({one.x[0], one.outputs, one.x[2], one.x[3]}, 5), expected = run_reference(graph, {input, residual})[0];
 
   WinogradLayer layer;
   layer.weight = graph.constant(w)->array();
@@ -44,6 +50,7 @@ void check(const WinogradKernel& kernel, const Case& one) {
   layer.pad[1] = 0;
   layer.source = {Type::f32, one.x, one.blocked ? Layout::blocked : Layout::channels_last};
   layer.target = {Type::f32, expected.dims(), layer.source.layout};
+  layer.first.kind = FloatFunction::sigmoid;
   layer.last.low = 0;
   const auto fitting = winograd_kernels_for(layer);
   ASSERT_NE(std::find(fitting.begin(), fitting.end(), &kernel), fitting.end());
@@ -52,7 +59,8 @@ void check(const WinogradKernel& kernel, const Case& one) {
   step.target = 1;
   step.scratch = 2;
   constexpr int kThreads = 3;
-  std::vector<float> from = laid_out(input, one.blocked, kernel.lanes), wanted = laid_out(expected, one.blocked, kernel.lanes), to(wanted.size(), 55.f);
+  std::vector<float> from = laid_out(input, one.blocked, kernel.lanes), wanted = laid_out(expected, one.blocked, kernel.lanes), to = laid_out(residual, one.blocked, kernel.lanes);
+  step.residual = step.target;  // added to where it lies
   Array scratch(Type::u8, {step.scratch_bytes(kThreads)});
   std::byte* slots[] = {reinterpret_cast<std::byte*>(from.data()), reinterpret_cast<std::byte*>(to.data()), scratch.mutable_bytes()};
   for (int thread = 0; thread < kThreads; ++thread) step.run(slots, thread, kThreads);
@@ -67,6 +75,37 @@ TEST(WinogradStep, ComputesAConvolution) {
                             Case{{1, 2 * lanes, 25, 25}, lanes, 1, false}, Case{{2, 2 * lanes, 8, 11}, 4 * lanes, 2, false}})
       check(*kernel, one);
   }
+}
+
+// Every form of a layer computes the layer: what was remembered is changed to each of them in turn.
+TEST(WinogradStep, IsOneOfALayersForms) {
+  if (winograd_products() == nullptr) GTEST_SKIP() << "without wide vectors there is no such step";
+  const testing::TemporaryFolder folder;
+  setenv("PARE_CACHE", folder.path().c_str(), 1);
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("x", {1, 16, 14, 14}), 16, 32, 1, 1)});
+  const Graph graph = n.finish(n.node("LeakyRelu", {n.node("Add", {n.conv(x, 32, 32, 3, 1), x})}));
+  const Array input = testing::random_array({1, 16, 14, 14}, 8), expected = run_reference(graph, {input})[0];
+  SessionOptions options;
+  options.threads = 2;
+  Session(graph, {input.dims()}, options);
+  std::set<std::string> kernels;
+  for (const char* choice : {"\t0", "\t1", "\t2"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      std::ifstream in(entry.path());
+      std::string changed, line;
+      while (std::getline(in, line)) changed += (line.starts_with("float_conv") && line.find("x3x3") != std::string::npos ? line.substr(0, line.rfind('\t')) + choice : line) + "\n";
+      std::ofstream(entry.path()) << changed;
+    }
+    Session session(graph, {input.dims()}, options);
+    const Array found = session.run({input})[0];
+    for (int64_t i = 0; i < expected.count(); ++i) ASSERT_NEAR(found.values<float>()[size_t(i)], expected.values<float>()[size_t(i)], 1e-3) << choice;
+    for (const LayerReport& layer : session.layers())
+      if (layer.op.find("LeakyRelu") != std::string::npos) kernels.insert(layer.implementation);
+  }
+  unsetenv("PARE_CACHE");
+  EXPECT_EQ(kernels.size(), 3u);
+  EXPECT_TRUE(kernels.count(best_winograd_kernels()[0]->name) && kernels.count(best_winograd_kernels()[1]->name));
 }
 
 TEST(WinogradStep, LeavesOtherLayers) {

@@ -19,6 +19,21 @@ TEST(TextFile, RoundTripsAndIsTold) {
   EXPECT_EQ(print(again, true), print(network, true));
 }
 
+// What examples are trained from, in their text form, is what their models are.
+TEST(TextFile, HoldsTheNetworksOfTheExamples) {
+  const std::string examples = testing::source_dir() + "/examples/";
+  const Graph classifier = read_model(examples + "fashion/network.graph"), trained = read_model(examples + "fashion/fashion.onnx");
+  EXPECT_EQ(count_weights(classifier).count, count_weights(trained).count);
+  EXPECT_EQ(count_weights(classifier).nonzero, 0);
+  EXPECT_EQ(classifier.nodes.size(), trained.nodes.size());
+  EXPECT_EQ(count_macs(classifier), count_macs(trained));
+  const Graph autoencoder = read_model(examples + "fashion-generator/vae.graph"), generator = read_model(examples + "fashion-generator/generator.onnx");
+  EXPECT_NE(autoencoder.find("latent"), kNone);
+  EXPECT_NE(autoencoder.find("picture"), kNone);
+  EXPECT_EQ(generator.at(generator.inputs.at(0)).name, "latent");
+  EXPECT_LT(generator.nodes.size(), autoencoder.nodes.size());
+}
+
 TEST(TextFile, SaysWhereItIsBroken) {
   const testing::TemporaryFolder folder;
   const std::string path = folder / "broken.graph";

@@ -5,6 +5,8 @@
 #include "codecs/nbits.h"
 #include "engine/engine.h"
 #include "formats/format.h"
+#include "formats/nbits.h"
+#include "graph/op.h"
 #include "passes/pass.h"
 #include "support/networks.h"
 #include "support/places.h"
@@ -51,14 +53,16 @@ TEST_P(MatMulNBitsForm, ComputesTheSameAndComesBackAsItWas) {
   EXPECT_GT(testing::sqnr_db(run_reference(graph, {x})[0], run_reference(before, {x})[0]), 120);
 
   const testing::TemporaryFolder folder;
-  write_model(graph, folder / "m.onnx");
-  const Graph read = read_model(folder / "m.onnx");
-  EXPECT_TRUE(read.nodes[0].is("MatMul"));
-  EXPECT_EQ(read.nodes.size(), GetParam().transposed ? 2u : 1u);
-  EXPECT_GT(testing::sqnr_db(run_reference(read, {x})[0], run_reference(before, {x})[0]), 120);
-  const Tensor& weight = *read.constant(read.nodes[0].inputs[1]);
-  EXPECT_EQ(weight.group, GetParam().group);
-  EXPECT_EQ(weight.codec, before.constant(before.nodes[0].inputs[1])->codec);
+  for (const char* file : {"m.onnx", "m.pare", "m.graph"}) {
+    write_model(graph, folder / file);
+    const Graph read = read_model(folder / file);
+    EXPECT_TRUE(read.nodes[0].is("MatMul"));
+    EXPECT_EQ(read.nodes.size(), GetParam().transposed ? 2u : 1u);
+    EXPECT_GT(testing::sqnr_db(run_reference(read, {x})[0], run_reference(before, {x})[0]), 120);
+    const Tensor& weight = *read.constant(read.nodes[0].inputs[1]);
+    EXPECT_EQ(weight.group, GetParam().group);
+    EXPECT_EQ(weight.codec, before.constant(before.nodes[0].inputs[1])->codec);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, MatMulNBitsForm,
@@ -66,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, MatMulNBitsForm,
                                            Case{Type::i8, 64, 16, false, false}, Case{Type::u8, 70, 32, true, true}, Case{Type::u4, 33, 16, true, false}));
 
 TEST(MatMulNBits, LeavesWhatItCannotHold) {
-  for (const Case& one : {Case{Type::i4, 72, 24, false, false}, Case{Type::i4, 64, 8, false, false}}) {  // blocks are powers of two from 16 on
+  // Blocks are powers of two from 16 on; one that reaches far beyond the inputs would be mostly empty.
+  for (const Case& one : {Case{Type::i4, 72, 24, false, false}, Case{Type::i4, 64, 8, false, false}, Case{Type::i8, 20, 1 << 20, false, false}}) {
     Graph graph = linear(one);
     const PipelineResult result = run_recipe(graph, "matmul-nbits", {});
     EXPECT_EQ(result.passes[0].changed, 0);
@@ -75,6 +80,37 @@ TEST(MatMulNBits, LeavesWhatItCannotHold) {
   Graph graph = linear({Type::i4, 64, 32, false, false});
   run_recipe(graph, "matmul-nbits{exclude=MatMul}", {});
   EXPECT_TRUE(graph.nodes[0].is("MatMul"));
+}
+
+TEST(MatMulNBits, NodesShareWhatTheyShared) {
+  testing::Network n;
+  const ValueId w = n.graph.add_constant("w", codec_int4.encode(testing::random_array({64, 64}, 2), 0, 32)), x = n.input("x", {2, 64});
+  Graph graph = n.finish(n.node("MatMul", {n.node("MatMul", {x, w}), w}));
+  run_recipe(graph, "matmul-nbits", {});
+  EXPECT_EQ(graph.nodes[0].inputs[1], graph.nodes[1].inputs[1]);
+  fold_n_bits(graph);
+  EXPECT_TRUE(graph.nodes[1].is("MatMul"));
+  EXPECT_EQ(graph.nodes[0].inputs[1], graph.nodes[1].inputs[1]);
+}
+
+TEST(MatMulNBits, StaysWhereItSaysTooLittleOrMore) {
+  Graph packed = linear({Type::u4, 48, 16, true, true});
+  run_recipe(packed, "matmul-nbits", {});
+  const auto folds = [&](auto change) {
+    Graph graph = packed;
+    change(graph, graph.nodes[0]);
+    fold_n_bits(graph);
+    return graph.nodes[0].is("MatMul");
+  };
+  EXPECT_TRUE(folds([](Graph&, Node&) {}));
+  EXPECT_FALSE(folds([](Graph&, Node& node) { node.outputs.clear(); }));
+  EXPECT_FALSE(folds([](Graph&, Node& node) { node.outputs[0] = kNone; }));
+  EXPECT_FALSE(folds([](Graph&, Node& node) { node.inputs[0] = kNone; }));
+  EXPECT_FALSE(folds([](Graph&, Node& node) { node.inputs.resize(2); }));
+  EXPECT_FALSE(folds([](Graph&, Node& node) { node.attributes.erase("K"); }));
+  EXPECT_FALSE(folds([](Graph& graph, Node& node) { node.inputs[1] = graph.inputs[0]; }));
+  EXPECT_FALSE(folds([](Graph& graph, Node& node) { node.inputs[4] = graph.add_constant("groups", Tensor(Array(Type::i32, {48}))); }));
+  EXPECT_FALSE(folds([](Graph& graph, Node& node) { node.inputs[5] = graph.add_constant("bias", Tensor(Array(Type::f32, {1}))); }));
 }
 
 // Files may say anything: parts that do not fit are left to the operator, which says what is wrong.
