@@ -85,9 +85,13 @@ SHARED = {
     "carn2": ("generative/carn_m_x2.onnx", super_resolution(2, (120, 156), 1)),
     "carn4": ("generative/carn_m_x4.onnx", super_resolution(4, (60, 78), 1)),
 }
-EMBEDDED = "fashion"  # the example in the repository; its data is a Debian package
-NAMES = (*SHARED, EMBEDDED, *RANDOM)
-BURSTS = {"resnet20": 20, "resnet32": 20, EMBEDDED: 20, "mobilenetv2": 10}  # others: 3
+# The examples in the repository: where the model lies, and what reads its inputs.
+EMBEDDED = {
+    "fashion": ("examples/fashion/fashion.onnx", samples.read_fashion),
+    "generator": ("examples/fashion-generator/generator.onnx", samples.make_latents),
+}
+NAMES = (*SHARED, *EMBEDDED, *RANDOM)
+BURSTS = {"resnet20": 20, "resnet32": 20, "fashion": 20, "generator": 20, "mobilenetv2": 10}  # others: 3
 
 
 def fix_shapes(source, target, shapes):
@@ -125,12 +129,13 @@ def prepare_model(name, models_dir, work):
         if not source.exists():
             onnx.save(make_models.MAKERS[name](), source)
         columns = [samples.make_random_images()]
-    elif name == EMBEDDED:
-        source = ROOT / "examples/fashion/fashion.onnx"
+    elif name in EMBEDDED:
         if not samples.FASHION.exists():
             print(f"{name}: skipped, {samples.FASHION} is absent (apt install dataset-fashion-mnist)")
             return None
-        columns = [samples.read_fashion()]
+        file, read = EMBEDDED[name]
+        source = ROOT / file
+        columns = [read()]
     else:
         file, read = SHARED[name]
         source = models_dir / file

@@ -35,6 +35,11 @@ def read_fashion():
     return (pixels.astype(np.float32) / 255 - np.float32(0.2860)) / np.float32(0.3530)
 
 
+def make_latents(count=CIFAR_COUNT, size=16):
+    """What a generator draws pictures from: standard normal numbers."""
+    return np.random.default_rng(SEED).standard_normal((count, size)).astype(np.float32)
+
+
 def make_random_images(count=RANDOM_COUNT, size=224, coarse=14):
     """Coarse patches plus noise: white noise alone would give every image the same averages."""
     random = np.random.default_rng(SEED)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Studies every model of the shared folder and the embedded one, and writes docs/guide/study.md.
+"""Studies every model of the shared folder and those of the examples, and writes docs/guide/study.md.
 
 Quality, size and recommendation come from `pare study`; latency and peak memory of pare and of its peers from run.py.
 What fails leaves a dash or a sentence in the page, and the rest goes on. The words around the tables are study_page.md's.
@@ -19,6 +19,7 @@ TEMPLATE = artifacts.HERE / "study_page.md"
 # pare's data description of each model; what the model is called and where it lies, artifacts.py knows.
 DATA = {
     "fashion": "examples/fashion/fashion.toml",
+    "generator": "examples/fashion-generator/generator.toml",
     "resnet20": "tests/models/cifar10.toml",
     "resnet32": "tests/models/cifar10.toml",
     "yolox": "tests/models/coco100.toml",
@@ -28,8 +29,16 @@ DATA = {
     "carn4": "tests/models/sr20_carn_x4.toml",
 }
 QUICK = ("fashion", "resnet20")
-# Rows beyond the precisions that run.py times beside its peers: title → recipe. They show size, quality and pare's latency.
-EXTRA = {}
+# Rows beyond the precisions that run.py times beside its peers: model → title → recipe. They show size and quality.
+EXTRA = {
+    "generator": {
+        "60 % zeros": "prune-weights{sparsity=0.6, score=obs}",
+        "80 % zeros, distilled": "prune-weights{sparsity=0.8}, distil{loss=values, epochs=3, rate=0.001}",
+        "4-bit weights": "quantize-static{bits=4}",
+        "4-bit weights, distilled": "quantize-static{bits=4}, distil{loss=values, epochs=3, rate=0.001}",
+        "half the multiplications, distilled": "prune-channels{macs=0.5}, distil{loss=values, epochs=3, rate=0.001}",
+    },
+}
 
 
 def parse_arguments():
@@ -50,8 +59,8 @@ def parse_arguments():
     return a
 
 
-def study_rows():
-    return {p: artifacts.RECIPES[p] for p in run.PRECISIONS if p != "fp32"} | EXTRA
+def study_rows(model):
+    return {p: artifacts.RECIPES[p] for p in run.PRECISIONS if p != "fp32"} | EXTRA.get(model.name, {})
 
 
 def run_study(a, model):
@@ -59,7 +68,7 @@ def run_study(a, model):
     folder = a.out / model.name
     folder.mkdir(parents=True, exist_ok=True)
     recipes = folder / "recipes.txt"
-    recipes.write_text("".join(recipe + "\n" for recipe in study_rows().values()))
+    recipes.write_text("".join(recipe + "\n" for recipe in study_rows(model).values()))
     (folder / "rows.json").unlink(missing_ok=True)
     command = [a.pare, "study", model.source, "--data", artifacts.ROOT / DATA[model.name], "--recipes", recipes,
                "--out", folder, "--seconds", "2"]
@@ -68,7 +77,7 @@ def run_study(a, model):
         print(f"  pare study: {error}")
         return {"error": error}
     found = json.loads((folder / "rows.json").read_text())
-    for name, row in zip(["fp32", *study_rows()], found["rows"]):
+    for name, row in zip(["fp32", *study_rows(model)], found["rows"]):
         row["precision"] = name
     found.pop("examples", None)
     return found
@@ -140,7 +149,7 @@ def main():
                                   "peer_int8": judge_peer_int8(a, model)}
         (a.out / "study.json").write_text(json.dumps(result, indent=1) + "\n")
     earlier_page = a.page.read_text() if a.page.exists() else ""
-    a.page.write_text(study_tables.write_page(TEMPLATE.read_text(), result, study_pruning.kept_section(earlier_page)))
+    a.page.write_text(study_tables.write_page(TEMPLATE.read_text(), result, study_pruning.kept_section(earlier_page), earlier_page))
     print(f"{a.page}\n{a.out / 'study.json'}")
 
 

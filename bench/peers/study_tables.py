@@ -82,33 +82,37 @@ def notes(model):
     return "".join(f"\n{line}\n" for line in lines)
 
 
-def model_text(name, result):
+def model_text(name, result, earlier):
+    """The section of a model, between its marks; of one that was not run, what the page said before."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     model = result["models"].get(name)
     if model is None:
-        return f"`{name}` was not studied in this run.\n"
+        if begin in earlier and end in earlier:
+            return earlier[earlier.index(begin):earlier.index(end) + len(end)]
+        return f"{begin}`{name}` is not studied yet: `./dev study --models {name}`.\n{end}"
     if "error" in model["study"]:
-        return f"`{model['file']}`: the study failed: {model['study']['error']}\n"
+        return f"{begin}`{model['file']}`: the study failed: {model['study']['error']}\n{end}"
     rows, timed = model["study"]["rows"], model["timed"]
     metric = (rows[0].get("metric") or {}).get("name", "quality")
     head = [f"`{model['file']}`", "MB", f"{metric} [95 %]", "change [95 %]", "ms, 1 / 2 threads", "of pare's float32",
             "of ONNX Runtime", "of OpenVINO", "peak MB: pare / ONNX Runtime / OpenVINO"]
     body = [row_text(row, rows[0], timed.get(row.get("precision"), {}), timed.get("fp32", {})) for row in rows]
     advice = model["study"].get("recommendation", "")
-    return f"{tables.table(head, body)}\n{model['study'].get('data', '')}. {advice}\n{notes(model)}"
+    return (f"{begin}{tables.table(head, body)}\n{model['study'].get('data', '')}. {advice}\n{notes(model)}\n"
+            f"*{measured_on(model, result)}*\n{end}")
 
 
-def header(result):
+def measured_on(model, result):
     machine = result["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    cells = [c for m in result["models"].values() for t in m["timed"].values() for c in t.get("cells", [])]
-    foreign = max((c["foreign_cores"] for c in cells), default=0.0)
-    pare = next((m["study"]["machine"] for m in result["models"].values() if "machine" in m["study"]), {})
+    foreign = max((c["foreign_cores"] for t in model["timed"].values() for c in t.get("cells", [])), default=0.0)
+    pare = model["study"].get("machine", {})
     return (f"{machine['cpu']}, {machine['cores']} cores ({pare.get('isa', 'unknown instruction sets')}); "
             f"{pare.get('os', '')}; {result['date']}; pare {pare.get('pare', '?')}, {versions}; medians of "
             f"{result['rounds']} interleaved rounds, during which other processes used at most {foreign:.2f} cores.")
 
 
-def write_page(template, result, pruning):
-    """`pruning`: the part that study_pruning.py writes, kept from the page as it was."""
-    page = template.replace("{{header}}", header(result)).replace("{{pruning}}", pruning)
-    return re.sub(r"\{\{model (\w+)\}\}\n?", lambda found: model_text(found[1], result), page)
+def write_page(template, result, pruning, earlier):
+    """`pruning`: the part that study_pruning.py writes; `earlier`: the page as it was, which keeps what was not run."""
+    page = template.replace("{{pruning}}", pruning)
+    return re.sub(r"\{\{model (\w+)\}\}\n?", lambda found: model_text(found[1], result, earlier), page)
