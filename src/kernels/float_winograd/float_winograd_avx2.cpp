@@ -7,8 +7,8 @@ bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_suppor
 
 }  // namespace
 
-extern const WinogradKernel float_winograd_4_avx2, float_winograd_2_avx2;
-const WinogradKernel float_winograd_4_avx2 = winograd_row<4>("float_winograd_4_avx2", "avx2", supported);
+extern const WinogradKernel float_winograd_avx2, float_winograd_2_avx2;
+const WinogradKernel float_winograd_avx2 = winograd_row<4>("float_winograd_avx2", "avx2", supported);
 const WinogradKernel float_winograd_2_avx2 = winograd_row<2>("float_winograd_2_avx2", "avx2", supported);
 
 }  // namespace pare

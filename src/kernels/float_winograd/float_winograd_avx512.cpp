@@ -7,8 +7,8 @@ bool supported() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_sup
 
 }  // namespace
 
-extern const WinogradKernel float_winograd_4_avx512, float_winograd_2_avx512;
-const WinogradKernel float_winograd_4_avx512 = winograd_row<4>("float_winograd_4_avx512", "avx512", supported);
+extern const WinogradKernel float_winograd_avx512, float_winograd_2_avx512;
+const WinogradKernel float_winograd_avx512 = winograd_row<4>("float_winograd_avx512", "avx512", supported);
 const WinogradKernel float_winograd_2_avx512 = winograd_row<2>("float_winograd_2_avx512", "avx512", supported);
 
 }  // namespace pare
