@@ -3,23 +3,18 @@
 #include <algorithm>
 
 #include "codecs/codecs.h"
+#include "graph/nbits.h"
 
 namespace pare {
 namespace {
 
 int64_t blocks_of(const NBitsMatrix& matrix) { return (matrix.rows + matrix.block - 1) / matrix.block; }
-int64_t packed_bytes(int64_t count, int64_t bits) { return (count * bits + 7) / 8; }
 int64_t half(int64_t bits) { return int64_t(1) << (bits - 1); }
 
 // Element i of integers packed from the low bits on.
 void put(uint8_t* bytes, int64_t i, int64_t bits, int64_t value) { bytes[i * bits / 8] |= uint8_t(value << (i * bits % 8)); }
-int64_t taken(const uint8_t* bytes, int64_t i, int64_t bits) { return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1); }
 
-bool sound_sizes(const NBitsMatrix& matrix) {
-  constexpr int64_t kMost = int64_t(1) << 31;
-  const bool block = matrix.block >= 16 && matrix.block <= int64_t(1) << 20 && (matrix.block & (matrix.block - 1)) == 0;
-  return block && matrix.rows >= 1 && matrix.rows < kMost && matrix.columns >= 1 && matrix.columns < kMost && (matrix.bits == 4 || matrix.bits == 8);
-}
+bool sound_sizes(const NBitsMatrix& matrix) { return matrix.bits != 2 && sound_n_bits(matrix.rows, matrix.columns, matrix.bits, matrix.block); }  // no codec holds 2 bits without sign
 
 }  // namespace
 
@@ -72,10 +67,10 @@ std::optional<Tensor> tensor_of_n_bits(const NBitsMatrix& matrix) {
   for (int64_t n = 0; n < matrix.columns; ++n) {
     for (int64_t b = 0; b < blocks; ++b) {
       s[size_t(b * matrix.columns + n)] = scale[n * blocks + b];
-      if (with_zeros) z[size_t(b * matrix.columns + n)] = int32_t(taken(zeros + n * row_of_zeros, b, matrix.bits));
+      if (with_zeros) z[size_t(b * matrix.columns + n)] = int32_t(packed_at(zeros + n * row_of_zeros, b, matrix.bits));
     }
     for (int64_t k = 0; k < matrix.rows; ++k)
-      q[size_t(k * matrix.columns + n)] = int32_t(taken(bytes + (n * blocks + k / matrix.block) * blob, k % matrix.block, matrix.bits) - shift);
+      q[size_t(k * matrix.columns + n)] = int32_t(packed_at(bytes + (n * blocks + k / matrix.block) * blob, k % matrix.block, matrix.bits) - shift);
   }
   const Type type = matrix.bits == 4 ? with_zeros ? Type::u4 : Type::i4 : with_zeros ? Type::u8 : Type::i8;
   return affine_tensor(values.cast(type), steps, with_zeros ? offsets.cast(type) : Array(), 0, matrix.block);

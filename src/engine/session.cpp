@@ -283,7 +283,7 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
     state_ = std::move(plans[choice]);
     plans.clear();  // their caches are written when they go
     // That fewer threads are faster may be because others work beside them: it is not remembered, but measured again.
-    if (forms[tried[choice]].threads == forms[0].threads) TuningCache(options.use_cache, count).store(key, int(tried[choice]));
+    if (forms[tried[choice]].threads == forms[0].threads) cache.store(key, int(tried[choice]));
   }
   state_->tail = std::move(tail);
 }

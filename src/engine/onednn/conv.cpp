@@ -207,15 +207,15 @@ Form make_steps(const Candidate& candidate, const Fused& fused, const Array& wei
 // All forms. Where nothing is measured the first one is taken: ours of a 1x1 kernel, else oneDNN's direct one.
 std::vector<FormPlan> form_plans(Planner& planner, const ConvPlan& plan, const std::vector<Candidate>& candidates, const Fused& fused, const Array& weight, const Array& bias,
                                  const ConvSlots& slots, const Storage& target) {
-  std::vector<FormPlan> forms;
-  const Storage source = planner.storage(slots.source);
-  const auto functions = functions_of(fused);
-  const OwnConv own{planner, plan, functions.value_or(FloatFunctions{}), weight, bias, slots, source, target};
-  if (functions) forms = pixelwise_forms(own);
+  std::vector<FormPlan> forms, behind;
+  if (const auto functions = functions_of(fused)) {
+    const OwnConv own{planner, plan, *functions, weight, bias, slots, planner.storage(slots.source), target};
+    forms = pixelwise_forms(own);
+    behind = winograd_forms(own);
+  }
   for (const Candidate& candidate : candidates)
     forms.push_back({std::string("onednn ") + candidate.desc.impl_info_str(), [&candidate, &fused, weight, bias, slots, target] { return make_steps(candidate, fused, weight, bias, slots, target); }, candidate.joining});
-  if (functions)
-    for (FormPlan& form : winograd_forms(own)) forms.push_back(std::move(form));
+  for (FormPlan& form : behind) forms.push_back(std::move(form));
   return forms;
 }
 

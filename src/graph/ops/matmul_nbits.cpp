@@ -1,4 +1,5 @@
 // MatMulNBits of com.microsoft: a product with a weight of few bits, as ONNX Runtime's quantizer writes language models.
+#include "graph/nbits.h"
 #include "graph/ops/ops.h"
 
 namespace pare {
@@ -7,27 +8,19 @@ namespace {
 // B [N, blocks, block bytes]: integers without sign, the first in the low bits; one scale and zero point a block.
 struct NBits {
   int64_t columns, rows, bits, block, blocks;   // N, K
-  int64_t row_bytes(int64_t elements) const { return (elements * bits + 7) / 8; }
 };
 
 NBits n_bits_of(const Node& node) {
   NBits form{node.integer("N", 0), node.integer("K", 0), node.integer("bits", 4), node.integer("block_size", 0), 0};
-  const bool sizes = form.columns >= 1 && form.rows >= 1 && form.columns < int64_t(1) << 31 && form.rows < int64_t(1) << 31;
-  const bool blocks = form.block >= 16 && form.block <= int64_t(1) << 20 && (form.block & (form.block - 1)) == 0;
-  if (!sizes || !blocks || (form.bits != 2 && form.bits != 4 && form.bits != 8))
+  if (!sound_n_bits(form.rows, form.columns, form.bits, form.block))
     throw Error(node.where(), "has N = " + std::to_string(form.columns) + ", K = " + std::to_string(form.rows) + ", " + std::to_string(form.bits) + " bits and blocks of " + std::to_string(form.block));
   form.blocks = (form.rows + form.block - 1) / form.block;
   return form;
 }
 
-int unpacked(const uint8_t* bytes, int64_t i, int64_t bits) {
-  const int64_t each = 8 / bits;
-  return bytes[i / each] >> (i % each * bits) & ((1 << bits) - 1);
-}
-
 // The weight as [N, K] in f32.
 std::vector<float> decoded(const Forward& f, const NBits& form) {
-  const int64_t blob = form.row_bytes(form.block), packed_zeros = form.row_bytes(form.blocks);
+  const int64_t blob = packed_bytes(form.block, form.bits), packed_zeros = packed_bytes(form.blocks, form.bits);
   if (f.in(1).type() != Type::u8) throw Error(f.node.where(), "has a weight of " + std::string(type_text(f.in(1).type())) + ", expected uint8");
   check_count(f.node, f.in(1).count(), form.columns * form.blocks * blob, "bytes of weight");
   check_count(f.node, f.in(2).count(), form.columns * form.blocks, "scales");
@@ -44,8 +37,8 @@ std::vector<float> decoded(const Forward& f, const NBits& form) {
       const int64_t group = groups.empty() ? k / form.block : groups[size_t(k)];
       if (group < 0 || group >= form.blocks) throw Error(f.node.where(), "has group index " + std::to_string(group) + " of " + std::to_string(form.blocks));
       const int64_t block = n * form.blocks + group;
-      const double zero = packed ? unpacked(zero_bytes + n * packed_zeros, group, form.bits) : zeros.empty() ? double(1 << (form.bits - 1)) : zeros[size_t(block)];
-      const int q = unpacked(bytes + (n * form.blocks + k / form.block) * blob, k % form.block, form.bits);
+      const double zero = packed ? packed_at(zero_bytes + n * packed_zeros, group, form.bits) : zeros.empty() ? double(1 << (form.bits - 1)) : zeros[size_t(block)];
+      const int q = packed_at(bytes + (n * form.blocks + k / form.block) * blob, k % form.block, form.bits);
       weight[size_t(n * form.rows + k)] = float((q - zero) * scales[size_t(block)]);
     }
   return weight;

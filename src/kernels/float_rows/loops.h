@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/float_exp.h"
 #include "kernels/float_rows/float_rows.h"
 #include "kernels/float_vectors.h"
 
@@ -46,19 +47,8 @@ inline float sum_of(int64_t n, Term term) {
 }
 
 inline Floats exp_of(Floats x) {
-  const Floats bounded = x < -87.0f ? Floats{} - 87.0f : x;
-  constexpr float kRound = 12582912.0f;
-  const Floats shifted = bounded * 1.44269504f + kRound, k = shifted - kRound;
-  const Floats r = (bounded - k * 0.693145752f) - k * 1.42860677e-6f;
-  Floats p = r * (1.0f / 720) + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const Ints exponent = (Ints)shifted - std::bit_cast<int32_t>(kRound);
-  const Floats scaled = p * (Floats)((exponent + 127) << 23);
-  return x < -87.0f ? Floats{} : scaled;
+  const Floats value = exp_within(x < -87.0f ? Floats{} - 87.0f : x);
+  return x < -87.0f ? Floats{} : value;
 }
 
 inline Floats& vector_at(float* x) { return *reinterpret_cast<Floats*>(x); }

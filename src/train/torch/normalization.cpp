@@ -50,13 +50,13 @@ at::Tensor mapped_by_channel(const at::Tensor& rows, const Term& term) {
   return result;
 }
 
+// Of the whole batch.
 struct Statistics {
-  std::vector<float> mean, spread;  // of each channel, and 1 / √(variance + ε)
-  double count = 0;                 // values of a channel, in all processes
+  std::vector<double> mean, variance;  // of each channel; the variance divides by the count
+  double count = 0;                    // values of a channel, in all processes
 };
 
-// Of the whole batch; `variance` becomes the biased one.
-Statistics statistics_of(const at::Tensor& rows, double epsilon, std::vector<double>& mean, std::vector<double>& variance) {
+Statistics statistics_of(const at::Tensor& rows) {
   const int64_t channels = rows.size(-1), count = rows.numel() / channels;
   const float* x = rows.data_ptr<float>();
   std::vector<double> sums = sums_by_channel(count, channels, [&](int64_t i, int64_t) { return x[i]; });
@@ -70,10 +70,8 @@ Statistics statistics_of(const at::Tensor& rows, double epsilon, std::vector<dou
   Statistics all;
   all.count = sums.back();
   for (size_t c = 0; c < here.size(); ++c) {
-    mean.push_back(sums[c] / all.count);
-    variance.push_back(std::max(0.0, sums[here.size() + c] / all.count - mean[c] * mean[c]));
-    all.mean.push_back(float(mean[c]));
-    all.spread.push_back(float(1 / std::sqrt(variance[c] + epsilon)));
+    all.mean.push_back(sums[c] / all.count);
+    all.variance.push_back(std::max(0.0, sums[here.size() + c] / all.count - all.mean[c] * all.mean[c]));
   }
   return all;
 }
@@ -82,19 +80,17 @@ void follow(at::Tensor running, const std::vector<double>& now, double momentum,
   running.mul_(1 - momentum).add_(at::tensor(now, at::kDouble).to(running.scalar_type()).reshape(running.sizes()), momentum * factor);
 }
 
-at::Tensor floats(const std::vector<float>& values) { return at::tensor(values, at::kFloat); }
-
 struct BatchNormOverRanks : torch::autograd::Function<BatchNormOverRanks> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, const at::Tensor& scale, const at::Tensor& bias, const at::Tensor& mean,
                             const at::Tensor& variance, double momentum, double epsilon) {
     const at::Tensor rows = rows_of(input), factors = scale.detach().to(at::kFloat).contiguous(), offsets = bias.detach().to(at::kFloat).contiguous();
-    std::vector<double> now, variances;
-    const Statistics all = statistics_of(rows, epsilon, now, variances);
-    follow(mean, now, momentum, 1);
-    follow(variance, variances, momentum, all.count / (all.count - 1));
-    context->save_for_backward({rows, factors, floats(all.mean), floats(all.spread)});
+    const Statistics all = statistics_of(rows);
+    follow(mean, all.mean, momentum, 1);
+    follow(variance, all.variance, momentum, all.count / (all.count - 1));
+    const at::Tensor means = at::tensor(all.mean, at::kDouble).to(at::kFloat), spreads = (at::tensor(all.variance, at::kDouble) + epsilon).rsqrt().to(at::kFloat);
+    context->save_for_backward({rows, factors, means, spreads});
     context->saved_data["count"] = all.count;
-    const float *x = rows.data_ptr<float>(), *m = all.mean.data(), *s = all.spread.data(), *g = factors.data_ptr<float>(), *b = offsets.data_ptr<float>();
+    const float *x = rows.data_ptr<float>(), *m = means.data_ptr<float>(), *s = spreads.data_ptr<float>(), *g = factors.data_ptr<float>(), *b = offsets.data_ptr<float>();
     return from_rows(mapped_by_channel(rows, [=](int64_t i, int64_t c) { return (x[i] - m[c]) * (s[c] * g[c]) + b[c]; }));
   }
 

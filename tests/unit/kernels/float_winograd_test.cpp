@@ -5,16 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/random.h"
+#include "normal_numbers.h"
 
 namespace pare {
 namespace {
-
-std::vector<float> numbers(int64_t n, Random& random) {
-  std::vector<float> values(size_t(n), 0.f);
-  for (float& v : values) v = float(random.normal());
-  return values;
-}
 
 // A layer of random extents, every square of it at once, against its definition in double.
 void check_layer(const WinogradKernel& kernel, uint64_t seed) {
