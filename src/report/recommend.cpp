@@ -13,6 +13,7 @@ namespace pare {
 namespace {
 
 constexpr double same_size = 0.02;    // sizes this close are called the same
+constexpr double same_speed = 0.01;   // times this close are called the same, however sure the difference
 constexpr double coarse_test = 0.02;  // a paired interval this wide (a fraction, each side) earns a warning
 
 bool is_safe(Verdict verdict) {
@@ -23,10 +24,10 @@ bool has_speed(const Row& row) {
   return row.latency && std::isfinite(row.latency->ratio) && row.latency->ratio > 0;
 }
 bool surely_faster(const Row& row) {
-  return has_speed(row) && row.latency->ratio_high < 1;
+  return has_speed(row) && row.latency->ratio_high < 1 && row.latency->ratio < 1 - same_speed;
 }
 bool surely_slower(const Row& row) {
-  return has_speed(row) && row.latency->ratio_low > 1;
+  return has_speed(row) && row.latency->ratio_low > 1 && row.latency->ratio > 1 + same_speed;
 }
 
 // What changes when `factor` = baseline / row: "3.5x smaller", "1.1x larger".
@@ -109,6 +110,7 @@ std::string Adviser::speed_words(size_t i) const {
   if (!has_speed(row(i))) return "";
   const Latency& latency = *row(i).latency;
   if (surely_faster(row(i)) || surely_slower(row(i))) return factor_words(1 / latency.ratio, "faster", "slower");
+  if (latency.ratio_high < 1 || latency.ratio_low > 1) return "as fast, within 1 %";
   return fmt::format("not measurably faster or slower ({}, 95 % interval {} to {} includes 1)",
                      factor_text(1 / latency.ratio), decimals_text(1 / latency.ratio_high, 2),
                      decimals_text(1 / latency.ratio_low, 2));

@@ -60,6 +60,9 @@ TEST(Recommend, SaysWhatTheRowsSay) {
     perplexity[i].metric = MetricValue{"perplexity", values[i], values[i] - 0.3, values[i] + 0.3, 24'576, false};
     perplexity[i].paired.reset();
   }
+  Row steady = row_of("dynamic", 0.28, 1.004, 0);
+  steady.latency->ratio_low = 1.001;
+  steady.latency->ratio_high = 1.007;
   const Case cases[] = {
       {"nothing", {}, {"Nothing was measured."}, {}},
       {"the baseline alone", {base()}, {"Only the baseline was measured."}, {}},
@@ -110,6 +113,10 @@ TEST(Recommend, SaysWhatTheRowsSay) {
        {"f16 is 2.0x smaller, not measurably faster or slower (1.01x, 95 % interval 0.98 to 1.04 includes 1)",
         "it saves size only"},
        {"faster,"}},
+      {"surely slower, by nothing",
+       {base(), steady},
+       {"dynamic is 3.6x smaller, as fast, within 1 %", "it saves size only"},
+       {"Slower", "slower"}},
       {"smaller but slower",
        {base(), row_of("dynamic", 0.28, 2.2, 0)},
        {"dynamic is 3.6x smaller, 2.2x slower", "It is not measurably faster"},
