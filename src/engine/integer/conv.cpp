@@ -122,7 +122,9 @@ ConvLayer choose_conv(Planner& planner, const ConvInt8Shape& shape, const Intege
   step->packed = tuned(planner, *step->kernel, shape, given_weights(weights, source), chain, weights);
   const std::string name = described(*step);
   const size_t scratch_bytes = step->packed.scratch_bytes;
-  return sparse_where_faster(planner, shape, given_weights(weights, source), weights, chain, {std::move(step), name, "", scratch_bytes});
+  const ConvInt8Weights given = given_weights(weights, source);
+  ConvLayer dense = winograd_where_faster(planner, shape, given, weights, chain, {std::move(step), name, "", scratch_bytes});
+  return sparse_where_faster(planner, shape, given, weights, chain, std::move(dense));
 }
 
 }  // namespace

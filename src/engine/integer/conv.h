@@ -36,15 +36,15 @@ class IntegerStep : public Step {
 
 class ConvLikeStep : public IntegerStep {
  public:
-  virtual int32_t& bias_of(size_t output) = 0;
+  virtual int32_t& bias_of(size_t output) = 0;  // of layers of one group
+  virtual void compute(const ConvInt8Args& args, int thread, int threads) const = 0;
+  void run(std::byte* const* slots, int thread, int threads) override { compute(arguments<ConvInt8Args>(slots, thread), thread, threads); }
 };
 
 class ConvStep : public ConvLikeStep {
  public:
-  int32_t& bias_of(size_t output) override { return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[output]; }  // one group: as they come
-  void run(std::byte* const* slots, int thread, int threads) override {
-    kernel->run(packed, arguments<ConvInt8Args>(slots, thread), thread, threads);
-  }
+  int32_t& bias_of(size_t output) override { return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[output]; }
+  void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
   const ConvInt8Kernel* kernel = nullptr;
   PackedConvInt8 packed;
 };
@@ -53,17 +53,25 @@ class ConvStep : public ConvLikeStep {
 class ConvTrial {
  public:
   ConvTrial(const Planner& planner, const ConvInt8Shape& shape, const IntegerChain& chain, const IntegerWeights& weights, size_t scratch_bytes);
-  // Runs a kernel of conv_int8 or sparse_int8 once, on all threads.
+  // Runs a kernel of conv_int8 or its like once, on all threads.
   template <class Kernel, class Packed>
   void run(const Kernel& kernel, const Packed& packed) {
-    run_parallel([&](int thread, int threads) {
-      ConvInt8Args mine = args_;
-      mine.scratch = scratch_.of(thread);
-      kernel.run(packed, mine, thread, threads);
-    });
+    in_parallel([&](const ConvInt8Args& args, int thread, int threads) { kernel.run(packed, args, thread, threads); });
+  }
+  void run(const ConvLikeStep& step) {
+    in_parallel([&](const ConvInt8Args& args, int thread, int threads) { step.compute(args, thread, threads); });
   }
 
  private:
+  template <class Compute>
+  void in_parallel(const Compute& compute) {
+    run_parallel([&](int thread, int threads) {
+      ConvInt8Args mine = args_;
+      mine.scratch = scratch_.of(thread);
+      compute(mine, thread, threads);
+    });
+  }
+
   std::vector<Int8Line> input_, output_, residual_;
   std::vector<float> multipliers_;
   ThreadScratch scratch_;
@@ -79,6 +87,10 @@ struct ConvLayer {
   std::string implementation, note;
   size_t scratch_bytes = 0;
 };
+
+// A 3x3 layer by fewer multiplications (kernels/int8_winograd), or as it is given where that is faster. `given` points into `weights`.
+ConvLayer winograd_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights, const IntegerChain& chain,
+                                ConvLayer dense);
 
 // The layer with products of zero weights left out, or the dense one where that is faster; whoever reads the note learns
 // both times. `given` points into `weights`.

@@ -17,7 +17,7 @@ constexpr double kMargin = 0.85;
 class SparseStep : public ConvLikeStep {
  public:
   int32_t& bias_of(size_t output) override { return sparse_int8_bias(packed, output); }
-  void run(std::byte* const* slots, int thread, int threads) override { kernel->run(packed, arguments<ConvInt8Args>(slots, thread), thread, threads); }
+  void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
   const SparseInt8Kernel* kernel = nullptr;
   PackedSparseInt8 packed;
 };
@@ -65,10 +65,10 @@ struct Decision {
 
 // Dense and the most promising forms in turns.
 Decision measure(Planner& planner, const SparseInt8Kernel& kernel, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights,
-                 const IntegerChain& chain, const ConvStep& dense) {
+                 const IntegerChain& chain, const ConvLayer& dense) {
   const std::vector<SparseInt8Form> forms = sparse_int8_forms(kernel, shape, given.weights);
   std::vector<PackedSparseInt8> packed;
-  size_t scratch_bytes = dense.packed.scratch_bytes;
+  size_t scratch_bytes = dense.scratch_bytes;
   for (const SparseInt8Form& form : forms) {
     packed.push_back(pack_sparse_int8(kernel, shape, given, form));
     scratch_bytes = std::max(scratch_bytes, packed.back().scratch_bytes);
@@ -81,7 +81,7 @@ Decision measure(Planner& planner, const SparseInt8Kernel& kernel, const ConvInt
   ConvTrial trial(planner, shape, chain, weights, scratch_bytes);
   const std::vector<double> times = least_times(int(packed.size()) + 1, [&](int i) {
     if (i == 0)
-      trial.run(*dense.kernel, dense.packed);
+      trial.run(static_cast<const ConvLikeStep&>(*dense.step));
     else
       trial.run(kernel, packed[size_t(i) - 1]);
   });
@@ -109,9 +109,8 @@ ConvLayer sparse_where_faster(Planner& planner, const ConvInt8Shape& shape, cons
   if (kernel == nullptr || shape.groups != 1) return dense;
   const Zeros zeros = count_zeros(shape, given.weights);
   if (zeros.weights < kLeastSparsity) return dense;
-  const auto& step = static_cast<const ConvStep&>(*dense.step);
-  const auto measured = [&] { return measure(planner, *kernel, shape, given, weights, chain, step); };
-  const std::string key = fmt::format("{} zeros {:.0f} {:.0f}", conv_key(kernel->name, shape, chain, planner.threads), zeros.weights * 100, zeros.blocks * 100);
+  const auto measured = [&] { return measure(planner, *kernel, shape, given, weights, chain, dense); };
+  const std::string key = fmt::format("{} 2 zeros {:.0f} {:.0f}", conv_key(kernel->name, shape, chain, planner.threads), zeros.weights * 100, zeros.blocks * 100);
   const Decision decision = planner.options.tune ? remembered(planner, key, measured) : measured();
   if (decision.dense_ms >= 0)
     dense.note = fmt::format("{:.0f} % of the weights are zero: dense {:.3g} ms, sparse {:.3g} ms", zeros.weights * 100, decision.dense_ms, decision.sparse_ms);

@@ -74,9 +74,9 @@ struct PackedConvInt8 {
   std::size_t scratch_bytes = 0;  // per thread
 
   std::size_t listed_steps() const {
-    std::size_t steps = wide.offsets.size();
-    for (const ConvInt8StepList& list : joined) steps += list.offsets.size();
-    return steps;
+    std::size_t count = wide.offsets.size();
+    for (const ConvInt8StepList& list : joined) count += list.offsets.size();
+    return count;
   }
 };
 

@@ -2,10 +2,15 @@
 // every instruction set.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "codecs/codecs.h"
 #include "engine/engine.h"
 #include "kernels/conv_int8/conv_int8.h"
 #include "support/networks.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -294,6 +299,47 @@ TEST(IntegerEngine, PrunedLayersLeaveOutZeros) {
     EXPECT_EQ(count_sparse(pruned, image), 4);
     EXPECT_EQ(count_sparse(network(0), image), 0);
     if (type == Type::u8) count_sparse(pruned, image, true);
+  }
+}
+
+// 3x3 layers by the definition and by Winograd's transforms: what was remembered is changed to each of them in turn.
+TEST(IntegerEngine, FewerMultiplicationsGiveTheSameBits) {
+  for (Type type : {Type::u8, Type::i8}) {
+    const testing::TemporaryFolder folder;
+    setenv("PARE_CACHE", folder.path().c_str(), 1);
+    QuantizedNetwork n(type);
+    const Dims image{2, 16, 11, 14};
+    ValueId x = n.pair(n.input("x", image), 0.03f);
+    x = n.pair(n.node("Relu", {n.layer(x, 16, 32, 3)}), 0.02f);
+    x = n.pair(n.node("Add", {n.layer(x, 32, 32, 3, 1, 2), x}), 0.03f);
+    n.graph.outputs = {n.pair(n.swish(n.layer(x, 32, 19, 3)), 0.02f, 40), n.layer(x, 32, 16, 3)};
+    infer_shapes(n.graph);
+    const Array input = testing::random_array(image, 3);
+    SessionOptions options;
+    Session(n.graph, {image}, options);
+    std::optional<std::vector<Array>> first;
+    for (const char* choice : {"\t0", "\t1"}) {
+      int changed_lines = 0;
+      for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+        std::ifstream in(entry.path());
+        std::string changed, line;
+        while (std::getline(in, line)) {
+          const bool own = line.starts_with("int8 layer int8_winograd");
+          changed_lines += own;
+          changed += (own ? line.substr(0, line.rfind('\t')) + choice : line) + "\n";
+        }
+        std::ofstream(entry.path()) << changed;
+      }
+      EXPECT_GE(changed_lines, 4);
+      Session session(n.graph, {image}, options);
+      int fewer = 0;
+      for (const LayerReport& layer : session.layers()) fewer += layer.implementation.starts_with("int8 winograd");
+      EXPECT_EQ(fewer, choice[1] == '1' ? 4 : 0);
+      const std::vector<Array> found = session.run({input});
+      if (!first) first = found;
+      for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(found[i].same_as((*first)[i])) << i;
+    }
+    unsetenv("PARE_CACHE");
   }
 }
 

@@ -1,0 +1,43 @@
+// Integer convolutions of 3x3 kernels: by the definition or by fewer multiplications, whichever is measured to be faster here. Both give
+// the same bits.
+#include "engine/integer/conv.h"
+#include "kernels/int8_winograd/int8_winograd.h"
+
+namespace pare {
+namespace {
+
+// Transformed weights are eight times as large, and are read once for every few squares: beyond this they would come from the third cache
+// and make the model's memory a matter of its widest layers.
+constexpr size_t kMostWeightBytes = 1280 << 10;
+
+class WinogradInt8Step : public ConvLikeStep {
+ public:
+  int32_t& bias_of(size_t output) override { return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[output]; }
+  void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
+  const WinogradInt8Kernel* kernel = nullptr;
+  PackedWinogradInt8 packed;
+};
+
+}  // namespace
+
+ConvLayer winograd_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights, const IntegerChain& chain,
+                                ConvLayer dense) {
+  const WinogradInt8Kernel& kernel = choose_kernel(winograd_int8_kernels(), planner.options.kernels);
+  if (!planner.options.tune || !fits_winograd_int8(kernel, shape, given.weights) || winograd_int8_weight_bytes(shape) > kMostWeightBytes) return dense;
+  const std::string key = conv_key(kernel.name, shape, chain, planner.threads);
+  const auto known = planner.cache.find(key);
+  if (known && *known == 0) return dense;
+  auto step = std::make_unique<WinogradInt8Step>();
+  step->kernel = &kernel;
+  step->packed = pack_winograd_int8(kernel, shape, given);
+  const size_t scratch_bytes = step->packed.scratch_bytes;
+  if (!known) {
+    ConvTrial trial(planner, shape, chain, weights, std::max(scratch_bytes, dense.scratch_bytes));
+    const int choice = fastest_of(2, [&](int i) { trial.run(i == 0 ? static_cast<const ConvLikeStep&>(*dense.step) : *step); });
+    planner.cache.store(key, choice);
+    if (choice == 0) return dense;
+  }
+  return {std::move(step), std::string("int8 winograd ") + kernel.isa, "", scratch_bytes};
+}
+
+}  // namespace pare
