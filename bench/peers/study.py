@@ -13,6 +13,7 @@ import types
 
 import artifacts
 import run
+import sections
 import study_tables
 
 TEMPLATE = artifacts.HERE / "study_page.md"
@@ -131,8 +132,6 @@ def time_model(a, model, earlier):
 
 
 def main():
-    import study_pruning  # which needs this file's list of data
-
     a = parse_arguments()
     earlier = earlier_cells(a)
     result = {"machine": run.describe_machine(), "rounds": a.rounds, "date": datetime.date.today().isoformat(),
@@ -149,7 +148,7 @@ def main():
                                   "peer_int8": judge_peer_int8(a, model)}
         (a.out / "study.json").write_text(json.dumps(result, indent=1) + "\n")
     earlier_page = a.page.read_text() if a.page.exists() else ""
-    a.page.write_text(study_tables.write_page(TEMPLATE.read_text(), result, study_pruning.kept_section(earlier_page), earlier_page))
+    a.page.write_text(study_tables.write_page(TEMPLATE.read_text(), result, earlier_page))
     print(f"{a.page}\n{a.out / 'study.json'}")
 
 

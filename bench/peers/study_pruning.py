@@ -15,6 +15,7 @@ import numpy as np
 import artifacts
 import interleave
 import run
+import sections
 import study
 import tables
 from study_tables import change_text, quality_text
@@ -22,7 +23,6 @@ from study_tables import change_text, quality_text
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
 DENSE_INT8 = "quantize-static"
 REPORT_SECONDS = 1  # for the latencies in the report of `pare study`, all rows together
-BEGIN, END = "<!-- pruning: written by ./dev study --pruning -->", "<!-- end of pruning -->"
 
 
 def parse_arguments():
@@ -145,21 +145,6 @@ def section(result):
     return "\n".join(text)
 
 
-def replace_section(page, text):
-    """The page with its pruning part exchanged, or added at its end."""
-    part = f"{BEGIN}\n{text.strip()}\n{END}"
-    if BEGIN in page and END in page:
-        return page[:page.index(BEGIN)] + part + page[page.index(END) + len(END):]
-    return page.rstrip("\n") + "\n\n## Pruning\n\n" + part + "\n"
-
-
-def kept_section(page):
-    """The pruning part of a page written earlier, markers included, or what says that there is none."""
-    if BEGIN in page and END in page:
-        return page[page.index(BEGIN):page.index(END) + len(END)]
-    return f"{BEGIN}\nNot measured yet: `./dev study --pruning`.\n{END}"
-
-
 def main():
     a = parse_arguments()
     result = {"machine": run.describe_machine(), "date": study.datetime.date.today().isoformat(), "prune": a.prune,
@@ -178,7 +163,7 @@ def main():
         if name in result["models"]:
             time_rows(a, model, result["models"][name])
         kept.write_text(json.dumps(result, indent=1) + "\n")
-    a.page.write_text(replace_section(a.page.read_text(), section(result)))
+    a.page.write_text(sections.PRUNING.replaced(a.page.read_text(), section(result)))
     print(f"{a.page}\n{kept}")
 
 

@@ -1,6 +1,7 @@
 """study.json as the page docs/guide/study.md: a template's words, and tables where it says {{model NAME}}."""
 import re
 
+import sections
 import tables
 
 TITLES = {"fp32": "float32", "bf16": "bfloat16", "dynamic": "int8 dynamic"}
@@ -112,7 +113,7 @@ def measured_on(model, result):
             f"{result['rounds']} interleaved rounds, during which other processes used at most {foreign:.2f} cores.")
 
 
-def write_page(template, result, pruning, earlier):
-    """`pruning`: the part that study_pruning.py writes; `earlier`: the page as it was, which keeps what was not run."""
-    page = template.replace("{{pruning}}", pruning)
+def write_page(template, result, earlier):
+    """`earlier`: the page as it was, which keeps what was not run and what other scripts write."""
+    page = template.replace("{{pruning}}", sections.PRUNING.kept(earlier)).replace("{{language}}", sections.LANGUAGE.kept(earlier))
     return re.sub(r"\{\{model (\w+)\}\}\n?", lambda found: model_text(found[1], result, earlier), page)
