@@ -83,25 +83,29 @@ struct Int8Epilogue256 {
 
   // `channels` (8, or fewer at the end of a pixel) outputs from `index`; sums and multiplier have 8 values.
   void store(std::size_t index, __m256i sums, const float* multiplier, int channels) const {
-    if (channels < 8) {
+    if (channels < 8 && e.residual) {  // which is not to be read beyond its end
       alignas(32) std::int32_t values[8];
       _mm256_store_si256(reinterpret_cast<__m256i*>(values), sums);
       for (int c = 0; c < channels; ++c) store_int8_sum(e, output, index + c, values[c], multiplier[c]);
       return;
     }
-    const __m256 v = value(index, sums, multiplier);
+    const __m256 v = limited(value(index, sums, multiplier));
     if (e.type == Int8Output::f32) {
-      _mm256_storeu_ps(reinterpret_cast<float*>(output) + index, limited(v));
+      const __m256i kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(channels), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+      _mm256_maskstore_ps(reinterpret_cast<float*>(output) + index, kept, v);
       return;
     }
-    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(limited(v)), _mm256_set1_epi32(e.out_zero));
+    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(e.out_zero));
     // The low bytes: values are within the type, so u8 and s8 are the same.
     const __m256i low = _mm256_shuffle_epi8(q, _mm256_set1_epi32(0x0c080400));
     const std::uint32_t halves[] = {static_cast<std::uint32_t>(_mm256_extract_epi32(low, 0)),
                                     static_cast<std::uint32_t>(_mm256_extract_epi32(low, 4))};
     std::uint8_t* to = output + index;
-    __builtin_memcpy(to, halves, 8);
-    for (int c = 0; c < 8 && e.table; ++c) to[c] = e.table[to[c]];
+    if (channels == 8)
+      __builtin_memcpy(to, halves, 8);
+    else
+      __builtin_memcpy(to, halves, std::size_t(channels));
+    for (int c = 0; c < channels && e.table; ++c) to[c] = e.table[to[c]];
   }
 
   __m256 after_mid(__m256 v) const {

@@ -69,7 +69,7 @@ bool fits_winograd_int8(const WinogradInt8Kernel& kernel, const ConvInt8Shape& s
   // Squares that lie mostly outside, and transforms for few channels, cost more than they save.
   if (shape.out_h() <= kWinogradInt8Tile / 2 || shape.out_w() <= kWinogradInt8Tile / 2) return false;
   const int taps = shape.in_c / shape.groups * 9;
-  if (shape.in_c / shape.groups < kernel.inputs || shape.out_c / shape.groups < kernel.lanes) return false;
+  if (shape.in_c / shape.groups < kernel.inputs) return false;
   constexpr std::int64_t kMost = (std::int64_t{1} << 25) - 1;
   for (int o = 0; o < shape.out_c; ++o) {
     std::int64_t above = 0, below = 0;

@@ -30,13 +30,12 @@ class WinogradInt8Loops {
  public:
   static void run(const PackedWinogradInt8& packed, const ConvInt8Args& args, int thread, int threads) {
     const WinogradInt8Loops loops(packed, args);
-    const std::int64_t squares = packed.squares(), all = squares * packed.shape.batch * packed.shape.groups;
-    const std::int64_t end = all * (thread + 1) / threads;
+    // Threads share squares, not groups, whose channels lie in the same lines of memory.
+    const std::int64_t squares = packed.squares(), all = squares * packed.shape.batch, end = all * (thread + 1) / threads;
     for (std::int64_t at = all * thread / threads; at < end;) {
-      const std::int64_t image = at / squares / packed.shape.groups, first = at % squares;
-      const std::int64_t left = std::min(squares - first, end - at), parts = (left + packed.at_once - 1) / packed.at_once;
+      const std::int64_t first = at % squares, left = std::min(squares - first, end - at), parts = (left + packed.at_once - 1) / packed.at_once;
       const int count = static_cast<int>((left + parts - 1) / parts);
-      loops.run_squares(static_cast<int>(image), static_cast<int>(at / squares % packed.shape.groups), static_cast<int>(first), count);
+      for (int group = 0; group < packed.shape.groups; ++group) loops.run_squares(static_cast<int>(at / squares), group, static_cast<int>(first), count);
       at += count;
     }
   }
