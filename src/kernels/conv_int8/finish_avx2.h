@@ -8,13 +8,14 @@
 namespace pare {
 namespace {
 
-// Whether quantized() makes the outputs: bytes without a table.
+// Whether quantized() makes the outputs.
 inline bool makes_bytes(const Int8Epilogue256& epilogue, int channels) {
-  return epilogue.e.type != Int8Output::f32 && !epilogue.e.table && epilogue.bounded(channels);
+  return epilogue.e.type != Int8Output::f32 && epilogue.bounded(channels);
 }
 
+// Whether more is to be done than multiplying, adding and rounding.
 inline bool activates(const Int8Epilogue& e) {
-  return e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none;
+  return e.table != nullptr || e.first.kind != Int8Activation::none || e.last.kind != Int8Activation::none;
 }
 
 class Finish256 {

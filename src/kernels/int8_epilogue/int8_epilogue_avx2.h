@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kernels/int8_epilogue/int8_epilogue_base.h"
+#include "kernels/int8_epilogue/lookup_avx2.h"
 
 namespace pare {
 namespace {
@@ -131,7 +132,8 @@ struct Int8Epilogue256 {
     const __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
     const __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2]), _mm256_cvtps_epi32(v[3]));
     const __m256i bytes = _mm256_packus_epi16(_mm256_adds_epi16(a, zero16), _mm256_adds_epi16(b, zero16));
-    return _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(bytes, lo8), hi8), flip8);
+    const __m256i y = _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(bytes, lo8), hi8), flip8);
+    return __builtin_expect(e.table != nullptr, 0) ? looked_up(e.table, y) : y;
   }
 
   // The same as 4 x 8 bytes in the order of the vectors.

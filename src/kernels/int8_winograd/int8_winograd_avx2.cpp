@@ -19,23 +19,30 @@ struct Avx2 {
    public:
     Finish(const ConvInt8Args& args, int channels) : finish_(args.epilogue, args.output, channels) {}
 
-    inline __attribute__((always_inline)) void run(const Ints (&sums)[kWinogradInt8Tile], const ConvTileOutput& out, std::size_t pixel) const {
-      alignas(32) std::int32_t room[kWinogradInt8Tile * 8];
-      if (out.pixels == kWinogradInt8Tile) {
-        __m256i all[kWinogradInt8Tile][1];
-        for (int p = 0; p < kWinogradInt8Tile; ++p) all[p][0] = reinterpret_cast<__m256i>(sums[p]);
-        finish_.run(all, room, out, pixel);
-        return;
-      }
+    template <int Vectors>
+    inline __attribute__((always_inline)) void run(const Ints (&sums)[kWinogradInt8Tile][Vectors], const ConvTileOutput& out, std::size_t pixel) const {
+      alignas(32) std::int32_t room[kWinogradInt8Tile * Vectors * 8];
+      if (out.pixels == kWinogradInt8Tile) return finish_.run(loaded<kWinogradInt8Tile>(sums).at, room, out, pixel);
       ConvTileOutput single = out;
       single.pixels = 1;
-      for (int p = 0; p < out.pixels; ++p) {
-        const __m256i one[1][1] = {{reinterpret_cast<__m256i>(sums[p])}};
-        finish_.run(one, room, single, pixel + std::size_t(p));
-      }
+      for (int p = 0; p < out.pixels; ++p) finish_.run(loaded<1>(&sums[p]).at, room, single, pixel + std::size_t(p));
     }
 
    private:
+    template <int Pixels, int Vectors>
+    struct Sums {
+      __m256i at[Pixels][Vectors];
+    };
+    template <int Pixels, int Vectors>
+    static inline __attribute__((always_inline)) Sums<Pixels, Vectors> loaded(const Ints (*sums)[Vectors]) {
+      Sums<Pixels, Vectors> result;
+#pragma GCC unroll 4
+      for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) result.at[p][v] = reinterpret_cast<__m256i>(sums[p][v]);
+      return result;
+    }
+
     Finish256 finish_;
   };
 };

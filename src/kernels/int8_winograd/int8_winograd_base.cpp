@@ -19,10 +19,11 @@ struct Base {
 
   struct Finish {
     Finish(const ConvInt8Args& given, int) : args(given) {}
-    void run(const Ints (&sums)[kWinogradInt8Tile], const ConvTileOutput& out, std::size_t pixel) const {
+    template <int Vectors>
+    void run(const Ints (&sums)[kWinogradInt8Tile][Vectors], const ConvTileOutput& out, std::size_t pixel) const {
       for (int p = 0; p < out.pixels; ++p)
         for (int c = 0; c < out.channels; ++c)
-          store_int8_sum(args.epilogue, args.output, (pixel + std::size_t(p)) * std::size_t(out.pitch) + std::size_t(out.channel + c), static_cast<std::int32_t>(sums[p][c]), out.multiplier[c]);
+          store_int8_sum(args.epilogue, args.output, (pixel + std::size_t(p)) * std::size_t(out.pitch) + std::size_t(out.channel + c), static_cast<std::int32_t>(sums[p][c / 4][c % 4]), out.multiplier[c]);
     }
     const ConvInt8Args& args;
   };

@@ -5,7 +5,7 @@
 //   kMaxVectors        most vectors of Ints in a block of outputs
 //   max_squares(vectors)  squares multiplied at once
 //   add_pairs(sums, a, b)  sums[i] + a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]
-//   Finish             run(sums, out, pixel) writes neighbouring pixels' sums of one vector
+//   Finish             run(sums, out, pixel) writes neighbouring pixels' sums, [pixel][vector]
 // Sums are unsigned: they are meant to wrap.
 
 #include <algorithm>
@@ -42,8 +42,8 @@ class WinogradInt8Loops {
 
  private:
   WinogradInt8Loops(const PackedWinogradInt8& packed, const ConvInt8Args& args)
-      : packed_(packed), shape_(packed.shape), args_(args), finish_(args, packed.shape.out_c), pixel_values_((packed.inputs + 1) / 2 * 2),
-        blocks_(packed.outputs, kLanes, Isa::kMaxVectors) {}
+      : packed_(packed), shape_(packed.shape), args_(args), finish_(args, packed.shape.out_c), out_h_(packed.shape.out_h()), out_w_(packed.shape.out_w()),
+        pixel_values_((packed.inputs + 1) / 2 * 2), blocks_(packed.outputs, kLanes, Isa::kMaxVectors) {}
 
   struct Corner {
     int row, column;  // of a square's first output
@@ -51,7 +51,7 @@ class WinogradInt8Loops {
   Corner corner(int square) const { return {square / packed_.squares_across() * kTile, square % packed_.squares_across() * kTile}; }
   void advance(Corner& at) const {
     at.column += kTile;
-    if (at.column < shape_.out_w()) return;
+    if (at.column < out_w_) return;
     at = {at.row + kTile, 0};
   }
 
@@ -66,7 +66,7 @@ class WinogradInt8Loops {
     Cut cuts[Isa::kMaxVectors];
     for (int v = 1; v <= Isa::kMaxVectors; ++v) cuts[v - 1] = Cut(count, Isa::max_squares(v));
     for (int p = 0; p < kPoints; ++p) multiply(values + p * packed_.in_stride, weights + p * packed_.point_weights, sums + p * packed_.out_stride, cuts);
-    for (int vector = 0; vector < blocks_.vectors; ++vector) gather(sums, image, group, begin, count, vector);
+    gather(sums, image, group, begin, count);
   }
 
   // The transform along one axis. All fits 16 bits: 1,275 and 2,040 of one axis, 12,750 and 17,340 of both.
@@ -148,13 +148,10 @@ class WinogradInt8Loops {
     for (int block = 0, first = 0; block < blocks_.count; ++block) {
       const int end = blocks_.begin(block + 1), vectors = end - first;
       const Cut& cut = cuts[vectors - 1];
-      Product product{values, weights, sums + first * kLanes, pixel_values_, row};
-      for (int tile = 0; tile < cut.tiles; ++tile) {
-        const int count = cut.size + (tile < cut.larger);
-        product_of(vectors, count, std::make_integer_sequence<int, Isa::kMaxVectors>{})(product);
-        product.values += count * pixel_values_;
-        product.sums += count * row;
-      }
+      Product product{values, weights, sums + first * kLanes, pixel_values_, row, cut.larger};
+      run_product(vectors, cut.size + 1, product);
+      product.tiles = cut.tiles - cut.larger;
+      run_product(vectors, cut.size, product);
       weights += pixel_values_ * vectors * kLanes;
       first = end;
     }
@@ -165,11 +162,22 @@ class WinogradInt8Loops {
     const std::int16_t* weights;
     std::uint32_t* sums;
     int inputs, row;  // values of a square, sums from one square's to the next one's
+    int tiles;
   };
-  using MultiplyTile = void (*)(const Product&);
+  using MultiplyTiles = void (*)(Product&);
+
+  // Moves on behind the squares it multiplied.
+  static void run_product(int vectors, int squares, Product& product) {
+    if (product.tiles > 0) product_of(vectors, squares, std::make_integer_sequence<int, Isa::kMaxVectors>{})(product);
+  }
 
   template <int Squares, int Vectors>
-  static void multiply_tile(const Product& job) {
+  static void multiply_tiles(Product& job) {
+    for (; job.tiles > 0; --job.tiles, job.values += Squares * job.inputs, job.sums += Squares * job.row) multiply_tile<Squares, Vectors>(job);
+  }
+
+  template <int Squares, int Vectors>
+  static inline __attribute__((always_inline)) void multiply_tile(const Product& job) {
     Ints sums[Squares][Vectors] = {};
     const std::int16_t *values = job.values, *weights = job.weights;
     for (int c = 0; c < job.inputs; c += 2, weights += 2 * Vectors * kLanes) {
@@ -192,13 +200,13 @@ class WinogradInt8Loops {
   }
 
   template <int Vectors, int... S>
-  static MultiplyTile product_of(int squares, std::integer_sequence<int, S...>) {
-    static constexpr MultiplyTile tiles[] = {multiply_tile<S + 1, Vectors>...};
+  static MultiplyTiles product_of(int squares, std::integer_sequence<int, S...>) {
+    static constexpr MultiplyTiles tiles[] = {multiply_tiles<S + 1, Vectors>...};
     return tiles[squares - 1];
   }
   template <int... V>
-  static MultiplyTile product_of(int vectors, int squares, std::integer_sequence<int, V...>) {
-    static constexpr MultiplyTile (*widths[])(int) = {
+  static MultiplyTiles product_of(int vectors, int squares, std::integer_sequence<int, V...>) {
+    static constexpr MultiplyTiles (*widths[])(int) = {
         [](int count) { return product_of<V + 1>(count, std::make_integer_sequence<int, Isa::max_squares(V + 1)>{}); }...};
     return widths[vectors - 1](squares);
   }
@@ -212,9 +220,10 @@ class WinogradInt8Loops {
     y[3] = difference + (difference2 << 3) + (m[5] << 1);
   }
 
-  // The sums of one square from those at its points, which lie `stride` apart. A function of its own, and not part of what writes
-  // them: both want all registers.
-  static __attribute__((noinline)) void gather_square(const std::uint32_t* from, std::ptrdiff_t stride, const std::int32_t* bias, Ints (&sums)[kTile][kTile]) {
+  // One vector of the sums of one square from those at its points, which lie `stride` apart; sums[row][column] is `Vectors` apart from
+  // the next. A function of its own, and not part of what writes them: both want all registers.
+  template <int Vectors>
+  static __attribute__((noinline)) void gather_square(const std::uint32_t* from, std::ptrdiff_t stride, const std::int32_t* bias, Ints* sums) {
     constexpr std::uint32_t kInverseOf9 = 954437177u;  // 9 · 954437177 = 2 · 2^32 + 1
     typedef std::int32_t Signed __attribute__((vector_size(sizeof(Ints))));
     Ints half[kTile][kSide];
@@ -229,30 +238,40 @@ class WinogradInt8Loops {
     }
     const Ints added = *reinterpret_cast<const AnyInts*>(bias);
 #pragma GCC unroll 1
-    for (int r = 0; r < kTile; ++r) {
+    for (int r = 0; r < kTile; ++r, sums += kTile * Vectors) {
       Ints m[kSide], y[kTile];
 #pragma GCC unroll 6
       for (int c = 0; c < kSide; ++c) m[c] = half[r][c];
       gather_axis(m, y);
 #pragma GCC unroll 4
-      for (int c = 0; c < kTile; ++c) sums[r][c] = reinterpret_cast<Ints>(reinterpret_cast<Signed>(y[c] * kInverseOf9) >> 6) + added;
+      for (int c = 0; c < kTile; ++c) sums[c * Vectors] = reinterpret_cast<Ints>(reinterpret_cast<Signed>(y[c] * kInverseOf9) >> 6) + added;
     }
   }
 
-  void gather(const std::uint32_t* sums, int image, int group, Corner at, int count, int vector) const {
-    const int channel = group * packed_.outputs + vector * kLanes, channels = std::min(kLanes, packed_.outputs - vector * kLanes);
-    alignas(64) float multiplier[kLanes] = {};
+  // All outputs of `count` squares, as many vectors at once as pixels have room for.
+  void gather(const std::uint32_t* sums, int image, int group, Corner first, int count) const {
+    int vector = 0;
+    for (; vector + 4 <= blocks_.vectors; vector += 4) gather_vectors<4>(sums, image, group, first, count, vector);
+    for (; vector + 2 <= blocks_.vectors; vector += 2) gather_vectors<2>(sums, image, group, first, count, vector);
+    if (vector < blocks_.vectors) gather_vectors<1>(sums, image, group, first, count, vector);
+  }
+
+  template <int Vectors>
+  void gather_vectors(const std::uint32_t* sums, int image, int group, Corner at, int count, int vector) const {
+    const int channel = group * packed_.outputs + vector * kLanes, channels = std::min(Vectors * kLanes, packed_.outputs - vector * kLanes);
+    alignas(64) float multiplier[Vectors * kLanes] = {};
     std::memcpy(multiplier, args_.epilogue.multiplier + channel, sizeof(float) * std::size_t(channels));
     const std::int32_t* bias = reinterpret_cast<const std::int32_t*>(packed_.bias.front().bytes) + (group * blocks_.vectors + vector) * kLanes;
     const int pitch = args_.epilogue.pitch > 0 ? args_.epilogue.pitch : shape_.out_c;
-    ConvTileOutput out{0, kTile, 1, channel, channels, pitch, multiplier};
+    ConvTileOutput out{0, kTile, Vectors, channel, channels, pitch, multiplier};
     for (int t = 0; t < count; ++t, advance(at)) {
-      Ints square[kTile][kTile];
-      gather_square(sums + (t * blocks_.vectors + vector) * kLanes, packed_.out_stride, bias, square);
-      const int rows = std::min(kTile, shape_.out_h() - at.row);
-      out.pixels = std::min(kTile, shape_.out_w() - at.column);
-      std::size_t pixel = (std::size_t(image) * shape_.out_h() + at.row) * shape_.out_w() + at.column;
-      for (int r = 0; r < rows; ++r, pixel += std::size_t(shape_.out_w())) finish_.run(square[r], out, pixel);
+      Ints square[kTile][kTile][Vectors];
+      const std::uint32_t* from = sums + (t * blocks_.vectors + vector) * kLanes;
+      for (int v = 0; v < Vectors; ++v) gather_square<Vectors>(from + v * kLanes, packed_.out_stride, bias + v * kLanes, &square[0][0][v]);
+      const int rows = std::min(kTile, out_h_ - at.row);
+      out.pixels = std::min(kTile, out_w_ - at.column);
+      std::size_t pixel = (std::size_t(image) * out_h_ + at.row) * out_w_ + at.column;
+      for (int r = 0; r < rows; ++r, pixel += std::size_t(out_w_)) finish_.run(square[r], out, pixel);
     }
   }
 
@@ -260,6 +279,7 @@ class WinogradInt8Loops {
   const ConvInt8Shape& shape_;
   const ConvInt8Args& args_;
   typename Isa::Finish finish_;
+  int out_h_, out_w_;  // the shape divides to find them
   int pixel_values_;  // 16-bit values of a square at a point
   WinogradInt8Blocks blocks_;
 };
