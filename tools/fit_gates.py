@@ -21,6 +21,7 @@ def gauss(a):
 
 GATES = [  # name, what it is, function, limit, degrees of N and D
     ("SigmoidGate", "sigmoid(a) - 1/2", sigmoid, 14.0, 3, 3),
+    ("FineSigmoidGate", "sigmoid(a) - 1/2", sigmoid, 16.0, 4, 4),
     ("GaussGate", "Phi(a) - 1/2, Phi the normal distribution's: Gelu", gauss, 5.25, 5, 4),
 ]
 

@@ -1,5 +1,5 @@
 // Float convolution with bias, residual sum and activation in one step; oneDNN's direct and Winograd forms and our own, of 1x1
-// kernels as linear layers and of 3x3 kernels by Winograd's transforms, are measured.
+// kernels as linear layers, of 3x3 kernels by Winograd's transforms and of depthwise ones, are measured.
 #include <algorithm>
 
 #include "base/threads.h"
@@ -212,6 +212,7 @@ std::vector<FormPlan> form_plans(Planner& planner, const ConvPlan& plan, const s
     const OwnConv own{planner, plan, *functions, weight, bias, slots, planner.storage(slots.source), target};
     forms = pixelwise_forms(own);
     behind = winograd_forms(own);
+    for (FormPlan& form : depthwise_forms(own)) behind.push_back(std::move(form));
   }
   for (const Candidate& candidate : candidates)
     forms.push_back({std::string("onednn ") + candidate.desc.impl_info_str(), [&candidate, &fused, weight, bias, slots, target] { return make_steps(candidate, fused, weight, bias, slots, target); }, candidate.joining});

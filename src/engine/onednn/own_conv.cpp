@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/depthwise.h"
 #include "engine/float_linear.h"
 #include "engine/winograd.h"
 
@@ -84,6 +85,20 @@ std::vector<FormPlan> winograd_forms(const OwnConv& conv) {
   for (const WinogradKernel* kernel : winograd_kernels_for(layer))
     if (fits_layout(conv, kernel->lanes)) forms.push_back({kernel->name, [=] { return make_winograd(*kernel, conv, layer); }});
   return forms;
+}
+
+std::vector<FormPlan> depthwise_forms(const OwnConv& conv) {
+  const ConvPlan& plan = conv.plan;
+  if (plan.type != Type::f32 || plan.weight_dims.size() != 5) return {};
+  DepthwiseLayer layer{conv.weight.cast(Type::f32), conv.bias.cast(Type::f32), {plan.strides[0], plan.strides[1]}, {plan.dilates[0] + 1, plan.dilates[1] + 1},
+                       {plan.pad_begin[0], plan.pad_begin[1]}, conv.source, conv.target, conv.functions.first, conv.functions.last};
+  const FloatDepthwiseKernel* kernel = depthwise_kernel_for(layer);
+  if (kernel == nullptr || !fits_layout(conv, kernel->lanes)) return {};
+  return {{kernel->name, [=] {
+             auto step = std::make_unique<DepthwiseFloatStep>(*kernel, layer);
+             bind(*step, conv.slots);
+             return only(std::move(step));
+           }}};
 }
 
 }  // namespace pare

@@ -44,9 +44,10 @@ struct OwnConv {
   ConvSlots slots;
   Storage source, target;
 };
-// Of 1x1 kernels, as linear layers; of 3x3 kernels, by Winograd's transforms. Empty where they do not fit. Plan and planner must
+// Of 1x1 kernels, as linear layers; of 3x3 kernels, by Winograd's transforms; depthwise ones. Empty where they do not fit. Plan and planner must
 // outlive what is made of them.
 std::vector<FormPlan> pixelwise_forms(const OwnConv& conv);
 std::vector<FormPlan> winograd_forms(const OwnConv& conv);
+std::vector<FormPlan> depthwise_forms(const OwnConv& conv);
 
 }  // namespace pare

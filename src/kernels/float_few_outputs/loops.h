@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/float_few_outputs/float_few_outputs.h"
+#include "kernels/float_taps.h"
 #include "kernels/float_vectors.h"
 
 namespace pare {
@@ -11,17 +12,6 @@ namespace {
 // Places of the result in a row whose sums are kept at once: about twelve registers with the outputs.
 template <int Outputs>
 constexpr int kPlaces = Outputs == 1 ? 8 : 12 / Outputs;
-
-// The taps of a window along one axis that lie on `extent` places, where it begins at `at`.
-struct Taps {
-  int64_t first, last;
-};
-inline Taps taps_of(int64_t at, int64_t dilation, int64_t kernel, int64_t extent) {
-  const int64_t first = at < 0 ? (-at + dilation - 1) / dilation : 0;
-  int64_t last = at < extent ? (extent - 1 - at) / dilation + 1 : 0;
-  if (last > kernel) last = kernel;
-  return {first, last > first ? last : first};
-}
 
 inline float sum_of(Floats v) {
   for (int l = kVector / 2; l > 0; l /= 2)
