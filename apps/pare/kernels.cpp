@@ -3,11 +3,13 @@
 #include "kernels/depthwise_int8/depthwise_int8.h"
 #include "kernels/elementwise_int8/elementwise_int8.h"
 #include "kernels/float_attention/float_attention.h"
+#include "kernels/float_depthwise/float_depthwise.h"
 #include "kernels/float_few_outputs/float_few_outputs.h"
 #include "kernels/float_linear/float_linear.h"
 #include "kernels/float_products/float_products.h"
 #include "kernels/float_rows/float_rows.h"
 #include "kernels/float_winograd/float_winograd.h"
+#include "kernels/int8_winograd/int8_winograd.h"
 #include "kernels/low_bit/low_bit.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/sparse_int8/sparse_int8.h"
@@ -36,11 +38,13 @@ CatalogPage page() {
     }
   };
   add(conv_int8_kernels(), "8-bit convolution and linear layers");
+  add(winograd_int8_kernels(), "3x3 convolutions in 8 bits by fewer multiplications, to the same bits");
   add(sparse_int8_kernels(), "8-bit convolution and linear layers of pruned weights");
   add(depthwise_int8_kernels(), "8-bit depthwise convolution");
   add(elementwise_int8_kernels(), "8-bit sums, products, pooling, moves, tables, interpolation, quantize and dequantize");
   add(few_outputs_kernels(), "convolutions in floats to at most four outputs");
   add(float_attention_kernels(), "attention of a block of rows of one head");
+  add(float_depthwise_kernels(), "depthwise convolutions in floats, with what follows them");
   add(float_linear_kernels(), "linear layers and 1x1 convolutions in floats, with what follows them");
   add(float_products_kernels(), "products of matrices, for solvers");
   add(low_bit_kernels(), "linear layers with weights of 2 to 8 bits in groups");

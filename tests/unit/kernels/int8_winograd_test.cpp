@@ -11,7 +11,7 @@
 namespace pare {
 namespace {
 
-void check(const WinogradInt8Kernel& kernel, const ConvInt8Case& c) {
+void check_kernel(const WinogradInt8Kernel& kernel, const ConvInt8Case& c) {
   const ConvInt8Shape& s = c.shape;
   std::mt19937 random(unsigned(s.in_c * 131 + s.out_c * 17 + s.in_h));
   const auto x = random_bytes(random, std::size_t(s.batch) * s.in_h * s.in_w * s.in_c, c.extreme);
@@ -38,7 +38,7 @@ void check(const WinogradInt8Kernel& kernel, const ConvInt8Case& c) {
 
 void check(const ConvInt8Case& c) {
   for (const WinogradInt8Kernel& kernel : winograd_int8_kernels())
-    if (kernel.supported()) check(kernel, c);
+    if (kernel.supported()) check_kernel(kernel, c);
 }
 
 TEST(WinogradInt8, ShapesOfNetworks) {
