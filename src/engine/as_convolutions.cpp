@@ -142,7 +142,31 @@ std::optional<std::pair<PhaseAxis, PhaseAxis>> phase_axes(const Node& node, cons
   return std::pair{PhaseAxis(strides[0], dilations[0], pads[0], w[2], x[2], y[2]), PhaseAxis(strides[1], dilations[1], pads[1], w[3], x[3], y[3])};
 }
 
-bool transposed(Graph& graph, size_t n) {
+// The same in the integers that `weight` is stored in, so that the layer goes on computing in them: its values only move, and a scale
+// goes with each output.
+Tensor phase_tensor(const Tensor& weight, int64_t groups, const PhaseAxis& rows, const PhaseAxis& columns) {
+  const Type type = weight.plain() ? weight.type : weight.parts[0].type();
+  const bool bytes = !weight.plain() && weight.group == 0 && weight.parts.size() == 2 && (type == Type::i8 || type == Type::i4 || type == Type::i2);
+  if (!bytes || (weight.parts[1].count() != 1 && weight.axis != 1)) return stored_like(weight, phase_weights(weight.decode().cast(Type::f32), groups, rows, columns));
+  const Array values = phase_weights(weight.parts[0].aligned().cast(Type::f32), groups, rows, columns).cast(Type::i8);
+  const auto once = weight.parts[1].to_floats();
+  Array scales(Type::f32, {values.dim(0)});
+  const int64_t phases = rows.stride * rows.stride;
+  for (int64_t i = 0; i < scales.count(); ++i) scales.mutable_values<float>()[size_t(i)] = once[once.size() == 1 ? 0 : size_t(i / phases % weight.dims[1])];
+  return affine_tensor(values, scales, Array(), 0);
+}
+
+// The function of each element that alone reads `id`; -1: there is none.
+int function_behind(const Graph& graph, const Uses& uses, ValueId id) {
+  const int n = uses.only_consumer(id);
+  if (n < 0) return -1;
+  const Node& node = graph.nodes[size_t(n)];
+  const bool function = node.is("Relu") || node.is("LeakyRelu") || node.is("Sigmoid") || node.is("Tanh") || node.is("HardSwish");
+  return function && node.inputs.size() == 1 ? n : -1;
+}
+
+// `behind`: the function behind the layer that goes with it, in front of what interleaves its phases, where kernels take it up.
+bool transposed(Graph& graph, size_t n, const Uses& uses, int& behind) {
   const Node node = graph.nodes[n];
   const auto x = dims_of(graph, node.inputs[0]), y = dims_of(graph, node.outputs[0]);
   const Tensor *weight = graph.constant(node.input(1)), *bias = graph.constant(node.input(2));
@@ -152,7 +176,7 @@ bool transposed(Graph& graph, size_t n) {
   const auto& [rows, columns] = *axes;
   const int64_t s = rows.stride, channels = (*y)[1], groups = node.integer("group", 1);
   const std::string name = graph.at(node.outputs[0]).name;
-  std::vector<ValueId> inputs{node.inputs[0], graph.add_constant(name + "_w", stored_like(*weight, phase_weights(weight->decode().cast(Type::f32), groups, rows, columns)))};
+  std::vector<ValueId> inputs{node.inputs[0], graph.add_constant(name + "_w", phase_tensor(*weight, groups, rows, columns))};
   if (bias != nullptr) {
     Array repeated(Type::f32, {channels * s * s});
     const auto once = bias->decode().to_floats();
@@ -167,7 +191,16 @@ bool transposed(Graph& graph, size_t n) {
                       {"pads", std::vector<int64_t>{-rows.first, -columns.first, rows.phases - rows.in + rows.width() - 1 + rows.first,
                                                     columns.phases - columns.in + columns.width() - 1 + columns.first}}};
   if (s == 1) return true;
-  const ValueId whole = exact ? node.outputs[0] : add_between(graph, name + "_whole", {(*y)[0], channels, rows.phases * s, columns.phases * s});
+  ValueId result = node.outputs[0];
+  if (behind = exact ? function_behind(graph, uses, result) : -1; behind >= 0) {
+    const Node function = graph.nodes[size_t(behind)];
+    const ValueId before = value;
+    value = add_between(graph, name + "_phases", {(*y)[0], channels * s * s, rows.phases, columns.phases});
+    graph.add_node(function.op_type, {before}, {value}).name = function.name;
+    graph.nodes.back().attributes = function.attributes;
+    result = function.outputs[0];
+  }
+  const ValueId whole = exact ? result : add_between(graph, name + "_whole", {(*y)[0], channels, rows.phases * s, columns.phases * s});
   Node& interleave = graph.add_node("DepthToSpace", {value}, {whole});
   interleave.name = node.name;
   interleave.attributes = {{"blocksize", s}, {"mode", std::string("CRD")}};
@@ -181,7 +214,13 @@ int write_as_convolutions(Graph& graph) {
   const size_t count = graph.nodes.size();
   std::vector<char> dead(count, 0);
   int changed = 0;
-  for (size_t n = 0; n < count; ++n) changed += dead[n] = one_axis(graph, n) || one_column(graph, n) || lone_norm(graph, n) || transposed(graph, n);
+  const Uses uses(graph);
+  for (size_t n = 0; n < count; ++n) {
+    if (dead[n]) continue;
+    int behind = -1;
+    changed += dead[n] = one_axis(graph, n) || one_column(graph, n) || lone_norm(graph, n) || transposed(graph, n, uses, behind);
+    if (behind >= 0) dead[size_t(behind)] = 1;
+  }
   dead.resize(graph.nodes.size(), 0);
   graph.remove_nodes(dead);
   if (changed > 0) graph.sort();

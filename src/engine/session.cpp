@@ -51,7 +51,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   fold_constants(copy);
   infer_shapes(copy);
   merge_folded_pixels(copy);
-  write_as_convolutions(copy);
+  if (write_as_convolutions(copy) > 0 && move_quantization(copy) > 0) remove_no_ops(copy);
   replace_subsampling(copy);
   fuse_activations(copy);
   fuse_norms(copy);

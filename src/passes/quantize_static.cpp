@@ -71,6 +71,7 @@ struct WeightView {
 std::optional<WeightView> view_of(const Node& node, const Tensor& weight) {
   const int64_t first = weight.dims[0], second = weight.dims[1];
   if (node.is("Conv")) return WeightView{first, second, weight.count() / std::max<int64_t>(first * second, 1), node.integer("group", 1), false};
+  if (node.is("ConvTranspose")) return WeightView{weight.count() / std::max<int64_t>(first, 1), first, 1, 1, true};  // outputs and their taps alike
   if (weight.dims.size() != 2) return std::nullopt;
   const bool inputs_first = node.is("MatMul") || node.integer("transB", 0) == 0;
   return inputs_first ? WeightView{second, first, 1, 1, true} : WeightView{first, second, 1, 1, false};

@@ -170,7 +170,7 @@ GRAPHS = {
     "grouped convolutions": (grouped_convolutions, pictures(1, 8, 16, 16), "quantize-static", ""),
     "shared weights": (shared_weights, pictures(1, 3, 16, 16), "quantize-static", ""),
     "loud depthwise": (loud_depthwise, pictures(1, 3, 16, 16), "quantize-static", "of 16 of its input reaches"),
-    "transposed convolution": (transposed_convolution, pictures(1, 3, 12, 12), "quantize-static", "ConvTranspose"),
+    "transposed convolution": (transposed_convolution, pictures(1, 3, 12, 12), "quantize-static", ""),
 }
 
 

@@ -343,6 +343,22 @@ TEST(IntegerEngine, FewerMultiplicationsGiveTheSameBits) {
   }
 }
 
+// In phases: weights only move, the function behind goes in front of what interleaves them, and bytes are interleaved.
+TEST(IntegerEngine, TransposedConvolutions) {
+  for (const auto& [kernel, stride, pad] : {std::array<int64_t, 3>{4, 2, 1}, {2, 2, 0}, {3, 1, 1}, {3, 3, 0}}) {
+    QuantizedNetwork n;
+    const auto up = [&](ValueId x, int64_t in, int64_t out) {
+      return n.node("ConvTranspose", {x, n.weight({in, out, kernel, kernel}, 0.02f / std::sqrt(float(in * kernel)), 1), n.constant({out}, 0.1f)},
+                    {{"strides", std::vector<int64_t>(2, stride)}, {"pads", std::vector<int64_t>(4, pad)}});
+    };
+    ValueId x = n.pair(n.input("x", {2, 16, 5, 7}), 0.03f);
+    x = n.pair(n.node("Relu", {up(x, 16, 20)}), 0.02f, 10);
+    const Graph graph = n.finish(n.pair(n.node("LeakyRelu", {up(x, 20, 9)}), 0.02f));
+    if (stride == 1) check(graph, {"Conv+Relu", "Conv+LeakyRelu"}, 35);
+    else check(graph, {"Conv+Relu", "DepthToSpace", "Conv+LeakyRelu", "DepthToSpace"}, 35);
+  }
+}
+
 TEST(IntegerEngine, PrunedLinearLayers) {
   QuantizedNetwork n;
   n.zeros = 0.9;

@@ -277,12 +277,17 @@ TEST(QuantizeGraphs, WeightsOnlyAsTheRecipeSays) {
     EXPECT_FALSE(node.is("Conv") && producer(q.graph, node.inputs[0]) != nullptr && producer(q.graph, node.inputs[0])->is("DequantizeLinear"));
 }
 
-TEST(QuantizeGraphs, TransposedConvolutionsStoreInt8) {
-  testing::Network n;
-  const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 6, 6}), 3, 8, 3, 1)});
-  const Quantized q = quantize(n.finish(n.node("ConvTranspose", {x, n.constant({8, 6, 4, 4}, 0.1f), n.constant({6})}, {{"strides", std::vector<int64_t>{2, 2}}})), {{1, 3, 6, 6}});
-  EXPECT_EQ(float_weights(q.graph), 0);
-  EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+TEST(QuantizeGraphs, TransposedConvolutions) {
+  for (const int64_t group : {1, 2}) {
+    testing::Network n;
+    const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 6, 6}), 3, 8, 3, 1)});
+    const ValueId up = n.node("ConvTranspose", {x, n.constant({8, 6 / group, 4, 4}, 0.1f), n.constant({6})}, {{"strides", std::vector<int64_t>{2, 2}}, {"group", group}});
+    const Quantized q = quantize(n.finish(n.conv(n.node("Relu", {up}), 6, 4, 3, 1)), {{1, 3, 6, 6}});
+    EXPECT_EQ(float_weights(q.graph), 0);
+    EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
+    for (const Node& node : q.graph.nodes)
+      EXPECT_TRUE(!node.is("ConvTranspose") || producer(q.graph, node.inputs[0])->is("DequantizeLinear") == (group == 1)) << "groups compute in float";
+  }
 }
 
 }  // namespace
