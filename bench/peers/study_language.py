@@ -26,6 +26,7 @@ def parse_arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--llama", type=pathlib.Path, required=True, help="folder of llama.cpp's programs")
     p.add_argument("--model", type=pathlib.Path, required=True, help="the GGUF file that all others are made of")
+    p.add_argument("--ids", default=IDS, help="the test text as the model's token ids, below --models-dir; those of SmolLM2 lie there")
     p.add_argument("--types", type=lambda text: text.split(","), default=TYPES, metavar="NAMES", help="comma-separated: " + ", ".join(TYPES))
     p.add_argument("--also", nargs="*", default=[], metavar="TITLE=FILE", help="files that were made before")
     p.add_argument("--chunks", type=int, default=24, help="of 512 tokens, whose second half is judged")
@@ -35,36 +36,46 @@ def parse_arguments():
     p.add_argument("--models-dir", type=pathlib.Path, default=artifacts.ROOT.parent / "shared/models")
     p.add_argument("--out", type=pathlib.Path, default=artifacts.ROOT / "build/study-language", help="files and figures")
     p.add_argument("--page", type=pathlib.Path, default=artifacts.ROOT / "docs/guide/study.md")
-    return p.parse_args()
+    a = p.parse_args()
+    if a.ids == IDS and "smollm2" not in a.model.name.lower():
+        p.error(f"{a.model.name} is not SmolLM2: give its own token ids of {TEXT} with --ids")
+    return a
 
 
 def output_of(command):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{pathlib.Path(command[0]).name}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    return done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+def make(target, command):
+    """`target` by a command that is given a name beside it, so that what a kill leaves is not taken for it."""
+    if not target.exists():
+        part = target.with_name("part-" + target.name)
+        output_of([part if word is None else word for word in command])
+        part.rename(target)
+    return target
 
 
 def make_file(a, kind):
     """The model in one type, by llama.cpp; from weights as floats, as a checkpoint would be."""
-    target, floats = a.out / f"{kind}.gguf", a.out / "floats.gguf"
-    if not floats.exists():
-        output_of([a.pare, "compress", a.model, "--recipe", "quantize-weights{type=f32}", "-o", floats, "--quiet"])
-    if not target.exists():
-        output_of([a.llama / "llama-quantize", floats, target, kind, "2"])
-    return target
+    folder = a.out / a.model.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    floats = make(folder / "floats.gguf", [a.pare, "compress", a.model, "--recipe", "quantize-weights{type=f32}", "-o", None, "--quiet"])
+    return make(folder / f"{kind}.gguf", [a.llama / "llama-quantize", floats, None, kind, "2"])
 
 
 def pare_perplexity(a, file):
     data = a.out / "data.toml"
-    data.write_text(f'task = "language"\n[test]\nformat = "tokens"\nfiles = ["{(a.models_dir / IDS).resolve()}"]\nwindows = {a.chunks}\n'
+    data.write_text(f'task = "language"\n[test]\nformat = "tokens"\nfiles = ["{(a.models_dir / a.ids).resolve()}"]\nwindows = {a.chunks}\n'
                     'context = 256\n[text]\nlength = 512\n')
-    found = json.loads(output_of([a.pare, "measure", file, "--data", data, "--seconds", "0.1", "--quiet", "--threads", "2", "--json", "-"]))
+    found = json.loads(output_of([a.pare, "measure", file, "--data", data, "--seconds", "0.1", "--quiet", "--threads", "2", "--json", "-"])[0])
     return found["rows"][0]["metric"]["value"]
 
 
 def llama_perplexity(a, file):
-    text = output_of([a.llama / "llama-perplexity", "-m", file, "-f", a.models_dir / TEXT, "-c", "512", "--chunks", a.chunks, "-t", "2"])
+    text = "".join(output_of([a.llama / "llama-perplexity", "-m", file, "-f", a.models_dir / TEXT, "-c", "512", "--chunks", a.chunks, "-t", "2"]))
     return float(re.search(r"Final estimate: PPL = ([0-9.]+)", text)[1])
 
 
@@ -82,7 +93,7 @@ def figures(row, what, scale=1.0):
 
 def row_text(row):
     if "error" in row:
-        return [row["title"], "failed: " + row["error"].replace("|", "/"), *[""] * 5]
+        return [row["title"], "failed: " + row["error"].replace("|", "/"), *[""] * 4]
     apart = row["pare_perplexity"] / row["llama_perplexity"] - 1
     return [row["title"], f"{row['bytes'] / 1e6:.1f}", f"{row['pare_perplexity']:.3f} / {row['llama_perplexity']:.3f} ({100 * apart:+.2f} %)",
             figures(row, "prompt"), figures(row, "generate"), figures(row, "memory", 1e6)]

@@ -1,6 +1,5 @@
 #pragma once
 // What layers apply to their sums, a register at a time; compiled once for each instruction set, included by those files only.
-#include <type_traits>
 
 #include "kernels/float_exp.h"
 #include "kernels/float_linear/float_linear.h"
@@ -61,9 +60,13 @@ inline __attribute__((always_inline)) Floats applied(const FloatFunction& f, Flo
 #else
   using V = Float8;
 #endif
-  // Quotients of polynomials, less than half the time of an exponential, and for Gelu and swish as exact as floats are.
+  // Quotients of polynomials take less than half the time of an exponential.
   if (Kind == FloatFunction::gelu) return (Floats)gated<V, GaussGate>(1, (V::F)x);
-  if (Kind == FloatFunction::swish) return (Floats)gated<V, std::conditional_t<Coarse, SigmoidGate, FineSigmoidGate>>(f.low, (V::F)x);
+  if (Kind == FloatFunction::swish && Coarse) return (Floats)gated<V, SigmoidGate>(f.low, (V::F)x);
+  if (Kind == FloatFunction::swish && f.low > 0) {
+    // Below the gate's range the result vanishes, and its error must not grow with x. NaN, second in the maximum, stays.
+    return (Floats)gated<V, FineSigmoidGate>(f.low, (V::F)most(Floats{} - FineSigmoidGate::most / f.low, x));
+  }
 #endif
   if (Kind == FloatFunction::sigmoid) return sigmoid_of(x);
   if (Kind == FloatFunction::swish) return x * sigmoid_of(x * f.low);

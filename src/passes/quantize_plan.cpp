@@ -53,7 +53,7 @@ class Planning {
 
   std::string float_reason(const Node& node) const {
     if (name_matches(choice_.weights_only, node)) return "as the recipe says (weights-only)";
-    if (node.is("ConvTranspose") && !in_phases(node)) return "a transposed convolution with groups, strides that differ or another form of padding has no 8-bit form; its weights are stored in int8";
+    if (node.is("ConvTranspose") && !in_phases(node)) return "a transposed convolution has an 8-bit form over two axes, without groups, with one stride of at most 8 and explicit pads; its weights are stored in int8";
     if (node.is("Gemm") && (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)) return "a Gemm with factors or a transposed input has no 8-bit form";
     if (!activation(node, 0)) return "its input is no float activation";
     // A sum over probabilities (a box as the mean of a distribution) is as exact as they are; 1/255 is coarse for them.

@@ -9,7 +9,7 @@ const std::vector<QuantizeRule>& quantize_rules() {
       {"Conv", true, "most of the time and of the weights; 4x the arithmetic per instruction in int8"},
       {"Gemm", true, "linear layers with constant weights, as convolutions"},
       {"MatMul", true, "linear layers with constant weights, as convolutions", "both sides are activations"},
-      {"ConvTranspose", true, "as a convolution for each phase of its stride", "it has groups, or strides that differ: its weights are stored in int8"},
+      {"ConvTranspose", true, "as a convolution for each phase of its stride", "its weights are no constant"},
       {"Add", true, "residual sums between quantized layers: keeping them in 8 bits saves two conversions", "it leads to no quantized layer, or is no sum of two images"},
       {"GlobalAveragePool", true, "a mean of 8-bit values is exact in int32", "it averages no image"},
       {"AveragePool", true, "a mean of 8-bit values is exact in int32", "it averages no image"},

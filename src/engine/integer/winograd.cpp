@@ -22,14 +22,15 @@ class WinogradInt8Step : public ConvLikeStep {
 
 ConvLayer winograd_where_faster(Planner& planner, const ConvInt8Shape& shape, const ConvInt8Weights& given, const IntegerWeights& weights, const IntegerChain& chain,
                                 ConvLayer dense) {
-  const WinogradInt8Kernel& kernel = choose_kernel(winograd_int8_kernels(), planner.options.kernels);
-  if (!planner.options.tune || !fits_winograd_int8(kernel, shape, given.weights) || winograd_int8_weight_bytes(shape) > kMostWeightBytes) return dense;
-  const std::string key = conv_key(kernel.name, shape, chain, planner.threads);
+  const WinogradInt8Kernel* kernel = planner.options.tune ? winograd_int8_kernel(planner.options.kernels) : nullptr;
+  if (kernel == nullptr || !fits_winograd_int8(*kernel, shape, given.weights) || winograd_int8_weight_bytes(shape) > kMostWeightBytes) return dense;
+  // What is remembered is a choice between two kernels.
+  const std::string against = static_cast<const ConvStep&>(*dense.step).kernel->name, key = conv_key(kernel->name, shape, chain, planner.threads) + " or " + against;
   const auto known = planner.cache.find(key);
   if (known && *known == 0) return dense;
   auto step = std::make_unique<WinogradInt8Step>();
-  step->kernel = &kernel;
-  step->packed = pack_winograd_int8(kernel, shape, given);
+  step->kernel = kernel;
+  step->packed = pack_winograd_int8(*kernel, shape, given);
   const size_t scratch_bytes = step->packed.scratch_bytes;
   if (!known) {
     ConvTrial trial(planner, shape, chain, weights, std::max(scratch_bytes, dense.scratch_bytes));
@@ -37,7 +38,7 @@ ConvLayer winograd_where_faster(Planner& planner, const ConvInt8Shape& shape, co
     planner.cache.store(key, choice);
     if (choice == 0) return dense;
   }
-  return {std::move(step), std::string("int8 winograd ") + kernel.isa, "", scratch_bytes};
+  return {std::move(step), std::string("int8 winograd ") + kernel->isa, "", scratch_bytes};
 }
 
 }  // namespace pare

@@ -134,7 +134,7 @@ std::unique_ptr<PrimitiveStep> make_tail(const Fused& fused, const Storage& stor
 
 std::string conv_key(const Planner& planner, const Node& node, const Fused& fused, Type type) {
   return std::string("float_conv 4 ") + (planner.image_layout == Layout::blocked ? "blocked " : "last ") + std::string(type_text(type)) + " " + dims_text(planner.dims(node.inputs[0])) + " w" + dims_text(planner.graph.constant(node.inputs[1])->dims) +
-         " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
+         " s" + dims_text(node.integers("strides")) + " p" + dims_text(node.integers("pads")) + (node.integers("dilations", {1, 1}) == Dims{1, 1} ? "" : " d" + dims_text(node.integers("dilations"))) + " g" + std::to_string(node.integer("group", 1)) + fused.text +
          " t" + std::to_string(planner.threads);
 }
 

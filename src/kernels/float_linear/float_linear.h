@@ -10,7 +10,8 @@ namespace pare {
 // A function of a float; errors of the vector forms are a few units in the last place.
 //   limits    min(max(x, low), high): none, ReLU and ReLU6
 //   sigmoid   1 / (1 + e^-x)
-//   swish     x / (1 + e^(-low · x)); where the result has 16 bits its error may be 2e-6 of |x|
+//   swish     x / (1 + e^(-low · x)); error below 2e-7 of |x| and 4e-6 in all where it vanishes (low · x below -16); where
+//             the result has 16 bits its error may be 2e-6 of |x|
 //   gelu      x Φ(x), error below 1e-6 of |x|
 //   leaky     x above 0, else low · x
 struct FloatFunction {

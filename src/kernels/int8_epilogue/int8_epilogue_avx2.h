@@ -82,7 +82,7 @@ struct Int8Epilogue256 {
     return after(e.last, v);
   }
 
-  // `channels` (8, or fewer at the end of a pixel) outputs from `index`; sums and multiplier have 8 values.
+  // `channels` (8, or fewer at the end of a pixel) outputs from `index`; sums have 8 values, multiplier as many as channels.
   void store(std::size_t index, __m256i sums, const float* multiplier, int channels) const {
     if (channels < 8 && e.residual) {  // which is not to be read beyond its end
       alignas(32) std::int32_t values[8];
@@ -90,9 +90,9 @@ struct Int8Epilogue256 {
       for (int c = 0; c < channels; ++c) store_int8_sum(e, output, index + c, values[c], multiplier[c]);
       return;
     }
-    const __m256 v = limited(value(index, sums, multiplier));
+    const __m256i kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(channels), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m256 v = limited(finished(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_maskload_ps(multiplier, kept)), index));
     if (e.type == Int8Output::f32) {
-      const __m256i kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(channels), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
       _mm256_maskstore_ps(reinterpret_cast<float*>(output) + index, kept, v);
       return;
     }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/conv_int8/conv_int8.h"
@@ -48,6 +49,8 @@ struct WinogradInt8Kernel {
 
 // Every kernel compiled in, best first; only those with supported() may be run.
 std::span<const WinogradInt8Kernel> winograd_int8_kernels();
+// The best row, or the best that an instruction set includes; null where none runs.
+const WinogradInt8Kernel* winograd_int8_kernel(const std::string& isa);
 
 // Whether the layer is one for the kernel: 3x3, every pixel, channels enough, and no sum beyond ±2^25 whatever the input.
 bool fits_winograd_int8(const WinogradInt8Kernel& kernel, const ConvInt8Shape& shape, const std::int8_t* weights);

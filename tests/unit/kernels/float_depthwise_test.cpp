@@ -90,5 +90,23 @@ TEST(FloatDepthwise, ComputesTheLayer) {
     for (uint64_t seed = 0; kernel.supported() && seed < 300; ++seed) check_layer(kernel, seed);
 }
 
+// Where swish vanishes, its error must not grow with the input.
+TEST(FloatDepthwise, SwishVanishes) {
+  for (const FloatDepthwiseKernel& kernel : float_depthwise_kernels()) {
+    if (!kernel.supported()) continue;
+    for (const float value : {-10.f, -17.f, -30.f, -1000.f, -1e30f}) {
+      const std::vector<float> x(size_t(kernel.lanes), value), weights(size_t(kernel.lanes), 1.f), bias(size_t(kernel.lanes), 0.f);
+      std::vector<float> y(size_t(kernel.lanes), 1.f);
+      FloatDepthwise job;
+      job.x = x.data(), job.weights = weights.data(), job.bias = bias.data(), job.y = y.data();
+      job.height = job.width = job.out_height = job.out_width = 1;
+      job.channels = job.x_pixel = job.x_row = job.y_pixel = job.y_row = kernel.lanes;
+      job.last = {FloatFunction::swish, 1};
+      kernel.run(job, 0);
+      EXPECT_NEAR(y[0], value / (1 + std::exp(-double(value))), 4e-6) << kernel.name << ' ' << value;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace pare
