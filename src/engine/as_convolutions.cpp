@@ -3,8 +3,9 @@
 #include <cmath>
 
 #include "codecs/codecs.h"
-#include "engine/plan.h"
+#include "engine/integer/integer.h"
 #include "graph/fuse.h"
+#include "graph/ops/ops.h"
 
 namespace pare {
 namespace {
@@ -136,18 +137,15 @@ Array phase_weights(const Array& weight, int64_t groups, const PhaseAxis& rows, 
 }
 
 std::optional<std::pair<PhaseAxis, PhaseAxis>> phase_axes(const Node& node, const Dims& x, const Dims& w, const Dims& y) {
+  if (!goes_in_phases(node)) return std::nullopt;
   const auto strides = node.integers("strides", {1, 1}), dilations = node.integers("dilations", {1, 1}), pads = node.integers("pads", {0, 0, 0, 0});
-  const bool plain = node.text("auto_pad", "NOTSET") == "NOTSET" && !node.has("output_shape");
-  if (!plain || strides.size() != 2 || dilations.size() != 2 || pads.size() != 4 || strides[0] != strides[1] || strides[0] > 8) return std::nullopt;
   return std::pair{PhaseAxis(strides[0], dilations[0], pads[0], w[2], x[2], y[2]), PhaseAxis(strides[1], dilations[1], pads[1], w[3], x[3], y[3])};
 }
 
 // The same in the integers that `weight` is stored in, so that the layer goes on computing in them: its values only move, and a scale
 // goes with each output.
 Tensor phase_tensor(const Tensor& weight, int64_t groups, const PhaseAxis& rows, const PhaseAxis& columns) {
-  const Type type = weight.plain() ? weight.type : weight.parts[0].type();
-  const bool bytes = !weight.plain() && weight.group == 0 && weight.parts.size() == 2 && (type == Type::i8 || type == Type::i4 || type == Type::i2);
-  if (!bytes || (weight.parts[1].count() != 1 && weight.axis != 1)) return stored_like(weight, phase_weights(weight.decode().cast(Type::f32), groups, rows, columns));
+  if (!holds_bytes(&weight) || weight.parts.size() != 2 || (weight.parts[1].count() != 1 && weight.axis != 1)) return stored_like(weight, phase_weights(weight.decode().cast(Type::f32), groups, rows, columns));
   const Array values = phase_weights(weight.parts[0].aligned().cast(Type::f32), groups, rows, columns).cast(Type::i8);
   const auto once = weight.parts[1].to_floats();
   Array scales(Type::f32, {values.dim(0)});

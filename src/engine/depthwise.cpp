@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/channel_vectors.h"
 #include "kernels/choose_kernel.h"
 
 namespace pare {
@@ -18,23 +19,21 @@ const FloatDepthwiseKernel* depthwise_kernel_for(const DepthwiseLayer& layer) {
 
 DepthwiseFloatStep::DepthwiseFloatStep(const FloatDepthwiseKernel& kernel, const DepthwiseLayer& layer) : kernel_(kernel) {
   const Dims &w = layer.weight.dims(), &x = layer.source.dims, &y = layer.target.dims;
-  const int64_t lanes = kernel.lanes;
-  const bool blocked = layer.source.layout == Layout::blocked;
-  const int64_t blocks = (x[1] + lanes - 1) / lanes;
+  const ChannelVectors from = channel_vectors(layer.source, kernel.lanes), to = channel_vectors(layer.target, kernel.lanes);
   images_ = x[0];
   job_.channels = x[1];
   job_.height = x[2];
   job_.width = x[3];
-  job_.x_pixel = blocked ? lanes : x[1];
-  job_.x_row = x[3] * job_.x_pixel;
-  job_.x_block = blocked ? x[2] * x[3] * lanes : lanes;
+  job_.x_pixel = from.pixel;
+  job_.x_row = from.row;
+  job_.x_block = from.block;
   job_.out_height = y[2];
   job_.out_width = y[3];
-  job_.y_pixel = job_.x_pixel;
-  job_.y_row = y[3] * job_.y_pixel;
-  job_.y_block = blocked ? y[2] * y[3] * lanes : lanes;
-  x_image_ = (blocked ? blocks * lanes : x[1]) * x[2] * x[3];
-  y_image_ = (blocked ? blocks * lanes : x[1]) * y[2] * y[3];
+  job_.y_pixel = to.pixel;
+  job_.y_row = to.row;
+  job_.y_block = to.block;
+  x_image_ = from.image;
+  y_image_ = to.image;
   job_.first = layer.first;
   job_.last = layer.last;
   for (size_t i = 0; i < 2; ++i) {
@@ -44,7 +43,7 @@ DepthwiseFloatStep::DepthwiseFloatStep(const FloatDepthwiseKernel& kernel, const
     job_.pad[i] = layer.pad[i];
   }
   weights_ = pack_depthwise(kernel, layer.weight.values<float>().data(), x[1], w[2] * w[3]);
-  bias_.assign(size_t(blocks * lanes), 0.f);
+  bias_.assign(size_t(from.blocks * kernel.lanes), 0.f);
   std::copy_n(layer.bias.values<float>().data(), x[1], bias_.begin());
   job_.weights = weights_.data();
   job_.bias = bias_.data();
@@ -52,9 +51,9 @@ DepthwiseFloatStep::DepthwiseFloatStep(const FloatDepthwiseKernel& kernel, const
 
 void DepthwiseFloatStep::run(std::byte* const* slots, int thread, int threads) {
   const int64_t all = images_ * job_.out_height;
+  FloatDepthwise job = job_;
   for (int64_t at = all * thread / threads, end = all * (thread + 1) / threads; at < end; ++at) {
     const int64_t row = at % job_.out_height, image = at / job_.out_height;
-    FloatDepthwise job = job_;
     job.x = reinterpret_cast<const float*>(slots[source]) + image * x_image_;
     job.y = reinterpret_cast<float*>(slots[target]) + image * y_image_;
     if (residual >= 0) job.residual = reinterpret_cast<const float*>(slots[residual]) + image * y_image_;

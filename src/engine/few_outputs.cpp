@@ -1,6 +1,7 @@
 // Convolutions to a picture's colours, or to anything else of at most four channels, by our own kernel.
 #include <algorithm>
 
+#include "engine/channel_vectors.h"
 #include "engine/clipped.h"
 #include "engine/plan.h"
 #include "graph/ops/ops.h"
@@ -34,17 +35,16 @@ class FewOutputsStep : public Step {
 };
 
 void place_input(FewOutputsStep& step, const Storage& storage) {
-  const int64_t channels = storage.dims[1], height = storage.dims[2], width = storage.dims[3], lanes = step.kernel->lanes;
+  const ChannelVectors x = channel_vectors(storage, step.kernel->lanes);
   FewOutputs& job = step.job;
-  job.blocks = (channels + lanes - 1) / lanes;
-  const bool blocked = storage.layout == Layout::blocked;
-  job.x_pixel = blocked ? lanes : channels;
-  job.x_row = width * job.x_pixel;
-  job.x_block = blocked ? height * width * lanes : lanes;
-  job.height = height;
-  job.width = width;
+  job.blocks = x.blocks;
+  job.x_pixel = x.pixel;
+  job.x_row = x.row;
+  job.x_block = x.block;
+  job.height = storage.dims[2];
+  job.width = storage.dims[3];
   step.images = storage.dims[0];
-  step.x_image = blocked ? job.blocks * job.x_block : channels * height * width;
+  step.x_image = x.image;
 }
 
 }  // namespace

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "engine/channel_vectors.h"
+
 namespace pare {
 namespace {
 
 constexpr int64_t kCached = 448 << 10;  // bytes of transformed values and products that a thread keeps, to stay in its second cache where six squares fit
 constexpr int64_t kApart = 16;          // floats behind each point's values: equal places of all points would meet in one set of the first cache
-
-int64_t vectors_of(int64_t channels, int64_t lanes) { return (channels + lanes - 1) / lanes; }
 
 }  // namespace
 
@@ -36,20 +36,20 @@ std::vector<const WinogradKernel*> winograd_kernels_for(const WinogradLayer& lay
 WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel& linear, const WinogradLayer& layer) : kernel_(kernel), linear_(linear) {
   const Dims &w = layer.weight.dims(), &x = layer.source.dims, &y = layer.target.dims;
   const int64_t lanes = kernel.lanes, points = winograd_points(kernel);
-  const bool blocked = layer.source.layout == Layout::blocked;
+  const ChannelVectors from = channel_vectors(layer.source, lanes), to = channel_vectors(layer.target, lanes);
   groups_ = layer.groups;
   images_ = x[0];
   inputs_ = w[1];
   outputs_ = w[0] / groups_;
   job_.in_blocks = vectors_of(inputs_, lanes);
-  job_.x_pixel = blocked ? lanes : x[1];
-  job_.x_row = x[3] * job_.x_pixel;
-  job_.x_block = blocked ? x[2] * x[3] * lanes : lanes;
+  job_.x_pixel = from.pixel;
+  job_.x_row = from.row;
+  job_.x_block = from.block;
   job_.height = x[2];
   job_.width = x[3];
-  job_.y_pixel = blocked ? lanes : y[1];
-  job_.y_row = y[3] * job_.y_pixel;
-  job_.y_block = blocked ? y[2] * y[3] * lanes : lanes;
+  job_.y_pixel = to.pixel;
+  job_.y_row = to.row;
+  job_.y_block = to.block;
   job_.out_height = y[2];
   job_.out_width = y[3];
   job_.outputs = outputs_;
@@ -57,10 +57,10 @@ WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel
   job_.first = layer.first;
   job_.last = layer.last;
   const int64_t out_blocks = vectors_of(outputs_, lanes);
-  x_group_ = job_.in_blocks * job_.x_block;
-  y_group_ = out_blocks * job_.y_block;
-  x_image_ = blocked ? vectors_of(x[1], lanes) * job_.x_block : x[1] * x[2] * x[3];
-  y_image_ = blocked ? vectors_of(y[1], lanes) * job_.y_block : y[1] * y[2] * y[3];
+  x_group_ = job_.in_blocks * from.block;
+  y_group_ = out_blocks * to.block;
+  x_image_ = from.image;
+  y_image_ = to.image;
 
   constexpr int64_t kRows = 6;  // squares that AVX2's products multiply at once
   const int64_t bytes = points * (job_.in_blocks + out_blocks) * lanes * int64_t(sizeof(float));

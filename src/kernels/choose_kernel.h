@@ -7,12 +7,18 @@
 
 namespace pare {
 
-// The best row, or the first of the instruction set that is asked for. A family that has no row for "avx512vnni" takes the one
-// for its beginning, "avx512".
+// The best row, or the first of the instruction set that is asked for; null where none runs. A family that has no row for "avx512vnni"
+// takes the one for its beginning, "avx512".
+template <class Kernel>
+const Kernel* find_kernel(std::span<const Kernel> kernels, const std::string& isa = {}) {
+  for (const Kernel& kernel : kernels)
+    if (kernel.supported() && (isa.empty() || isa.starts_with(kernel.isa))) return &kernel;
+  return nullptr;
+}
+
 template <class Kernel>
 const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& isa = {}) {
-  for (const Kernel& kernel : kernels)
-    if (kernel.supported() && (isa.empty() || isa.starts_with(kernel.isa))) return kernel;
+  if (const Kernel* kernel = find_kernel(kernels, isa)) return *kernel;
   throw UsageError("kernels", "no kernel '" + isa + "' runs on this CPU", "`pare kernels` lists them");
 }
 

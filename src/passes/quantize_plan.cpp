@@ -2,6 +2,7 @@
 // merely passes values on is worth quantizing only if somebody behind it reads 8 bits.
 #include "passes/quantize_plan.h"
 
+#include "graph/ops/ops.h"
 #include "passes/quantize_rules.h"
 #include "passes/weights.h"
 
@@ -44,16 +45,10 @@ class Planning {
   }
   const Node* source(ValueId id) const { return producer_[size_t(id)] < 0 ? nullptr : &graph_.nodes[size_t(producer_[size_t(id)])]; }
 
-  // A transposed convolution that is a convolution for each phase of its stride.
-  bool in_phases(const Node& node) const {
-    const auto strides = node.integers("strides", {1, 1});
-    return graph_.constant(node.inputs[1])->dims.size() == 4 && strides.size() == 2 && strides[0] == strides[1] && strides[0] <= 8 && node.integer("group", 1) == 1 &&
-           node.text("auto_pad", "NOTSET") == "NOTSET" && !node.has("output_shape");
-  }
-
   std::string float_reason(const Node& node) const {
     if (name_matches(choice_.weights_only, node)) return "as the recipe says (weights-only)";
-    if (node.is("ConvTranspose") && !in_phases(node)) return "a transposed convolution has an 8-bit form over two axes, without groups, with one stride of at most 8 and explicit pads; its weights are stored in int8";
+    if (node.is("ConvTranspose") && !(goes_in_phases(node) && graph_.constant(node.inputs[1])->dims.size() == 4 && node.integer("group", 1) == 1))
+      return "a transposed convolution has an 8-bit form over two axes, without groups, with one stride of at most 8 and explicit pads; its weights are stored in int8";
     if (node.is("Gemm") && (node.integer("transA", 0) != 0 || node.real("alpha", 1) != 1 || node.real("beta", 1) != 1)) return "a Gemm with factors or a transposed input has no 8-bit form";
     if (!activation(node, 0)) return "its input is no float activation";
     // A sum over probabilities (a box as the mean of a distribution) is as exact as they are; 1/255 is coarse for them.

@@ -110,7 +110,7 @@ std::string Adviser::speed_words(size_t i) const {
   if (!has_speed(row(i))) return "";
   const Latency& latency = *row(i).latency;
   if (surely_faster(row(i)) || surely_slower(row(i))) return factor_words(1 / latency.ratio, "faster", "slower");
-  if (latency.ratio_high < 1 || latency.ratio_low > 1) return "as fast, within 1 %";
+  if (latency.ratio_high < 1 || latency.ratio_low > 1) return fmt::format("as fast, within {:.0f} %", same_speed * 100);
   return fmt::format("not measurably faster or slower ({}, 95 % interval {} to {} includes 1)",
                      factor_text(1 / latency.ratio), decimals_text(1 / latency.ratio_high, 2),
                      decimals_text(1 / latency.ratio_low, 2));

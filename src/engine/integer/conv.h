@@ -41,13 +41,16 @@ class ConvLikeStep : public IntegerStep {
   void run(std::byte* const* slots, int thread, int threads) override { compute(arguments<ConvInt8Args>(slots, thread), thread, threads); }
 };
 
-class ConvStep : public ConvLikeStep {
+// A kernel with the weights that were packed for it.
+template <class Kernel, class Packed>
+class PackedStep : public ConvLikeStep {
  public:
   int32_t& bias_of(size_t output) override { return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[output]; }
   void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
-  const ConvInt8Kernel* kernel = nullptr;
-  PackedConvInt8 packed;
+  const Kernel* kernel = nullptr;
+  Packed packed;
 };
+using ConvStep = PackedStep<ConvInt8Kernel, PackedConvInt8>;
 
 // Memory for timing a layer: an input, an output and a residual of its size, and the epilogue its chain asks for.
 class ConvTrial {

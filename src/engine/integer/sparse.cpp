@@ -14,12 +14,9 @@ constexpr double kLeastSparsity = 0.25;
 // Without measuring, a layer runs sparse where the estimate leaves a margin for what it does not know.
 constexpr double kMargin = 0.85;
 
-class SparseStep : public ConvLikeStep {
+class SparseStep : public PackedStep<SparseInt8Kernel, PackedSparseInt8> {
  public:
   int32_t& bias_of(size_t output) override { return sparse_int8_bias(packed, output); }
-  void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
-  const SparseInt8Kernel* kernel = nullptr;
-  PackedSparseInt8 packed;
 };
 
 // What is remembered: 0 for dense, else a form.

@@ -10,13 +10,7 @@ namespace {
 // and make the model's memory a matter of its widest layers.
 constexpr size_t kMostWeightBytes = 1280 << 10;
 
-class WinogradInt8Step : public ConvLikeStep {
- public:
-  int32_t& bias_of(size_t output) override { return reinterpret_cast<int32_t*>(packed.bias.front().bytes)[output]; }
-  void compute(const ConvInt8Args& args, int thread, int threads) const override { kernel->run(packed, args, thread, threads); }
-  const WinogradInt8Kernel* kernel = nullptr;
-  PackedWinogradInt8 packed;
-};
+using WinogradInt8Step = PackedStep<WinogradInt8Kernel, PackedWinogradInt8>;
 
 }  // namespace
 

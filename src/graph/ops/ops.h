@@ -42,6 +42,10 @@ struct Window {
 // `in`: spatial extents. Reads kernel_shape (or `kernel`), strides, dilations, pads, auto_pad, ceil_mode.
 Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel = {});
 
+// Whether a transposed convolution over two axes is a convolution for each phase of its stride, as the engine writes it: one stride of at
+// most 8, explicit pads.
+bool goes_in_phases(const Node& node);
+
 // What a Slice takes along one axis: `extent` elements from `start` on, each `step` further.
 struct Cut {
   int64_t start = 0, step = 1, extent = 0;

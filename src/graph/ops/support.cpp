@@ -116,6 +116,12 @@ void infer_broadcast(Inference& inference) {
   if (shape) inference.set(0, inference.type(0), *shape);
 }
 
+bool goes_in_phases(const Node& node) {
+  const auto strides = node.integers("strides", {1, 1});
+  return node.text("auto_pad", "NOTSET") == "NOTSET" && !node.has("output_shape") && strides.size() == 2 && strides[0] == strides[1] && strides[0] <= 8 &&
+         node.integers("dilations", {1, 1}).size() == 2 && node.integers("pads", {0, 0, 0, 0}).size() == 4;
+}
+
 Window window_of(const Node& node, const Dims& in, std::vector<int64_t> kernel) {
   const size_t n = in.size();
   Window w;

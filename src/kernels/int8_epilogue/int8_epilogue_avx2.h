@@ -65,16 +65,11 @@ struct Int8Epilogue256 {
     return bounded_int8_values(e, *std::max_element(parts, parts + 8));
   }
 
-  // Of 8 outputs from `index`, before limits and rounding.
-  __m256 value(std::size_t index, __m256i sums, const float* multiplier) const {
-    return finished(multiplied(sums, multiplier), index);
-  }
-
   static __m256 multiplied(__m256i sums, const float* multiplier) {
     return _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
   }
 
-  // value() of sums that are multiplied already.
+  // 8 outputs from `index`, before limits and rounding, of sums that are multiplied already.
   __m256 finished(__m256 v, std::size_t index) const {
     v = after(e.first, v);
     if (e.has_mid) v = after_mid(v);

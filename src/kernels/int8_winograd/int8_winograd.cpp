@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/choose_kernel.h"
+
 #define PARE_KERNEL_TYPE WinogradInt8Kernel
 #define PARE_KERNELS winograd_int8_kernels
 #define PARE_KERNEL_ROWS "kernels/int8_winograd/kernels.inc"
@@ -63,11 +65,8 @@ void pack_bias(PackedWinogradInt8& packed, const WinogradInt8Kernel& kernel, con
 }  // namespace
 
 const WinogradInt8Kernel* winograd_int8_kernel(const std::string& isa) {
-  for (const WinogradInt8Kernel& kernel : winograd_int8_kernels()) {
-    const bool within = isa.empty() || isa.starts_with(kernel.isa) || (isa.starts_with("avx512") && kernel.isa == std::string("avx2"));
-    if (kernel.supported() && within) return &kernel;
-  }
-  return nullptr;
+  const WinogradInt8Kernel* kernel = find_kernel(winograd_int8_kernels(), isa);
+  return kernel == nullptr && isa.starts_with("avx512") ? find_kernel(winograd_int8_kernels(), "avx2") : kernel;
 }
 
 bool fits_winograd_int8(const WinogradInt8Kernel& kernel, const ConvInt8Shape& shape, const std::int8_t* weights) {
