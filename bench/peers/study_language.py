@@ -102,7 +102,8 @@ def row_text(row):
 def section(result):
     head = [f"`{result['file']}` as", "MB", "perplexity (apart)", "prompt, tokens/s", "generation, tokens/s", "peak MB"]
     return (f"Every type of the same weights, quantized by llama.cpp but where a pass is named; pare / llama.cpp from the same file, speed and memory with "
-            f"1 ; 2 threads. Perplexity: wikitext-2, {result['chunks']} windows of 512 tokens of which the second half is judged. "
+            f"1 ; 2 threads. Perplexity: wikitext-2, {result['chunks']} windows of 512 tokens of which the second half is judged. llama.cpp puts a "
+            "beginning-of-text token in front of each, pare does not, which is half a percent by itself. "
             f"[language.md](language.md) says how each is made and measured.\n\n"
             f"{tables.table(head, [row_text(row) for row in result['rows']])}\n"
             f"*{result['machine']['cpu']}, {result['machine']['cores']} cores, {study_pruning.instructions()}; {result['date']}; medians of {result['rounds']} interleaved "
