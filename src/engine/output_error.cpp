@@ -36,6 +36,9 @@ SessionOptions untuned(int threads) {
 
 }  // namespace
 
+double noise_over_signal(double db) { return std::isinf(db) && db > 0 ? 0 : std::pow(10, -db / 10); }
+double signal_over_noise_db(double ratio) { return ratio > 0 ? -10 * std::log10(ratio) : INFINITY; }
+
 OutputError::OutputError(const Graph& baseline, std::vector<std::vector<Array>> samples, int threads)
     : baseline_(baseline), samples_(std::move(samples)), session_(untuned(threads)), front_(samples_, session_) {
   infer_shapes(baseline_);

@@ -6,6 +6,10 @@
 
 namespace pare {
 
+// Decibels of a signal above its noise as the ratio of their powers, and back; no noise is infinitely many.
+double noise_over_signal(double db);
+double signal_over_noise_db(double ratio);
+
 // How far a model's outputs are from a baseline's on a few samples; also with one layer alone in another form, which tells
 // that layer's cost from what comes in from before and from what later layers forgive.
 class OutputError {

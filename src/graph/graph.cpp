@@ -223,24 +223,26 @@ void Graph::sort() {
   nodes = std::move(ordered);
 }
 
+int64_t count_macs(const Graph& graph, const Node& node) {
+  if (node.op == nullptr || node.op->macs == nullptr) return 0;
+  auto dims_of = [&](const std::vector<ValueId>& ids) -> std::optional<std::vector<Dims>> {
+    std::vector<Dims> all;
+    for (ValueId id : ids) {
+      if (id == kNone) { all.emplace_back(); continue; }
+      if (!graph.at(id).shape) return std::nullopt;
+      auto dims = known_dims(*graph.at(id).shape);
+      if (!dims) return std::nullopt;
+      all.push_back(*dims);
+    }
+    return all;
+  };
+  const auto in = dims_of(node.inputs), out = dims_of(node.outputs);
+  return in && out ? node.op->macs(node, *in, *out) : 0;
+}
+
 int64_t count_macs(const Graph& graph) {
   int64_t total = 0;
-  for (const Node& node : graph.nodes) {
-    if (node.op == nullptr || node.op->macs == nullptr) continue;
-    auto dims_of = [&](const std::vector<ValueId>& ids) -> std::optional<std::vector<Dims>> {
-      std::vector<Dims> all;
-      for (ValueId id : ids) {
-        if (id == kNone) { all.emplace_back(); continue; }
-        if (!graph.at(id).shape) return std::nullopt;
-        auto dims = known_dims(*graph.at(id).shape);
-        if (!dims) return std::nullopt;
-        all.push_back(*dims);
-      }
-      return all;
-    };
-    const auto in = dims_of(node.inputs), out = dims_of(node.outputs);
-    if (in && out) total += node.op->macs(node, *in, *out);
-  }
+  for (const Node& node : graph.nodes) total += count_macs(graph, node);
   return total;
 }
 

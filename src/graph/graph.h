@@ -121,6 +121,7 @@ std::string print(const Graph& graph, bool whole = false);
 Graph parse(std::string_view text, const std::string& where = "text", CodecLookup codecs = nullptr);
 
 int64_t count_macs(const Graph& graph);   // dense multiplications of the stored shapes, batch as inferred
+int64_t count_macs(const Graph& graph, const Node& node);  // of one of its nodes; 0 where shapes are unknown
 struct WeightCount {
   int64_t count = 0, nonzero = 0;
 };

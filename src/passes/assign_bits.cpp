@@ -49,9 +49,6 @@ struct Group {
   Form form = kFloat32;
 };
 
-double ratio_of(double db) { return std::isinf(db) && db > 0 ? 0 : std::pow(10, -db / 10); }
-double decibels(double ratio) { return ratio > 0 ? -10 * std::log10(ratio) : INFINITY; }
-
 const std::string& output_name(const Graph& graph, const Node& node) { return graph.at(node.outputs[0]).name; }
 
 std::unique_ptr<BoundPass> quantization(const std::string& exclude) {
@@ -117,14 +114,14 @@ void measure_groups(std::vector<Group>& groups, const Graph& graph, const Graph&
     Group& group = groups[g];
     for (int n : group.nodes) {
       const auto eight = donors[kInt8].find(n), sixteen = donors[kBf16].find(n);
-      if (sixteen != donors[kBf16].end() && group.possible[kBf16]) group.noise[kBf16] += ratio_of(error.sqnr_db(bf16, sixteen->second));
+      if (sixteen != donors[kBf16].end() && group.possible[kBf16]) group.noise[kBf16] += noise_over_signal(error.sqnr_db(bf16, sixteen->second));
       if (eight == donors[kInt8].end()) continue;
       for (ValueId input : int8.nodes[size_t(eight->second.second)].inputs)
         if (const Tensor* weight = int8.constant(input); weight != nullptr && weight->codec == &codec_int8) {
           group.possible[kInt8] = true;
           group.bytes[kInt8] = weight->size_bytes();
         }
-      group.noise[kInt8] += ratio_of(error.sqnr_db(int8, eight->second));
+      group.noise[kInt8] += noise_over_signal(error.sqnr_db(int8, eight->second));
     }
   }
 }
@@ -213,24 +210,12 @@ void note_choices(const Graph& graph, const std::vector<Group>& groups, double s
   for (const Group& group : groups) {
     counts[group.form] += int(group.nodes.size());
     if (group.form == kInt8) continue;
-    const std::string eight = group.possible[kInt8] ? fmt::format("{:.1f} dB in int8", decibels(group.noise[kInt8])) : "no int8 form";
+    const std::string eight = group.possible[kInt8] ? fmt::format("{:.1f} dB in int8", signal_over_noise_db(group.noise[kInt8])) : "no int8 form";
     pass.notes.push_back(fmt::format("{} in {}: alone it leaves the output {}, {:.1f} dB in bf16", graph.nodes[size_t(group.nodes[0])].where(), kFormNames[group.form], eight,
-                                     decibels(group.noise[kBf16])));
+                                     signal_over_noise_db(group.noise[kBf16])));
   }
   pass.notes.push_back(fmt::format("{} layers in int8, {} in bf16, {} in f32: {:.1f} % of the bytes; output {:.1f} dB above its noise, {:.1f} dB expected from the layers alone",
-                                   counts[kInt8], counts[kBf16], counts[kFloat32], 100 * share, measured_db, decibels(total_noise(groups))));
-}
-
-// Spread over the calibration data. A picture of 100,000 values settles the ranking alone; every layer is tried on all.
-std::vector<std::vector<Array>> trial_samples(const AssignBits& options, const PassRun& pass) {
-  std::vector<std::vector<Array>> samples;
-  const int64_t count = std::min(int64_t(options.samples), pass.samples.count);
-  int64_t values = 0;
-  for (int64_t i = 0; i < count && values < 100'000; ++i) {
-    samples.push_back(pass.samples.get(i * pass.samples.count / count));
-    for (const Array& input : samples.back()) values += input.count();
-  }
-  return samples;
+                                   counts[kInt8], counts[kBf16], counts[kFloat32], 100 * share, measured_db, signal_over_noise_db(total_noise(groups))));
 }
 
 void run(Graph& graph, const AssignBits& options, PassRun& pass) {
@@ -242,7 +227,7 @@ void run(Graph& graph, const AssignBits& options, PassRun& pass) {
     pass.notes.push_back("no layer has weights in float32: put assign-bits in front of other quantizations, or alone");
     return;
   }
-  OutputError error(graph, trial_samples(options, pass));
+  OutputError error(graph, spread_samples(pass.samples, int64_t(options.samples)));
   std::vector<std::string> notes;
   for (Group& group : groups) group.form = kInt8;
   measure_groups(groups, graph, assigned(graph, groups, pass, notes), in_bf16(graph, groups), error, pass);
@@ -257,14 +242,14 @@ void run(Graph& graph, const AssignBits& options, PassRun& pass) {
   // Scales and zeros of activations take bytes too, and layers' noises do not add up exactly: where the whole is too large or
   // too noisy, ask for that much more.
   for (int round = 0; round < 5; ++round) {
-    choose_forms(groups, budget, ratio_of(wanted_db));
+    choose_forms(groups, budget, noise_over_signal(wanted_db));
     notes.clear();
     result = assigned(graph, groups, pass, notes);
     const int64_t excess = constant_bytes(result) - int64_t(options.size * double(before));
     budget -= std::max<int64_t>(excess, 0);
     if (excess > 0 && !all_smallest(groups) && round < 4) continue;
     measured_db = error.sqnr_db(result);
-    if (options.least_sqnr <= 0 || measured_db >= options.least_sqnr || decibels(total_noise(groups)) < wanted_db) break;
+    if (options.least_sqnr <= 0 || measured_db >= options.least_sqnr || signal_over_noise_db(total_noise(groups)) < wanted_db) break;
     wanted_db += options.least_sqnr - measured_db;
   }
   pass.notes.insert(pass.notes.end(), notes.begin(), notes.end());

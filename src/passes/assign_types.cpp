@@ -67,13 +67,6 @@ Tensor decoded(const Graph& graph, const StoredWeight& weight, const WeightType&
   return Tensor(rounded_tensor(graph, weight, type, ScaleSearch::least_squares, importance).decode());
 }
 
-std::vector<std::vector<Array>> trial_samples(const AssignTypes& options, const PassRun& pass) {
-  std::vector<std::vector<Array>> samples;
-  const int64_t count = std::min(int64_t(options.samples), pass.samples.count);
-  for (int64_t i = 0; i < count; ++i) samples.push_back(pass.samples.get(i * pass.samples.count / count));
-  return samples;
-}
-
 // Every form's bytes and error, and the output's noise in the smallest.
 void measure(std::vector<Candidate>& candidates, const Graph& graph, const std::vector<std::vector<float>>& importance, OutputError& error, PassRun& pass) {
   for (size_t c = 0; c < candidates.size(); ++c) {
@@ -143,7 +136,7 @@ void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass) {
   std::vector<StoredWeight> some;
   for (const Candidate& candidate : candidates) some.push_back(*candidate.weight);
   const std::vector<std::vector<float>> importance = input_importance(floats, some, "assign-bits", pass);
-  OutputError error(floats, trial_samples(options, pass));
+  OutputError error(floats, spread_samples(pass.samples, int64_t(options.samples)));
   measure(candidates, floats, importance, error, pass);
   choose(candidates, options.bits * count / 8);
   TypeNotes notes;

@@ -76,25 +76,13 @@ int64_t macs_of(const Graph& graph, const std::vector<Dims>& inputs) {
   return count_macs(concrete);
 }
 
-std::vector<std::vector<Array>> trial_samples(int64_t most, const PassRun& pass) {
-  std::vector<std::vector<Array>> samples;
-  int64_t values = 0;
-  const int64_t count = std::min(most, pass.samples.count);
-  for (int64_t i = 0; i < count && values < 100'000; ++i) {
-    samples.push_back(pass.samples.get(i * pass.samples.count / count));
-    for (const Array& input : samples.back()) values += input.count();
-  }
-  return samples;
-}
-
 void request(const Graph&, const DropLayers&, Observations&) {}  // it measures itself what it tries
 
 void run(Graph& graph, const DropLayers& options, PassRun& pass) {
-  if (pass.samples.count == 0)
-    throw Error("drop-layers", "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
+  need_samples(pass.samples, "drop-layers");
   const std::vector<Dims> inputs = assumed_inputs(graph, pass);
   const int64_t all = macs_of(graph, inputs);
-  const OutputError error(graph, trial_samples(int64_t(options.samples), pass), all < 500'000'000 ? 1 : 0);
+  const OutputError error(graph, spread_samples(pass.samples, int64_t(options.samples)), all < 500'000'000 ? 1 : 0);
   int64_t left = all;
   while (double(left) > options.macs * double(all)) {
     Graph concrete = graph;

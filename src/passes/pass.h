@@ -95,6 +95,9 @@ Pass declare_pass(std::string name, std::string summary, std::string source, boo
 
 // Throws Error where there are no samples; `who` needs them.
 void need_samples(const SampleSource& samples, const std::string& who);
+// At most `most` samples spread over all, for passes that try what they choose; a picture of 100,000 values settles a ranking
+// alone, so that no further one is taken behind so many values. Inputs by position.
+std::vector<std::vector<Array>> spread_samples(const SampleSource& samples, int64_t most);
 
 std::span<const Pass* const> passes();                 // the catalog
 const Pass& find_pass(const std::string& name);        // throws UsageError with the nearest name

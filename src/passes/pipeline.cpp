@@ -109,6 +109,17 @@ void need_samples(const SampleSource& samples, const std::string& who) {
   if (samples.count == 0) throw Error(who, "needs calibration data, none was given", "add --data FILE (a data description with a [calibration] part; see docs/guide/data.md)");
 }
 
+std::vector<std::vector<Array>> spread_samples(const SampleSource& samples, int64_t most) {
+  std::vector<std::vector<Array>> chosen;
+  const int64_t count = std::min(most, samples.count);
+  int64_t values = 0;
+  for (int64_t i = 0; i < count && values < 100'000; ++i) {
+    chosen.push_back(samples.get(i * samples.count / count));
+    for (const Array& input : chosen.back()) values += input.count();
+  }
+  return chosen;
+}
+
 PipelineResult run_recipe(Graph& graph, const std::string& recipe, const PipelineInputs& inputs) {
   PipelineResult result;
   result.recipe = canonical_recipe(recipe);  // all mistakes in the recipe come to light before any work
