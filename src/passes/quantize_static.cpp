@@ -10,6 +10,7 @@
 
 #include "codecs/codecs.h"
 #include "graph/simplify.h"
+#include "passes/fragile_layers.h"
 #include "passes/pass.h"
 #include "passes/quantize_plan.h"
 #include "passes/quantize_rules.h"
@@ -27,6 +28,7 @@ struct QuantizeStatic {
   double activation_bits = 8;
   std::string overflow = "auto";
   bool residual = true;
+  double float_share = 0.05;
   std::string exclude;
   std::string weights_only;
   static std::vector<Field> fields() {
@@ -39,6 +41,7 @@ struct QuantizeStatic {
         .number("activation-bits", &QuantizeStatic::activation_bits, 4, 8, "", "of activations: 8 or 4, as for bits", {"8", "4"})
         .word("overflow", &QuantizeStatic::overflow, {"auto", "avoid", "allow"}, "of sums of products in 16 bits, in which CPUs without VNNI compute. avoid: weights of layers with two and more inputs are chosen so that none occurs, at the cost of about half a bit, and biases take out the mean error: 1.2 to 1.5 times as fast there. auto: where this CPU has no AVX-512 VNNI, but for the first and the last layer", {"avoid", "allow"})
         .flag("residual", &QuantizeStatic::residual, "quantize residual sums too, so that a whole network stays in 8 bits")
+        .number("float-share", &QuantizeStatic::float_share, 0, 1, "", "share of the multiplications that may stay in float, with weights in int8, where the outputs would be less than 20 dB above the noise: the layers that cost them most, measured on two samples; 0: none", {"0", "0.05", "0.2"})
         .word("exclude", &QuantizeStatic::exclude, {}, "layers left in float32: names or operators, * for anything, | between them")
         .word("weights-only", &QuantizeStatic::weights_only, {}, "layers that store int8 weights and compute in float: small like int8, exact in their inputs; names as for exclude")
         .take();
@@ -241,13 +244,16 @@ class PairInserter {
 ValueRange with_zero(const Histogram& histogram) { return {std::min(histogram.low(), 0.f), std::max(histogram.high(), 0.f)}; }
 
 // The plan once more, knowing what was measured: layers whose input 8 bits cannot carry compute in float.
-QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const PassRun& pass) {
+QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const FragileLayers& fragile, const PassRun& pass) {
   QuantizeChoice choice = choice_of(options);
   const QuantizePlan first = plan_quantization(graph, choice);
   Graph scratch = graph;  // takes the constants that nobody will read
   PairInserter ranges(scratch, first, options, pass);
   // What learns its steps may be coarser than what must do with those it is given.
-  if (options.activation_bits == 8) choice.too_coarse = [&](const Node& node) { return too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0])); };
+  if (options.activation_bits == 8) choice.too_coarse = [&](const Node& node) {
+    const auto known = fragile.find(graph.at(node.outputs[0]).name);
+    return known != fragile.end() ? known->second : too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0]));
+  };
   QuantizePlan plan = plan_quantization(graph, choice);
   for (ValueId part : plan.tied) {
     const ValueId whole = plan.scale_source(part);
@@ -299,10 +305,8 @@ void check_bits(const QuantizeStatic& options) {
     if (bits != 8 && bits != 4 && (bits != 2 || least > 2)) throw UsageError("quantize-static", fmt::format("{}={} has no type in ONNX", name, number_text(bits)), least == 2 ? "take 8, 4 or 2" : "take 8 or 4");
 }
 
-void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
-  check_bits(options);
-  if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
-  const QuantizePlan plan = measured_plan(graph, options, pass);
+void quantize(Graph& graph, const QuantizeStatic& options, const FragileLayers& fragile, PassRun& pass) {
+  const QuantizePlan plan = measured_plan(graph, options, fragile, pass);
   note_rules(graph, plan, pass);
   PairInserter pairs(graph, plan, options, pass);
   LayerQuantizer layers(graph);
@@ -327,6 +331,22 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
     pass.notes.push_back(std::to_string(tables) + " embedding tables are stored in int8, a scale a row; their values are float when read");
   }
   graph.sort();
+}
+
+void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
+  check_bits(options);
+  if (const int folded = fold_batch_norms(graph)) pass.notes.push_back("merged " + std::to_string(folded) + " batch normalizations first: between a layer and its quantizer they would keep it in float");
+  const Graph floats = graph;  // weights are shared
+  const std::vector<std::string> notes = pass.notes;
+  quantize(graph, options, {}, pass);
+  // Training, which must follow fewer bits, makes up for what single layers cost.
+  if (options.float_share == 0 || options.bits < 8 || options.activation_bits < 8 || pass.samples.count == 0) return;
+  const FragileLayers fragile = fragile_layers(floats, graph, options.float_share, pass);
+  if (fragile.empty()) return;
+  graph = floats;
+  pass.notes = notes;
+  pass.changed = 0;
+  quantize(graph, options, fragile, pass);
 }
 
 }  // namespace

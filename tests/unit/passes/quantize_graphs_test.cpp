@@ -269,6 +269,28 @@ TEST(AssignBits, LayersWithoutNamesOrWithNamesOfOperators) {
   EXPECT_GT(count(q.graph, "QuantizeLinear"), 2) << "excluding one layer by name excludes no other";
 }
 
+// What follows a layer can magnify its noise: of x - a(x) with a(x) close to x little is left, so that a(x) in 8 bits, 40 dB
+// above its noise, spoils all that comes after it.
+TEST(QuantizeGraphs, LayersThatTheOutputCannotBearComputeInFloat) {
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 3, 12, 12}), 3, 8, 3, 1)});
+  std::vector<float> nearly_one(64, 0.f);
+  for (size_t i = 0; i < 8; ++i) nearly_one[i * 9] = 0.98f;
+  const ValueId near = n.node("Conv", {x, n.graph.add_constant("nearly_one", Array::of<float>({8, 8, 1, 1}, nearly_one))});
+  n.graph.nodes.back().name = "near";
+  const ValueId rest = n.node("Mul", {n.node("Sub", {x, near}), n.graph.add_constant("fifty", Array::scalar(50.f))});
+  const Graph graph = n.finish(n.conv(rest, 8, 16, 3, 1));
+  const auto quantized = [&](const std::string& share) { return quantize(graph, {{1, 3, 12, 12}}, "quantize-static{float-share=" + share + "}"); };
+  const Quantized none = quantized("0"), some = quantized("0.1"), little = quantized("0.01");
+  const std::string told = "node 'near' (Conv) stores int8 weights and computes in float: in 8 bits it alone would leave the output";
+  EXPECT_FALSE(says(none.notes, told));
+  EXPECT_FALSE(says(little.notes, told)) << "it takes more than a hundredth of the multiplications";
+  EXPECT_TRUE(says(some.notes, told));
+  EXPECT_EQ(float_weights(some.graph), 0) << "small all the same";
+  EXPECT_EQ(count(some.graph, "QuantizeLinear"), count(none.graph, "QuantizeLinear") - 1) << "the others stay in 8 bits";
+  EXPECT_GT(sqnr_db(some.result[0], some.exact[0]), sqnr_db(none.result[0], none.exact[0]) + 5);
+}
+
 TEST(QuantizeGraphs, WeightsOnlyAsTheRecipeSays) {
   const Quantized q = quantize(testing::residual_network(), {{1, 3, 17, 19}}, "quantize-static{weights-only=Conv*}");
   EXPECT_EQ(float_weights(q.graph), 0);
