@@ -75,10 +75,16 @@ void for_each_index(const Dims& out, const Dims& strides, const std::function<vo
   }
 }
 
-Dim times(const Dim& dim, int64_t factor) { return dim.known() ? Dim{dim.value * factor, ""} : factor == 1 ? dim : Dim{}; }
+// An extent beyond 64 bits is as good as unknown: what would compute it is refused when it runs.
+Dim times(const Dim& dim, int64_t factor) {
+  if (!dim.known()) return factor == 1 ? dim : Dim{};
+  int64_t product = 0;
+  return __builtin_mul_overflow(dim.value, factor, &product) ? Dim{} : Dim{product, ""};
+}
 Dim over(const Dim& dim, int64_t divisor) { return dim.known() && divisor > 0 ? Dim{dim.value / divisor, ""} : divisor == 1 ? dim : Dim{}; }
 Dim plus(const Dim& a, const Dim& b) {
-  if (a.known() && b.known()) return {a.value + b.value, ""};
+  int64_t sum = 0;
+  if (a.known() && b.known()) return __builtin_add_overflow(a.value, b.value, &sum) ? Dim{} : Dim{sum, ""};
   return a.known() && a.value == 0 ? b : b.known() && b.value == 0 ? a : Dim{};
 }
 

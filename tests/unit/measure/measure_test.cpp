@@ -119,7 +119,9 @@ TEST(MeasureLatency, AModelBesideItselfHasRatioOne) {
   options.threads = 1;
   options.seconds = 0.3;
   const std::vector<Array> inputs = latency_inputs(graph, options);
-  Session first(graph, {{1, 3, 8, 8}}, {}), second(graph, {{1, 3, 8, 8}}, {});
+  SessionOptions session;
+  session.threads = 1;  // two would wait for each other on a busy machine
+  Session first(graph, {{1, 3, 8, 8}}, session), second(graph, {{1, 3, 8, 8}}, session);
   const std::vector<TimedModel> models = {{&first, &inputs}, {&second, &inputs}};
   const std::vector<Latency> latencies = measure_latency(models, options);
   ASSERT_EQ(latencies.size(), 2u);
@@ -128,7 +130,8 @@ TEST(MeasureLatency, AModelBesideItselfHasRatioOne) {
   EXPECT_LE(latencies[1].ratio_low, latencies[1].ratio);
   EXPECT_GE(latencies[1].ratio_high, latencies[1].ratio);
   // Wide, for a busy test machine: a mistake in the arithmetic is off by far more.
-  EXPECT_NEAR(latencies[1].ratio, 1, 0.5);
+  EXPECT_GT(latencies[1].ratio, 0.4);
+  EXPECT_LT(latencies[1].ratio, 2.5);
 }
 
 TEST(MeasureLatency, ShapesAreCheckedAgainstTheModel) {
