@@ -69,7 +69,7 @@ def make_file(a, kind):
 def pare_perplexity(a, file):
     data = a.out / "data.toml"
     data.write_text(f'task = "language"\n[test]\nformat = "tokens"\nfiles = ["{(a.models_dir / a.ids).resolve()}"]\nwindows = {a.chunks}\n'
-                    'context = 256\n[text]\nlength = 512\n')
+                    'context = 257\n[text]\nlength = 512\n')
     found = json.loads(output_of([a.pare, "measure", file, "--data", data, "--seconds", "0.1", "--quiet", "--threads", "2", "--json", "-"])[0])
     return found["rows"][0]["metric"]["value"]
 
@@ -102,8 +102,7 @@ def row_text(row):
 def section(result):
     head = [f"`{result['file']}` as", "MB", "perplexity (apart)", "prompt, tokens/s", "generation, tokens/s", "peak MB"]
     return (f"Every type of the same weights, quantized by llama.cpp but where a pass is named; pare / llama.cpp from the same file, speed and memory with "
-            f"1 ; 2 threads. Perplexity: wikitext-2, {result['chunks']} windows of 512 tokens of which the second half is judged. llama.cpp puts a "
-            "beginning-of-text token in front of each, pare does not, which is half a percent by itself. "
+            f"1 ; 2 threads. Perplexity: wikitext-2, {result['chunks']} windows of 512 tokens of which the last 255 are judged, as llama.cpp does. "
             f"[language.md](language.md) says how each is made and measured.\n\n"
             f"{tables.table(head, [row_text(row) for row in result['rows']])}\n"
             f"*{result['machine']['cpu']}, {result['machine']['cores']} cores, {study_pruning.instructions()}; {result['date']}; medians of {result['rounds']} interleaved "
