@@ -39,9 +39,10 @@ std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, co
 
 }  // namespace
 
-FragileLayers fragile_layers(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass) {
+Fragility find_fragile(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass) {
   OutputError error(floats, spread_samples(pass.samples, kSamples));
-  if (error.sqnr_db(quantized) >= kEnoughDb) return {};
+  Fragility found{error.sqnr_db(quantized) < kEnoughDb, {}};
+  if (!found.outputs || float_share == 0) return found;
   const std::vector<SharedLayer> layers = shared_layers(floats, quantized);
   std::vector<Candidate> candidates = measured_alone(layers, floats, quantized, error, pass);
   double noise = 0;
@@ -49,15 +50,14 @@ FragileLayers fragile_layers(const Graph& floats, const Graph& quantized, double
   std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.noise * double(b.macs) > b.noise * double(a.macs); });
   const double least = noise / 60;  // less is not worth a conversion
   auto budget = int64_t(float_share * double(count_macs(floats)));
-  FragileLayers chosen;
   for (const Candidate& candidate : candidates) {
     if (noise <= noise_over_signal(kEnoughDb)) break;
     if (candidate.macs > budget || candidate.noise < least) continue;
     budget -= candidate.macs;
     noise -= candidate.noise;
-    chosen[candidate.layer->value] = fmt::format("in 8 bits it alone would leave the output {:.0f} dB above its noise (float-share)", signal_over_noise_db(candidate.noise));
+    found.layers[candidate.layer->value] = fmt::format("in 8 bits it alone would leave the output {:.0f} dB above its noise (float-share)", signal_over_noise_db(candidate.noise));
   }
-  return chosen;
+  return found;
 }
 
 }  // namespace pare

@@ -7,13 +7,15 @@
 
 namespace pare {
 
-// What a layer computes (its result's name) → why it should compute in float.
-using FragileLayers = std::map<std::string, std::string>;
+// What int8 costs a network that magnifies its noise.
+struct Fragility {
+  bool outputs = false;                       // all layers together leave the outputs less than 20 dB above the noise
+  std::map<std::string, std::string> layers;  // what a layer computes (its result's name) → why it should compute in float
+};
 
-// Layers of a quantized graph whose 8 bits the outputs cannot bear: where all layers together leave the outputs less than
-// 20 dB above the noise, those that cost most a multiplication, each measured alone (as assign-bits does), until what is
-// left promises 20 dB or they hold `float_share` of the multiplications. `floats` is the graph before, with batch
-// normalizations merged; runs it on a few of the pass's samples.
-FragileLayers fragile_layers(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass);
+// Looks at a quantized graph on a few of the pass's samples. Where the outputs are too noisy, each layer is measured alone
+// (as assign-bits does), and those that cost most a multiplication are named, until what is left promises 20 dB or they hold
+// `float_share` of the multiplications. `floats` is the graph before, with batch normalizations merged.
+Fragility find_fragile(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass);
 
 }  // namespace pare

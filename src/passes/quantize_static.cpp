@@ -39,7 +39,7 @@ struct QuantizeStatic {
         .word("activations", &QuantizeStatic::activations, {"auto", "u8", "s8"}, "type of quantized activations; auto takes what this CPU multiplies fast (u8 on x86)")
         .number("bits", &QuantizeStatic::bits, 2, 8, "", "of weights: 8, 4 or 2. Below 8 the first and the last layer keep 8 (their inputs too), and finetune or distil must follow to learn the steps", {"8", "4", "2"})
         .number("activation-bits", &QuantizeStatic::activation_bits, 4, 8, "", "of activations: 8 or 4, as for bits", {"8", "4"})
-        .word("overflow", &QuantizeStatic::overflow, {"auto", "avoid", "allow"}, "of sums of products in 16 bits, in which CPUs without VNNI compute. avoid: weights of layers with two and more inputs are chosen so that none occurs, at the cost of about half a bit, and biases take out the mean error: 1.2 to 1.5 times as fast there. auto: where this CPU has no AVX-512 VNNI, but for the first and the last layer", {"avoid", "allow"})
+        .word("overflow", &QuantizeStatic::overflow, {"auto", "avoid", "allow"}, "of sums of products in 16 bits, in which CPUs without VNNI compute. avoid: weights of layers with two and more inputs are chosen so that none occurs, at the cost of about half a bit, and biases take out the mean error: 1.2 to 1.5 times as fast there. auto: where this CPU has no AVX-512 VNNI; not for the first and the last layer where the outputs would be less than 20 dB above the noise", {"avoid", "allow"})
         .flag("residual", &QuantizeStatic::residual, "quantize residual sums too, so that a whole network stays in 8 bits")
         .number("float-share", &QuantizeStatic::float_share, 0, 1, "", "share of the multiplications that may stay in float, with weights in int8, where the outputs would be less than 20 dB above the noise: the layers that cost them most, measured on two samples; 0: none", {"0", "0.05", "0.2"})
         .word("exclude", &QuantizeStatic::exclude, {}, "layers left in float32: names or operators, * for anything, | between them")
@@ -159,8 +159,9 @@ bool adds_in_16_bits() {
 // Puts Q → DQ behind values, once each.
 class PairInserter {
  public:
-  PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass)
-      : graph_(graph), plan_(plan), options_(options), pass_(pass), outermost_(outermost_layers(graph, plan)) {
+  // `full_ends`: the first and the last layer keep the full range of 8 bits whatever their sums, unless the recipe forbids it.
+  PairInserter(Graph& graph, const QuantizePlan& plan, const QuantizeStatic& options, const PassRun& pass, bool full_ends)
+      : graph_(graph), plan_(plan), options_(options), pass_(pass), full_ends_(full_ends && options.overflow == "auto"), outermost_(outermost_layers(graph, plan)) {
     for (size_t n : outermost_)
       if (plan.eight_bit.count(n) != 0) wide_.insert(plan.scale_source(graph.nodes[n].inputs[0]));
   }
@@ -178,7 +179,7 @@ class PairInserter {
     if (avoids && seen != nullptr) input.means = seen->channel_means();
     if (!integers) return input;
     input.scale = scale(value);
-    input.small_sums = avoids && (options_.overflow == "avoid" || outermost_.count(node) == 0);
+    input.small_sums = avoids && !(full_ends_ && outermost_.count(node) != 0);
     return input;
   }
 
@@ -235,6 +236,7 @@ class PairInserter {
   const QuantizePlan& plan_;
   const QuantizeStatic& options_;
   const PassRun& pass_;
+  const bool full_ends_;
   std::set<size_t> outermost_;
   std::set<ValueId> wide_;                     // in 8 bits all the same
   std::map<ValueId, Parameters> parameters_;   // by the value whose range decides
@@ -244,15 +246,15 @@ class PairInserter {
 ValueRange with_zero(const Histogram& histogram) { return {std::min(histogram.low(), 0.f), std::max(histogram.high(), 0.f)}; }
 
 // The plan once more, knowing what was measured: layers whose input 8 bits cannot carry compute in float.
-QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const FragileLayers& fragile, const PassRun& pass) {
+QuantizePlan measured_plan(Graph& graph, const QuantizeStatic& options, const Fragility& fragile, const PassRun& pass) {
   QuantizeChoice choice = choice_of(options);
   const QuantizePlan first = plan_quantization(graph, choice);
   Graph scratch = graph;  // takes the constants that nobody will read
-  PairInserter ranges(scratch, first, options, pass);
+  PairInserter ranges(scratch, first, options, pass, false);
   // What learns its steps may be coarser than what must do with those it is given.
   if (options.activation_bits == 8) choice.too_coarse = [&](const Node& node) {
-    const auto known = fragile.find(graph.at(node.outputs[0]).name);
-    return known != fragile.end() ? known->second : too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0]));
+    const auto known = fragile.layers.find(graph.at(node.outputs[0]).name);
+    return known != fragile.layers.end() ? known->second : too_coarse(graph, node, ranges.statistics(node.inputs[0]), ranges.scale(node.inputs[0]));
   };
   QuantizePlan plan = plan_quantization(graph, choice);
   for (ValueId part : plan.tied) {
@@ -305,10 +307,10 @@ void check_bits(const QuantizeStatic& options) {
     if (bits != 8 && bits != 4 && (bits != 2 || least > 2)) throw UsageError("quantize-static", fmt::format("{}={} has no type in ONNX", name, number_text(bits)), least == 2 ? "take 8, 4 or 2" : "take 8 or 4");
 }
 
-void quantize(Graph& graph, const QuantizeStatic& options, const FragileLayers& fragile, PassRun& pass) {
+void quantize(Graph& graph, const QuantizeStatic& options, const Fragility& fragile, PassRun& pass) {
   const QuantizePlan plan = measured_plan(graph, options, fragile, pass);
   note_rules(graph, plan, pass);
-  PairInserter pairs(graph, plan, options, pass);
+  PairInserter pairs(graph, plan, options, pass, fragile.outputs);
   LayerQuantizer layers(graph);
   int small_sums = 0;
   for (const auto& [n, inputs] : plan.eight_bit) {
@@ -340,9 +342,9 @@ void run(Graph& graph, const QuantizeStatic& options, PassRun& pass) {
   const std::vector<std::string> notes = pass.notes;
   quantize(graph, options, {}, pass);
   // Training, which must follow fewer bits, makes up for what single layers cost.
-  if (options.float_share == 0 || options.bits < 8 || options.activation_bits < 8 || pass.samples.count == 0) return;
-  const FragileLayers fragile = fragile_layers(floats, graph, options.float_share, pass);
-  if (fragile.empty()) return;
+  if (options.bits < 8 || options.activation_bits < 8 || pass.samples.count == 0) return;
+  const Fragility fragile = find_fragile(floats, graph, options.float_share, pass);
+  if (!fragile.outputs) return;
   graph = floats;
   pass.notes = notes;
   pass.changed = 0;
