@@ -181,12 +181,12 @@ void emit_move(Planner& planner, const Node& node, ValueId x, ValueId result, co
   report_move(planner, std::make_unique<CopyStep>(copy, source, target), node, result, "strided copy");
 }
 
-struct Form {
+struct MoveForm {
   Layout from, to;
 };
 
 // The layouts to try, best first: nothing converted, only the result plain, all plain.
-std::vector<Form> forms_to_try(Layout has) {
+std::vector<MoveForm> forms_to_try(Layout has) {
   if (has == Layout::plain) return {{Layout::plain, Layout::plain}};
   return {{has, has}, {has, Layout::plain}, {Layout::channels_last, Layout::plain}, {Layout::plain, Layout::plain}};
 }

@@ -20,10 +20,10 @@ namespace {
 double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // A plan to try: how dense float images lie, how many threads compute, and how many bands maps in lanes are cut into.
-struct Form {
+struct SessionForm {
   Layout layout;
   int threads, bands = 1;
-  bool operator==(const Form&) const = default;
+  bool operator==(const SessionForm&) const = default;
 };
 
 // Threads of a plan while it works; a plan may take fewer than its caller has.
@@ -75,7 +75,7 @@ struct Session::State {
   std::optional<Tail> tail;
   std::vector<Array> tail_results;
 
-  static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, const Form& form);
+  static std::unique_ptr<State> open(const Graph& graph, const SessionOptions& options, const SessionForm& form);
   void bind();
   void set_inputs(const std::vector<Array>& arrays);
   void execute();
@@ -203,11 +203,11 @@ bool is_small(const Planner& planner) {
 }
 
 // Without measuring the first is taken. The plans of one thread come last.
-std::vector<Form> forms_to_try(const SessionOptions& options, bool sparse, int threads) {
+std::vector<SessionForm> forms_to_try(const SessionOptions& options, bool sparse, int threads) {
   std::vector<Layout> layouts{Layout::blocked, Layout::channels_last};
   if (sparse && options.sparse == SparseLayers::always) layouts = {Layout::lanes};
   else if (sparse) layouts.push_back(Layout::lanes);
-  std::vector<Form> forms;
+  std::vector<SessionForm> forms;
   for (const int count : threads > 1 ? std::vector{threads, 1} : std::vector{1})
     for (const Layout layout : layouts) {
       if (layout == Layout::lanes && count > 1) forms.push_back({layout, count, count});
@@ -217,7 +217,7 @@ std::vector<Form> forms_to_try(const SessionOptions& options, bool sparse, int t
 }
 
 // Those of the forms that are worth measuring, `first` is the plan of forms[0].
-std::vector<size_t> worth_trying(const std::vector<Form>& forms, const Planner& first, bool shares_state) {
+std::vector<size_t> worth_trying(const std::vector<SessionForm>& forms, const Planner& first, bool shares_state) {
   const bool images = has_float_images(first), small = is_small(first) && !shares_state;
   std::vector<size_t> tried;
   for (size_t i = 0; i < forms.size(); ++i)
@@ -227,7 +227,7 @@ std::vector<size_t> worth_trying(const std::vector<Form>& forms, const Planner& 
 
 // The fastest of those that were tried. How far apart two cores are changes within seconds on machines that others share, and
 // with it two threads gain or lose a third: a plan of fewer threads than were asked for must be faster by more than that may take back.
-size_t plan_to_take(std::vector<double> times, const std::vector<Form>& forms, const std::vector<size_t>& tried) {
+size_t plan_to_take(std::vector<double> times, const std::vector<SessionForm>& forms, const std::vector<size_t>& tried) {
   constexpr double kFewerThreads = 1.25;
   for (size_t i = 0; i < times.size(); ++i)
     if (forms[tried[i]].threads < forms[0].threads) times[i] *= kFewerThreads;
@@ -236,7 +236,7 @@ size_t plan_to_take(std::vector<double> times, const std::vector<Form>& forms, c
 
 }  // namespace
 
-std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const SessionOptions& options, const Form& form) {
+std::unique_ptr<Session::State> Session::State::open(const Graph& graph, const SessionOptions& options, const SessionForm& form) {
   auto state = std::make_unique<State>();
   state->options = options;
   state->threads = form.threads;
@@ -256,12 +256,12 @@ Session::Session(const Graph& graph, const std::vector<Dims>& inputs, const Sess
   SessionOptions planned = options;
   if (tail) planned.taps.clear();  // they are outputs of one of the two parts
   const bool sparse = options.sparse != SparseLayers::never && worth_lanes(ready);
-  const std::vector<Form> forms = forms_to_try(options, sparse, count);
+  const std::vector<SessionForm> forms = forms_to_try(options, sparse, count);
   TuningCache cache(options.use_cache, count);
   const std::string key = layout_key(ready, count, sparse, options);
   auto known = options.tune && forms.size() > 1 ? cache.find(key) : std::optional(0);
   if (known && (*known < 0 || size_t(*known) >= forms.size())) known.reset();
-  const auto open = [&](const Form& form) {
+  const auto open = [&](const SessionForm& form) {
     const ThreadCount mine(form.threads);
     return State::open(ready, planned, form);
   };

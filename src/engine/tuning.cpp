@@ -1,12 +1,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "base/files.h"
+#include "engine/clock.h"
 #include "engine/plan.h"
 
 namespace pare {
@@ -51,8 +51,6 @@ std::map<std::string, TuningCache::Choice> read_choices(const std::string& path)
   }
   return choices;
 }
-
-double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 

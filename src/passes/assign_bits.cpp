@@ -37,7 +37,7 @@ struct AssignBits {
   }
 };
 
-enum Form { kInt8, kBf16, kFloat32, kForms };
+enum LayerForm { kInt8, kBf16, kFloat32, kForms };
 constexpr const char* kFormNames[kForms] = {"int8", "bf16", "f32"};
 
 // Layers that read one weight are stored in one form.
@@ -46,7 +46,7 @@ struct Group {
   double noise[kForms] = {0, 0, 0};     // at the output, over the signal, of these layers alone in that form
   int64_t bytes[kForms] = {0, 0, 0};
   bool possible[kForms] = {false, true, true};
-  Form form = kFloat32;
+  LayerForm form = kFloat32;
 };
 
 const std::string& output_name(const Graph& graph, const Node& node) { return graph.at(node.outputs[0]).name; }
@@ -141,10 +141,10 @@ void choose_forms(std::vector<Group>& groups, int64_t bytes, double enough) {
   }
   while (total_noise(groups) > enough) {
     Group* best = nullptr;
-    Form best_form = kFloat32;
+    LayerForm best_form = kFloat32;
     double most = 0;
     for (Group& group : groups)
-      for (Form form : {kBf16, kFloat32}) {
+      for (LayerForm form : {kBf16, kFloat32}) {
         const int64_t more = group.bytes[form] - group.bytes[group.form];
         if (form <= group.form || !group.possible[form] || more > bytes) continue;
         const double gain = (group.noise[group.form] - group.noise[form]) / double(std::max<int64_t>(more, 1));
@@ -176,7 +176,7 @@ Graph in_bf16(const Graph& graph, const std::vector<Group>& groups) {
 // The graph with the chosen forms; `notes` get those of the quantization.
 Graph assigned(const Graph& graph, const std::vector<Group>& groups, const PassRun& pass, std::vector<std::string>& notes) {
   std::string exclude;
-  std::map<std::string, Form> forms;  // by what the layer computes
+  std::map<std::string, LayerForm> forms;  // by what the layer computes
   for (const Group& group : groups)
     for (int n : group.nodes) {
       const Node& node = graph.nodes[size_t(n)];

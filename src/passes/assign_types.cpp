@@ -17,14 +17,14 @@
 namespace pare {
 namespace {
 
-struct Form {
+struct TypeForm {
   WeightType type;
   double bytes = 0, error = 0;   // Σ importance·(w − ŵ)²
 };
 
 struct Candidate {
   const StoredWeight* weight;
-  std::vector<Form> forms;       // from the smallest; types that the rules make equal stand once
+  std::vector<TypeForm> forms;       // from the smallest; types that the rules make equal stand once
   double noise = 0;              // at the output, over the signal, in the smallest form
   size_t chosen = 0;
   double noise_of(size_t form) const { return forms[0].error > 0 ? noise * forms[form].error / forms[0].error : 0; }
@@ -76,7 +76,7 @@ void measure(std::vector<Candidate>& candidates, const Graph& graph, const std::
     const PrunableLayer& layer = candidate.weight->layer;
     const std::vector<float> exact = graph.constant(layer.value)->decode().to_floats();
     for (size_t f = 0; f < candidate.forms.size(); ++f) {
-      Form& form = candidate.forms[f];
+      TypeForm& form = candidate.forms[f];
       Tensor rounded = decoded(graph, *candidate.weight, form.type, importance[c]);
       form.bytes = form.type.bits_per_weight(layer) * double(layer.shape.count()) / 8;
       form.error = weighted_error(exact, rounded.array().to_floats(), layer.convolution || layer.transposed ? std::vector<float>() : importance[c]);
@@ -123,11 +123,11 @@ void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass) {
     Candidate candidate{&weight, {}};
     for (const WeightType& type : types) {
       const TypeChoice choice = type_for(without_rule(weight), type, graph, options.exclude);
-      const auto known = [&](const Form& form) { return form.type.text() == choice.type.text(); };
+      const auto known = [&](const TypeForm& form) { return form.type.text() == choice.type.text(); };
       if (!choice.stays && std::none_of(candidate.forms.begin(), candidate.forms.end(), known)) candidate.forms.push_back({choice.type});
     }
     if (candidate.forms.empty()) continue;
-    std::stable_sort(candidate.forms.begin(), candidate.forms.end(), [&](const Form& a, const Form& b) { return a.type.bits_per_weight(weight.layer) < b.type.bits_per_weight(weight.layer); });
+    std::stable_sort(candidate.forms.begin(), candidate.forms.end(), [&](const TypeForm& a, const TypeForm& b) { return a.type.bits_per_weight(weight.layer) < b.type.bits_per_weight(weight.layer); });
     count += double(weight.layer.shape.count());
     candidates.push_back(std::move(candidate));
   }
@@ -143,7 +143,7 @@ void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass) {
   double bits = 0;
   for (size_t c = 0; c < candidates.size(); ++c) {
     const Candidate& candidate = candidates[c];
-    const Form& form = candidate.forms[candidate.chosen];
+    const TypeForm& form = candidate.forms[candidate.chosen];
     notes.add(*candidate.weight, {form.type, false, ""});
     bits += form.bytes * 8;
     replace_constant(graph, candidate.weight->layer.value, rounded_tensor(floats, *candidate.weight, form.type, ScaleSearch::least_squares, importance[c]));

@@ -12,7 +12,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kRows = 32;         // query rows of a block: few, so that little is computed that the mask throws away
+constexpr int64_t kQueryRows = 32;         // query rows of a block: few, so that little is computed that the mask throws away
 constexpr float kHidden = -1e30f;     // e to it is 0
 
 // [tokens, heads · size] of queries, keys and values; one sample.
@@ -101,10 +101,10 @@ class CausalStep : public Step {
       for (int64_t h = thread; h < sizes.key_heads; h += threads) run_block(slots, h * sizes.shared(), 0, sizes.shared(), scratch.of(thread));
       return;
     }
-    const int64_t blocks = (sizes.tokens + kRows - 1) / kRows;
+    const int64_t blocks = (sizes.tokens + kQueryRows - 1) / kQueryRows;
     for (int64_t unit = thread; unit < blocks * sizes.heads; unit += threads) {
-      const int64_t first = unit / sizes.heads * kRows;
-      run_block(slots, unit % sizes.heads, first, std::min(kRows, sizes.tokens - first), scratch.of(thread));
+      const int64_t first = unit / sizes.heads * kQueryRows;
+      run_block(slots, unit % sizes.heads, first, std::min(kQueryRows, sizes.tokens - first), scratch.of(thread));
     }
   }
 
@@ -112,7 +112,7 @@ class CausalStep : public Step {
   // begins one earlier than the row before it.
   void make_mask() {
     seen_ = sizes.window > 0 ? sizes.window : sizes.most() + sizes.tokens;
-    hidden_.assign(size_t(kBefore + seen_ + kRows), kHidden);
+    hidden_.assign(size_t(kBefore + seen_ + kQueryRows), kHidden);
     std::fill_n(hidden_.begin() + kBefore, seen_, 0.f);
   }
 
@@ -122,7 +122,7 @@ class CausalStep : public Step {
   ThreadScratch scratch;
 
  private:
-  static constexpr int64_t kBefore = kKeyBlock + kRows;
+  static constexpr int64_t kBefore = kKeyBlock + kQueryRows;
 
   void run_block(std::byte* const* slots, int64_t head, int64_t first, int64_t rows, void* spare) const {
     const int64_t place = memory.past() + first, key_head = head / sizes.shared(), last = sizes.tokens == 1 ? place : place + rows - 1;
@@ -261,7 +261,7 @@ bool lower_causal_attention(Planner& planner, int n) {
   step->scale = node.has("scale") && node.real("scale", 0) != 0 ? node.real("scale", 1) : 1 / std::sqrt(float(sizes->size));
   const ValueId y = node.outputs[0];
   step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
-  const int64_t rows = sizes->tokens == 1 ? sizes->shared() : std::min(kRows, sizes->tokens);
+  const int64_t rows = sizes->tokens == 1 ? sizes->shared() : std::min(kQueryRows, sizes->tokens);
   step->scratch.resize(planner.threads, size_t(float_attention_scratch(rows, sizes->most(), 0, sizes->value_size)) * sizeof(float));
   step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_attention_kernel().name, "f32", sizes->capacity > 0 ? "with a cache" : "",
                   sizes->heads * sizes->tokens * (sizes->tokens + 1) / 2 * (sizes->size + sizes->value_size), 0, 0};

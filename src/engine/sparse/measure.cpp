@@ -1,17 +1,13 @@
 // Times a layer's dense and its sparse form on this CPU.
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "base/threads.h"
+#include "engine/clock.h"
 #include "engine/sparse/sparse.h"
 
 namespace pare {
 namespace {
-
-double now_us() {
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Nodes that follow one another, as a graph of their own. The first reads one value that is no constant.
 Graph graph_of(const Planner& planner, std::span<const int> nodes) {

@@ -73,7 +73,7 @@ LowRank made_of(const Matrix& left, const Matrix& right, int64_t rows, int64_t r
   return result;
 }
 
-double dot(const double* a, const double* b, int64_t n) {
+double inner(const double* a, const double* b, int64_t n) {
   return std::inner_product(a, a + n, b, 0.0);
 }
 
@@ -82,14 +82,14 @@ double dot(const double* a, const double* b, int64_t n) {
 void orthonormalize(Matrix& rows, int64_t count, int64_t n) {
   for (int64_t i = 0; i < count; ++i) {
     double* row = &rows[size_t(i * n)];
-    const double before = std::sqrt(dot(row, row, n));
+    const double before = std::sqrt(inner(row, row, n));
     for (int turn = 0; turn < 2; ++turn)
       for (int64_t j = 0; j < i; ++j) {
         const double* other = &rows[size_t(j * n)];
-        const double along = dot(row, other, n);
+        const double along = inner(row, other, n);
         for (int64_t c = 0; c < n; ++c) row[c] -= along * other[c];
       }
-    const double length = std::sqrt(dot(row, row, n)), factor = length > 1e-12 * before ? 1 / length : 0;
+    const double length = std::sqrt(inner(row, row, n)), factor = length > 1e-12 * before ? 1 / length : 0;
     for (int64_t c = 0; c < n; ++c) row[c] *= factor;
   }
 }
@@ -133,7 +133,7 @@ LowRank leading_factors(std::span<const float> weights, int64_t rows, int64_t n,
   Eigen eigen = symmetric_eigen(times_turned(right, right, k, n, k), k);
   eigen.vectors.resize(size_t(rank * k));
   const Matrix first = times(eigen.vectors, left, rank, k, rows), rest = times(eigen.vectors, right, rank, k, n);
-  const double all = dot(w.data(), w.data(), rows * n), kept = dot(rest.data(), rest.data(), rank * n);
+  const double all = inner(w.data(), w.data(), rows * n), kept = inner(rest.data(), rest.data(), rank * n);
   return made_of(first, rest, rows, rank, all > 0 ? std::max(1 - kept / all, 0.0) : 0);
 }
 
