@@ -25,6 +25,15 @@ bool reads_eight_bits(const Graph& graph, const Node& node, const std::vector<in
   return is_layer(node) && from >= 0 && graph.nodes[size_t(from)].is("DequantizeLinear");
 }
 
+// With the extents of a sample where the model leaves them open: multiplications are counted.
+Graph shaped(const Graph& graph, const std::vector<Array>& sample) {
+  std::vector<Dims> extents;
+  for (const Array& input : sample) extents.push_back(input.dims());
+  Graph concrete = graph;
+  infer_shapes(concrete, extents);
+  return concrete;
+}
+
 std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, const Graph& floats, const Graph& quantized, OutputError& error, const PassRun& pass) {
   const std::vector<int> producers = quantized.producers();
   std::vector<Candidate> candidates;
@@ -32,7 +41,7 @@ std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, co
     if (interrupted()) throw Error("quantize-static", "interrupted while measuring the layers");
     if (pass.progress) pass.progress("quantize-static: each layer alone", double(i), double(layers.size()));
     if (!reads_eight_bits(quantized, quantized.nodes[size_t(layers[i].second)], producers)) continue;
-    candidates.push_back({&layers[i], count_macs(floats, floats.nodes[size_t(layers[i].first)]), noise_over_signal(error.sqnr_db(quantized, layers[i]))});
+    candidates.push_back({&layers[i], std::max<int64_t>(count_macs(floats, floats.nodes[size_t(layers[i].first)]), 1), noise_over_signal(error.sqnr_db(quantized, layers[i]))});
   }
   return candidates;
 }
@@ -40,16 +49,18 @@ std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, co
 }  // namespace
 
 Fragility find_fragile(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass) {
-  OutputError error(floats, spread_samples(pass.samples, kSamples));
+  const std::vector<std::vector<Array>> samples = spread_samples(pass.samples, kSamples);
+  OutputError error(floats, samples);
   Fragility found{error.sqnr_db(quantized) < kEnoughDb, {}};
   if (!found.outputs || float_share == 0) return found;
   const std::vector<SharedLayer> layers = shared_layers(floats, quantized);
-  std::vector<Candidate> candidates = measured_alone(layers, floats, quantized, error, pass);
+  const Graph concrete = shaped(floats, samples.front());
+  std::vector<Candidate> candidates = measured_alone(layers, concrete, quantized, error, pass);
   double noise = 0;
   for (const Candidate& candidate : candidates) noise += candidate.noise;
   std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.noise * double(b.macs) > b.noise * double(a.macs); });
   const double least = noise / 60;  // less is not worth a conversion
-  auto budget = int64_t(float_share * double(count_macs(floats)));
+  auto budget = int64_t(float_share * double(count_macs(concrete)));
   for (const Candidate& candidate : candidates) {
     if (noise <= noise_over_signal(kEnoughDb)) break;
     if (candidate.macs > budget || candidate.noise < least) continue;
