@@ -49,7 +49,7 @@ OutputError::OutputError(const Graph& baseline, std::vector<std::vector<Array>> 
 double OutputError::worst_db(const Arrays& results, const std::vector<size_t>& outputs) const {
   double ratio = 0;
   for (size_t i = 0; i < outputs.size(); ++i) ratio = std::max(ratio, noise_ratio(results, i, exact_, outputs[i]));
-  return ratio > kSameRatio ? -10 * std::log10(ratio) : INFINITY;
+  return signal_over_noise_db(ratio > kSameRatio ? ratio : 0);
 }
 
 double OutputError::sqnr_db(const Graph& graph) const {

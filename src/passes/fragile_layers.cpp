@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/output_error.h"
+#include "passes/channel_cuts.h"
 #include "passes/quantize_plan.h"
 
 namespace pare {
@@ -25,15 +26,6 @@ bool reads_eight_bits(const Graph& graph, const Node& node, const std::vector<in
   return is_layer(node) && from >= 0 && graph.nodes[size_t(from)].is("DequantizeLinear");
 }
 
-// With the extents of a sample where the model leaves them open: multiplications are counted.
-Graph shaped(const Graph& graph, const std::vector<Array>& sample) {
-  std::vector<Dims> extents;
-  for (const Array& input : sample) extents.push_back(input.dims());
-  Graph concrete = graph;
-  infer_shapes(concrete, extents);
-  return concrete;
-}
-
 std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, const Graph& floats, const Graph& quantized, OutputError& error, const PassRun& pass) {
   const std::vector<int> producers = quantized.producers();
   std::vector<Candidate> candidates;
@@ -49,12 +41,12 @@ std::vector<Candidate> measured_alone(const std::vector<SharedLayer>& layers, co
 }  // namespace
 
 Fragility find_fragile(const Graph& floats, const Graph& quantized, double float_share, PassRun& pass) {
-  const std::vector<std::vector<Array>> samples = spread_samples(pass.samples, kSamples);
-  OutputError error(floats, samples);
+  OutputError error(floats, spread_samples(pass.samples, kSamples));
   Fragility found{error.sqnr_db(quantized) < kEnoughDb, {}};
   if (!found.outputs || float_share == 0) return found;
   const std::vector<SharedLayer> layers = shared_layers(floats, quantized);
-  const Graph concrete = shaped(floats, samples.front());
+  Graph concrete = floats;  // multiplications are counted at a sample's extents where the model leaves them open
+  infer_shapes(concrete, assumed_inputs(floats, pass));
   std::vector<Candidate> candidates = measured_alone(layers, concrete, quantized, error, pass);
   double noise = 0;
   for (const Candidate& candidate : candidates) noise += candidate.noise;

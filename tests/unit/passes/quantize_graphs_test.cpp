@@ -127,9 +127,10 @@ TEST(QuantizeGraphs, GroupedAndDepthwiseConvolutions) {
   testing::Network n;
   ValueId x = n.node("Relu", {n.conv(n.input("image", {1, 8, 12, 12}), 8, 24, 3, 1, 4)});
   x = n.node("Relu", {n.conv(x, 24, 24, 3, 2, 24)});
-  const Quantized q = quantize(n.finish(n.conv(x, 24, 12, 3, 1, 3)), {{1, 8, 12, 12}});
+  Quantized q = quantize(n.finish(n.conv(x, 24, 12, 3, 1, 3)), {{1, 8, 12, 12}});
   EXPECT_EQ(float_weights(q.graph), 0);
-  EXPECT_FALSE(says(q.notes, "float"));
+  std::erase_if(q.notes, [](const std::string& note) { return note.find("fit the 16-bit sums") != std::string::npos; });  // told on CPUs without VNNI
+  EXPECT_EQ(q.notes, std::vector<std::string>{});
   EXPECT_GT(sqnr_db(q.result[0], q.exact[0]), 25);
 }
 
