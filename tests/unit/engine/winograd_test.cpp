@@ -89,7 +89,7 @@ TEST(WinogradStep, IsOneOfALayersForms) {
   options.threads = 2;
   Session(graph, {input.dims()}, options);
   std::set<std::string> kernels;
-  for (const int choice : {0, 1, 2}) {
+  for (const int choice : {0, 1, 2, 3}) {  // oneDNN has a form of its own by Winograd with AVX-512
     testing::remember(folder.path(), [](const std::string& line) { return line.starts_with("float_conv") && line.find("x3x3") != std::string::npos; }, choice);
     Session session(graph, {input.dims()}, options);
     const Array found = session.run({input})[0];
@@ -98,7 +98,7 @@ TEST(WinogradStep, IsOneOfALayersForms) {
       if (layer.op.find("LeakyRelu") != std::string::npos) kernels.insert(layer.implementation);
   }
   unsetenv("PARE_CACHE");
-  EXPECT_EQ(kernels.size(), 3u);
+  EXPECT_GE(kernels.size(), 3u);
   EXPECT_TRUE(kernels.count(best_winograd_kernels()[0]->name) && kernels.count(best_winograd_kernels()[1]->name));
 }
 
