@@ -1,4 +1,6 @@
 // Normalization, softmax and sums: rows shared by the team.
+#include <algorithm>
+
 #include "engine/plan.h"
 #include "graph/ops/ops.h"
 #include "kernels/float_rows/float_rows.h"
@@ -17,16 +19,17 @@ std::pair<int64_t, int64_t> columns_of(int64_t count, int thread, int threads) {
   return {std::min(count, lines * thread / threads * 16), std::min(count, lines * (thread + 1) / threads * 16)};
 }
 
-// Both sides plain floats.
-bool emit_plain(Planner& planner, const Node& node, std::unique_ptr<Step> step) {
+// All plain floats; what is read is the node's input, or the `terms` whose sum it is.
+bool emit_plain(Planner& planner, const Node& node, std::unique_ptr<Step> step, const std::vector<ValueId>& terms = {}) {
   const ValueId y = node.outputs[0];
-  step->reads = {planner.slot(node.inputs[0], Layout::plain, Type::f32)};
+  for (const ValueId x : terms.empty() ? std::vector{node.inputs[0]} : terms) step->reads.push_back(planner.slot(x, Layout::plain, Type::f32));
   step->writes = planner.define(y, {Type::f32, planner.dims(y), Layout::plain});
-  step->report = {node.name, node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
+  step->report = {node.name, (terms.empty() ? "" : "Add+") + node.op_type, planner.graph.at(y).name, best_float_rows_kernel().name, "f32", "", 0, 0, 0};
   planner.emit(std::move(step));
   return true;
 }
 
+// Of one value, or of the sum of two.
 class RowsStep : public TeamStep {
  public:
   void run(std::byte* const* slots, int thread, int threads) override {
@@ -34,8 +37,15 @@ class RowsStep : public TeamStep {
     auto* y = reinterpret_cast<float*>(slots[writes]);
     const FloatRowsKernel& kernel = best_float_rows_kernel();
     for (int64_t row = count * thread / threads; row < count * (thread + 1) / threads; ++row) {
-      if (gamma.empty()) kernel.softmax(x + row * length, nullptr, 1, y + row * length, length);
-      else kernel.norm(x + row * length, gamma.data(), beta.empty() ? nullptr : beta.data(), epsilon, centred, y + row * length, length);
+      const float* from = x + row * length;
+      float* to = y + row * length;
+      if (reads.size() > 1) {
+        std::copy_n(from, length, to);
+        kernel.accumulate(reinterpret_cast<const float*>(slots[reads[1]]) + row * length, 1, false, to, length);
+        from = to;
+      }
+      if (gamma.empty()) kernel.softmax(from, nullptr, 1, to, length);
+      else kernel.norm(from, gamma.data(), beta.empty() ? nullptr : beta.data(), epsilon, centred, to, length);
     }
   }
   int64_t count = 0, length = 0;
@@ -51,11 +61,11 @@ std::optional<std::vector<float>> row_of(const Planner& planner, ValueId id, int
   return tensor && tensor->count() == length ? std::optional(tensor->decode().to_floats()) : std::nullopt;
 }
 
-bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> step) {
+bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> step, const std::vector<ValueId>& terms = {}) {
   const Dims dims = planner.dims(node.inputs[0]);
   step->length = dims.back();
   step->count = step->length > 0 ? count_of(dims) / step->length : 0;
-  return emit_plain(planner, node, std::move(step));
+  return emit_plain(planner, node, std::move(step), terms);
 }
 
 // Sums over axes that lie side by side: [outer, reduced, inner] → [outer, inner].
@@ -127,25 +137,50 @@ bool lower_sum(Planner& planner, int n) {
   return emit_plain(planner, node, std::move(step));
 }
 
-bool lower_norm(Planner& planner, int n) {
-  const Node& node = planner.graph.nodes[size_t(n)];
+namespace {
+
+// All that decides whether lower_norm can take the node: a sum is left to it on the strength of this.
+bool plannable_norm(const Planner& planner, const Node& node) {
   const bool centred = node.is("LayerNormalization");
   if (!(centred || node.is("RMSNormalization")) || planner.graph.at(node.inputs[0]).type != Type::f32 || planner.graph.constant(node.inputs[0]) != nullptr) return false;
   const Dims dims = planner.dims(node.inputs[0]);
   const auto unused = [&](size_t i) { return node.outputs.size() <= i || node.outputs[i] == kNone; };
   if (dims.empty() || !last_axis(node, dims) || !unused(1) || !unused(2)) return false;
   const auto gamma = row_of(planner, node.input(1), dims.back());
-  if (!gamma || gamma->empty()) return false;
+  return gamma && !gamma->empty() && (node.input(2) == kNone || row_of(planner, node.input(2), dims.back()));
+}
+
+// The Add that makes `id`, of two values as large, where a norm alone reads it.
+const Node* sum_for_norm(const Planner& planner, ValueId id) {
+  const int made = planner.producer[size_t(id)], reader = planner.only_consumer(id);
+  if (made < 0 || reader < 0) return nullptr;
+  const Node &sum = planner.graph.nodes[size_t(made)], &norm = planner.graph.nodes[size_t(reader)];
+  if (!sum.is("Add") || norm.inputs[0] != id || !plannable_norm(planner, norm)) return nullptr;
+  for (const ValueId x : sum.inputs)
+    if (planner.graph.at(x).type != Type::f32 || planner.graph.constant(x) != nullptr || planner.dims(x) != planner.dims(id)) return nullptr;
+  return &sum;
+}
+
+}  // namespace
+
+// Nothing is written for a sum that only a norm reads: each row is added up in front of its norm.
+bool lower_deferred_sum(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  return node.is("Add") && sum_for_norm(planner, node.outputs[0]) != nullptr;
+}
+
+bool lower_norm(Planner& planner, int n) {
+  const Node& node = planner.graph.nodes[size_t(n)];
+  if (!plannable_norm(planner, node)) return false;
+  const Dims dims = planner.dims(node.inputs[0]);
   auto step = std::make_unique<RowsStep>();
-  step->gamma = *gamma;
-  if (node.input(2) != kNone) {
-    const auto beta = row_of(planner, node.input(2), dims.back());
-    if (!beta) return false;
-    step->beta = *beta;
-  }
+  step->gamma = *row_of(planner, node.input(1), dims.back());
+  if (node.input(2) != kNone) step->beta = *row_of(planner, node.input(2), dims.back());
   step->epsilon = node.real("epsilon", 1e-5f);
-  step->centred = centred;
-  return emit_rows(planner, node, std::move(step));
+  step->centred = node.is("LayerNormalization");
+  const Node* sum = planner.existing(node.inputs[0]) ? nullptr : sum_for_norm(planner, node.inputs[0]);
+  if (sum == nullptr) return emit_rows(planner, node, std::move(step));
+  return emit_rows(planner, node, std::move(step), sum->inputs);
 }
 
 bool lower_softmax(Planner& planner, int n) {

@@ -56,6 +56,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   fuse_activations(copy);
   fuse_norms(copy);
   fuse_attention(copy);
+  quantize_behind_attention(copy);
   copy.remove_unused();
   copy.outputs.resize(outputs);
   return copy;

@@ -103,6 +103,8 @@ bool is_dynamic_linear(const Planner& planner, int node);
 bool is_eight_bit(Type type);
 // Moves quantization past what only moves values, see move_quantization.cpp. Outputs stay. Returns how many nodes changed.
 int move_quantization(Graph& graph);
+// The reverse behind Attention: its result is quantized behind its Transpose and Reshape. move_quantization would undo it.
+int quantize_behind_attention(Graph& graph);
 // Emits the step that turns a deferred DequantizeLinear's result into floats.
 void emit_dequantize(Planner& planner, int node);
 

@@ -2,6 +2,8 @@
 // instead of floats, they meet the layers that take them up, wherever the file has put them:
 //   move(dequantize(x))  becomes  dequantize(move(x))     where all that is moved has one scale
 //   quantize(move(x))    becomes  move(quantize(x))       where nobody else reads what is moved
+// but behind attention, which writes its result transposed at no cost:
+//   reshape(transpose(quantize(attention)))  becomes  quantize(reshape(transpose(attention)))
 // A maximum is a choice of values, so it commutes with a growing function too: quantize(maximum(x)) becomes
 // quantize(maximum(dequantize(quantize(x)))), the form that integer pools read.
 #include <algorithm>
@@ -80,6 +82,22 @@ class Mover {
     return changed;
   }
 
+  int sink_below_attention() {
+    for (Node& move : graph_.nodes) {
+      const ValueId q = move.inputs.empty() ? kNone : move.inputs[0];
+      const Node* above = keeps_rows(move) ? producer(q) : nullptr;
+      if (above == nullptr || !above->is("QuantizeLinear") || !parameters_of(graph_, *above) || consumers_[size_t(q)].size() != 1 || kept_.count(q)) continue;
+      Node& quantize = graph_.nodes[size_t(producer_[size_t(q)])];
+      const ValueId x = quantize.inputs[0], y = move.outputs[0];
+      if (!moved_attention(x)) continue;
+      move.inputs[0] = x;
+      move.outputs[0] = quantize.inputs[0] = graph_.add_value(graph_.unique_name(graph_.at(y).name + "_d"), Type::f32, graph_.at(y).shape);
+      quantize.outputs[0] = y;
+      return 1;  // the indices are of the graph before
+    }
+    return 0;
+  }
+
  private:
   const Node* producer(ValueId id) const { return id == kNone || size_t(id) >= producer_.size() || producer_[size_t(id)] < 0 ? nullptr : &graph_.nodes[size_t(producer_[size_t(id)])]; }
   bool producer_is(size_t n, const char* op) const {
@@ -89,6 +107,20 @@ class Mover {
   std::optional<Parameters> dequantization(ValueId id) const {
     const Node* by = producer(id);
     return by != nullptr && by->is("DequantizeLinear") ? parameters_of(graph_, *by) : std::nullopt;
+  }
+
+  // What attention's result goes through without being copied.
+  static bool keeps_rows(const Node& node) {
+    const std::vector<int64_t> perm = node.integers("perm");
+    return node.is("Reshape") || (node.is("Transpose") && !perm.empty() && perm.back() + 1 == int64_t(perm.size()));
+  }
+  bool moved_attention(ValueId x) const {
+    for (const Node* by = producer(x); by != nullptr && consumers_[size_t(x)].size() == 1 && !kept_.count(x); by = producer(x)) {
+      if (by->is("Attention")) return true;
+      if (!keeps_rows(*by)) return false;
+      x = by->inputs[0];
+    }
+    return false;
   }
 
   // op(x) with the scale and zero point of `like`; `y`: the value it makes, or a new one.
@@ -148,20 +180,31 @@ class Mover {
 
 }  // namespace
 
+namespace {
+
+int apply(Graph& graph, int (Mover::*rule)()) {
+  const int changed = (Mover(graph).*rule)();
+  if (changed > 0) {
+    graph.sort();
+    graph.remove_unused();
+  }
+  return changed;
+}
+
+}  // namespace
+
+int quantize_behind_attention(Graph& graph) {
+  int all = 0;
+  while (!has_subgraphs(graph) && apply(graph, &Mover::sink_below_attention) > 0) ++all;
+  return all;
+}
+
 int move_quantization(Graph& graph) {
   if (has_subgraphs(graph)) return 0;
   int all = 0;
-  const auto step = [&](int (Mover::*rule)()) {
-    const int changed = (Mover(graph).*rule)();
-    if (changed > 0) {
-      graph.sort();
-      graph.remove_unused();
-    }
-    return changed;
-  };
   // Each rule moves quantization one way only, so this ends; the bound is for graphs made to take long.
   for (int round = 0; round < 256; ++round) {
-    const int changed = step(&Mover::share_quantizations) + step(&Mover::sink_dequantizations) + step(&Mover::raise_quantizations);
+    const int changed = apply(graph, &Mover::share_quantizations) + apply(graph, &Mover::sink_dequantizations) + apply(graph, &Mover::raise_quantizations);
     if (changed == 0) break;
     all += changed;
   }

@@ -1,5 +1,5 @@
 #pragma once
-// Functions of one row of floats that normalization and attention are made of. Sums run in 16 lanes, whatever the
+// Functions of one row of floats that normalization and attention are made of. Sums run in 32 lanes, whatever the
 // instruction set; results agree between them within rounding.
 
 #include <cstdint>

@@ -130,6 +130,47 @@ TEST(Attention, AgreesWithTheReference) {
     }
 }
 
+// As quantize-static leaves it: the linear layer behind attention reads 8-bit values, and the sum behind it is read by a norm alone.
+TEST(Attention, IsQuantizedBehindItsTranspose) {
+  testing::Network n;
+  const int64_t tokens = 20, heads = 3, width = 8, model = heads * width;
+  const auto turned = [&](const char* name) { return n.node("Transpose", {n.input(name, {2, tokens, heads, width})}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}}); };
+  const ValueId q = turned("q"), k = turned("k"), v = turned("v"), x = n.input("x", {2, tokens, model});
+  n.graph.opsets[""] = 24;
+  const ValueId mixed = n.node("Transpose", {n.node("Attention", {q, k, v})}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+  const ValueId flat = n.node("Reshape", {mixed, n.graph.add_constant("flat", Array::of<int64_t>({3}, {2, tokens, model}))});
+  const ValueId scale = n.graph.add_constant("scale", Array::scalar(0.02f)), zero = n.graph.add_constant("zero", Array::of<uint8_t>({}, {128}));
+  const ValueId bytes = n.graph.add_value("bytes", Type::u8), back = n.graph.add_value("back", Type::f32);
+  n.graph.add_node("QuantizeLinear", {flat, scale, zero}, {bytes});
+  n.graph.add_node("DequantizeLinear", {bytes, scale, zero}, {back});
+  const ValueId sum = n.node("Add", {x, n.node("Relu", {back})});
+  const Graph graph = n.finish(n.node("LayerNormalization", {sum, n.constant({model}), n.constant({model})}));
+  const std::vector<Array> inputs = random_inputs(graph, {{2, tokens, heads, width}, {2, tokens, heads, width}, {2, tokens, heads, width}, {2, tokens, model}}, 3);
+  const Array exact = run_reference(graph, inputs)[0];
+  for (const int threads : {1, 2}) {
+    SessionOptions options;
+    options.threads = threads;
+    Session session(graph, {}, options);
+    EXPECT_LT(relative_error(session.run(inputs)[0], exact), 2e-3);  // a value may fall on the other side of a step
+    const auto layers = session.layers();
+    const auto ops = [&](const std::string& op) { return std::count_if(layers.begin(), layers.end(), [&](const LayerReport& l) { return l.op == op; }); };
+    EXPECT_EQ(ops("Transpose") + ops("Reorder"), 0);
+    EXPECT_EQ(ops("Add+LayerNormalization"), 1);
+    EXPECT_EQ(ops("Add"), 0);
+  }
+}
+
+// A sum that others read too, and one whose terms are repeated, is made by itself.
+TEST(Norm, OfSumsThatAreMadeAllTheSame) {
+  for (const bool repeated : {false, true}) {
+    testing::Network n;
+    const ValueId x = n.input("x", {2, 5, 33}), y = n.input("y", {2, repeated ? 1 : 5, 33}), sum = n.node("Add", {x, y});
+    const ValueId norm = n.node("LayerNormalization", {sum, n.constant({33}), n.constant({33})});
+    const auto layers = expect_like_reference(n.finish(repeated ? norm : n.node("Mul", {norm, sum})), {{2, 5, 33}, {2, repeated ? 1 : 5, 33}});
+    EXPECT_EQ(std::count_if(layers.begin(), layers.end(), [](const LayerReport& l) { return l.op == "Add+LayerNormalization"; }), 0);
+  }
+}
+
 // Masks that only the reference takes: shorter than the keys (opset 24 fills them up with −∞). What feeds such a node is made.
 TEST(Attention, AMaskOfAnotherShapeIsTheReferences) {
   for (int64_t length : {5, 7}) {
