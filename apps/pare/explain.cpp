@@ -111,12 +111,12 @@ std::string mended_recipe(const std::string& recipe, const std::string& mend) {
   for (const RecipeStep& step : parse_recipe(recipe)) {
     std::string options;
     for (const auto& [name, value] : step.options) {
-      const auto same = std::find_if(added.options.begin(), added.options.end(), [&](const auto& one) { return one.first == name; });
+      const auto same = std::find_if(added.options.begin(), added.options.end(), [&name = name](const auto& one) { return one.first == name; });
       if (step.name != added.name || same == added.options.end()) options += (options.empty() ? "" : ", ") + name + "=" + value;
     }
     if (step.name == added.name)
       for (const auto& [name, value] : added.options) {
-        const auto had = std::find_if(step.options.begin(), step.options.end(), [&](const auto& one) { return one.first == name && !one.second.empty(); });
+        const auto had = std::find_if(step.options.begin(), step.options.end(), [&name = name](const auto& one) { return one.first == name && !one.second.empty(); });
         options += (options.empty() ? "" : ", ") + name + "=" + (had == step.options.end() ? "" : had->second + "|") + value;
       }
     text += (text.empty() ? "" : ", ") + step.name + (options.empty() ? "" : "{" + options + "}");

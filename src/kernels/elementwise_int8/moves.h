@@ -61,6 +61,38 @@ inline void move_run(const MoveInt8& job, const std::uint8_t* from, std::uint8_t
   }
 }
 
+// `count` runs of `Bytes` bytes: pixels of few channels, for which a call or a loop of their own would take longer than the copy.
+template <int Bytes>
+void copy_runs(const MoveInt8& job, const std::uint8_t* from, std::uint8_t* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * job.output_strides[4], from + i * job.input_strides[4], Bytes);
+}
+
+using MoveRuns = void (*)(const MoveInt8&, const std::uint8_t*, std::uint8_t*, std::int64_t);
+
+// Runs side by side along the last axis but one.
+void move_runs(const MoveInt8& job, const std::uint8_t* from, std::uint8_t* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) move_run(job, from + i * job.input_strides[4], to + i * job.output_strides[4], job.extents[5]);
+}
+
+MoveRuns runs_of(const MoveInt8& job) {
+  if (job.table || job.input_strides[5] != 1 || job.output_strides[5] != 1) return move_runs;
+  switch (job.extents[5]) {
+    case 1: return copy_runs<1>;
+    case 2: return copy_runs<2>;
+    case 3: return copy_runs<3>;
+    case 4: return copy_runs<4>;
+    case 6: return copy_runs<6>;
+    case 8: return copy_runs<8>;
+    case 12: return copy_runs<12>;
+    case 16: return copy_runs<16>;
+    case 24: return copy_runs<24>;
+    case 32: return copy_runs<32>;
+    case 48: return copy_runs<48>;
+    case 64: return copy_runs<64>;
+    default: return move_runs;
+  }
+}
+
 // Threads share the runs; a single run is cut in pieces.
 void move(const MoveInt8& job, int thread, int threads) {
   const std::uint8_t* input = static_cast<const std::uint8_t*>(job.input) + job.input_offset;
@@ -73,17 +105,22 @@ void move(const MoveInt8& job, int thread, int threads) {
              std::int64_t(span.end - span.begin));
     return;
   }
-  const std::int64_t begin = runs * thread / threads, end = runs * (thread + 1) / threads;
-  std::int64_t at[5], rest = begin, from = 0, to = 0;
-  for (int k = 4; k >= 0; --k) {
+  const MoveRuns copy = runs_of(job);
+  const std::int64_t begin = runs * thread / threads, end = runs * (thread + 1) / threads, across = std::max<std::int64_t>(job.extents[4], 1);
+  std::int64_t at[4], rest = begin / across, from = 0, to = 0;
+  for (int k = 3; k >= 0; --k) {
     at[k] = rest % std::max<std::int64_t>(job.extents[k], 1);
     rest /= std::max<std::int64_t>(job.extents[k], 1);
     from += at[k] * job.input_strides[k];
     to += at[k] * job.output_strides[k];
   }
-  for (std::int64_t run = begin; run < end; ++run) {
-    move_run(job, input + from, output + to, job.extents[5]);
-    for (int k = 4; k >= 0; --k) {
+  std::int64_t column = begin % across;
+  for (std::int64_t run = begin; run < end;) {
+    const std::int64_t count = std::min(across - column, end - run);
+    copy(job, input + from + column * job.input_strides[4], output + to + column * job.output_strides[4], count);
+    run += count;
+    column = 0;
+    for (int k = 3; k >= 0; --k) {
       from += job.input_strides[k];
       to += job.output_strides[k];
       if (++at[k] < job.extents[k]) break;

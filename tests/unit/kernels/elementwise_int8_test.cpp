@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 #include <limits>
 
@@ -245,6 +246,41 @@ TEST(ElementwiseInt8, Pool) {
       }
     }
   }
+}
+
+// Runs of every length, through a table and not, side by side and apart, from any first one to any last.
+TEST(ElementwiseInt8, Move) {
+  std::mt19937 random(5);
+  std::array<std::uint8_t, 256> table;
+  for (std::uint8_t& entry : table) entry = std::uint8_t(random());
+  for (const std::int64_t run : {1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 31, 32, 48, 64, 70})
+    for (const bool looked_up : {false, true})
+      for (const std::int64_t apart : {1, 2}) {
+        MoveInt8 job;
+        job.table = looked_up ? table.data() : nullptr;
+        const std::int64_t extents[6] = {1, 2, 1, 3, 7, run};
+        // The input has rows and columns turned, and gaps.
+        const std::int64_t pixel = run * apart + 2, inputs[6] = {0, 21 * pixel, 0, pixel, 3 * pixel, apart}, outputs[6] = {0, 21 * run, 0, 7 * run, run, 1};
+        std::copy_n(extents, 6, job.extents);
+        std::copy_n(inputs, 6, job.input_strides);
+        std::copy_n(outputs, 6, job.output_strides);
+        job.input_offset = 1;
+        const std::vector<std::uint8_t> x = random_bytes(random, std::size_t(42 * pixel + 1));
+        std::vector<std::uint8_t> expected;
+        for (std::int64_t n = 0; n < 2; ++n)
+          for (std::int64_t r = 0; r < 3; ++r)
+            for (std::int64_t c = 0; c < 7; ++c)
+              for (std::int64_t i = 0; i < run; ++i) {
+                const std::uint8_t value = x[std::size_t(1 + n * 21 * pixel + r * pixel + c * 3 * pixel + i * apart)];
+                expected.push_back(looked_up ? table[value] : value);
+              }
+        check(expected, [&](const ElementwiseInt8Kernel& kernel, std::uint8_t* output, int thread, int threads) {
+          MoveInt8 mine = job;
+          mine.input = x.data();
+          mine.output = output;
+          kernel.move(mine, thread, threads);
+        });
+      }
 }
 
 }  // namespace
