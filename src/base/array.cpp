@@ -20,6 +20,17 @@ std::shared_ptr<std::byte> allocate(size_t size) {
   return {memory, [](std::byte* p) { ::operator delete(p, std::align_val_t(64)); }};
 }
 
+// Memory of its own pages, which go back to the system when it is freed. Copies of weights live until they are packed; between what
+// is kept they would leave holes in the heap as large as all of it.
+std::shared_ptr<std::byte> allocate_pages(size_t size) {
+  const size_t bytes = size + 64;  // slack as above; zeroed by the system
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return allocate(size);  // says what is missing
+  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { munmap(p, bytes); }};
+}
+
+constexpr size_t kPagesFrom = 256 << 10;
+
 }  // namespace
 
 int64_t count_of(const Dims& dims, const std::string& where) {
@@ -79,7 +90,7 @@ void Array::give_back(size_t from, size_t count) const {
 
 std::byte* Array::mutable_bytes() {
   if (!mutable_ || owner_.use_count() != 1) {
-    auto memory = allocate(size_);
+    auto memory = in_file_ && size_ >= kPagesFrom ? allocate_pages(size_) : allocate(size_);
     if (size_ > 0) std::memcpy(memory.get(), bytes_, size_);
     bytes_ = memory.get();
     owner_ = std::move(memory);

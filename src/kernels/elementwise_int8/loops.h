@@ -6,11 +6,10 @@
 // even. All values are limited to a range of 255 before, so the limit never changes the result.
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/elementwise_int8/elementwise_int8.h"
 
@@ -79,33 +78,28 @@ void quantize_row(const float* __restrict x, std::uint8_t* __restrict y, std::si
   }
 }
 
-// Sixteen bytes of each of three planes become sixteen pixels of three bytes: byte b of vector v is channel (16 v + b) % 3 of
-// pixel (16 v + b) / 3.
 typedef std::uint8_t Bytes16 __attribute__((vector_size(16)));
 
-constexpr std::array<std::uint8_t, 16> interleaving(int vector, bool third) {
-  std::array<std::uint8_t, 16> order{};
-  for (int b = 0; b < 16; ++b) {
-    const int at = 16 * vector + b, pixel = at / 3, channel = at % 3;
-    // First the two planes, whose bytes have the numbers 0 … 31; then the third among what came of them.
-    order[size_t(b)] = static_cast<std::uint8_t>(third ? (channel == 2 ? 16 + pixel : b) : (channel == 1 ? 16 + pixel : pixel));
-  }
-  return order;
+// Byte `b` of vector `v`, where sixteen bytes of each of three planes become sixteen pixels of three bytes: channel (16 v + b) % 3 of
+// pixel (16 v + b) / 3. First of the first two planes, whose bytes have the numbers 0 … 31, then of what came of them and the third.
+constexpr int byte_of_two(int v, int b) { return (16 * v + b) / 3 + ((16 * v + b) % 3 == 1 ? 16 : 0); }
+constexpr int byte_with_third(int v, int b) { return (16 * v + b) % 3 == 2 ? 16 + (16 * v + b) / 3 : b; }
+
+template <int V, int... B>
+inline Bytes16 interleaved(const Bytes16 (&plane)[3], std::integer_sequence<int, B...>) {
+  const Bytes16 two = __builtin_shufflevector(plane[0], plane[1], byte_of_two(V, B)...);
+  return __builtin_shufflevector(two, plane[2], byte_with_third(V, B)...);
 }
 
 // Three planes, the usual image, become pixels of three bytes.
 void interleave_three(const std::uint8_t (*rows)[kBlock], std::uint8_t* __restrict to, std::size_t count) {
-  static constexpr std::array<std::uint8_t, 16> two[] = {interleaving(0, false), interleaving(1, false), interleaving(2, false)};
-  static constexpr std::array<std::uint8_t, 16> three[] = {interleaving(0, true), interleaving(1, true), interleaving(2, true)};
+  using All = std::make_integer_sequence<int, 16>;
   std::size_t i = 0;
   for (; i + 16 <= count; i += 16) {
     Bytes16 plane[3];
     for (int c = 0; c < 3; ++c) std::memcpy(&plane[c], rows[c] + i, 16);
-#pragma GCC unroll 3
-    for (int v = 0; v < 3; ++v) {
-      const Bytes16 pixels = __builtin_shuffle(__builtin_shuffle(plane[0], plane[1], std::bit_cast<Bytes16>(two[v])), plane[2], std::bit_cast<Bytes16>(three[v]));
-      std::memcpy(to + 3 * i + 16 * v, &pixels, 16);
-    }
+    const Bytes16 pixels[3] = {interleaved<0>(plane, All{}), interleaved<1>(plane, All{}), interleaved<2>(plane, All{})};
+    std::memcpy(to + 3 * i, pixels, sizeof pixels);
   }
   for (; i < count; ++i)
     for (int c = 0; c < 3; ++c) to[3 * i + c] = rows[c][i];

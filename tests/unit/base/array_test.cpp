@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/files.h"
 #include "base/float16.h"
+#include "support/places.h"
 
 namespace pare {
 namespace {
@@ -40,6 +42,21 @@ TEST(Array, ForeignBytesAreCopiedBeforeWriting) {
   a.mutable_values<float>()[0] = 5;
   EXPECT_EQ((*owner)[0], 1);
   EXPECT_EQ(a.values<float>()[2], 3);
+}
+
+// Small copies lie in the heap, large ones on pages of their own; vector loads may run past the end of both.
+TEST(Array, CopiesOfAFilesBytesAreAligned) {
+  const testing::TemporaryFolder folder;
+  for (const int64_t count : {1000, 1 << 19}) {
+    const auto file = MappedFile::open(folder.write("bytes", std::string(size_t(count) + 1, '\7')));
+    const Array there = Array::in_file(Type::u8, {count}, file, file->bytes().data() + 1, size_t(count));
+    Array copy = there.aligned();
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(copy.bytes()) % 64, 0u);
+    EXPECT_TRUE(copy.same_as(there));
+    for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(copy.bytes()[count + i], std::byte{0});
+    copy.mutable_values<uint8_t>()[0] = 1;
+    EXPECT_EQ(file->bytes()[1], std::byte{7});
+  }
 }
 
 TEST(Array, MemoryIsZeroAndAligned) {
