@@ -70,10 +70,9 @@ class GatherStep : public Step {
       if (index < 0) index += table.rows;
       // A team step must not throw: an index outside of the table reads its nearest row; CheckStep has said so before.
       table.copy_row(std::clamp<int64_t>(index, 0, table.rows - 1), slots[writes] + size_t(i) * row_bytes);
-      // Reading a row brings its neighbours too: a long text would soon hold the whole table in memory, beside the
-      // packed one.
-      if (give_back && ((i + 1 - first) % kGivenBackRows == 0 || i + 1 == last))
-        table.values.give_back(0, table.values.size_bytes());
+      // Reading a row brings its neighbours too, 64 KB of the file or, where its cache lies on large pages, 2 MB: a long text
+      // would soon hold the whole table in memory, beside the packed one.
+      if (give_back) table.values.give_back(0, table.values.size_bytes());
     }
   }
   Table table;
@@ -81,9 +80,6 @@ class GatherStep : public Step {
   size_t row_bytes = 0;
   Type index_type = Type::i64;
   bool give_back = false;
-
- private:
-  static constexpr int64_t kGivenBackRows = 16;  // each brings up to 64 KB of the file
 };
 
 // Looks at the indices before the team does.
