@@ -11,6 +11,7 @@
 #include "kernels/float_winograd/float_winograd.h"
 #include "kernels/int8_winograd/int8_winograd.h"
 #include "kernels/low_bit/low_bit.h"
+#include "kernels/scale_search/scale_search.h"
 #include "kernels/sparse_float/sparse_float.h"
 #include "kernels/sparse_int8/sparse_int8.h"
 
@@ -48,6 +49,7 @@ CatalogPage page() {
   add(float_linear_kernels(), "linear layers and 1x1 convolutions in floats, with what follows them");
   add(float_products_kernels(), "products of matrices, for solvers");
   add(low_bit_kernels(), "linear layers with weights of 2 to 8 bits in groups");
+  add(scale_search_kernels(), "scales and levels of weights in few bits, for codecs");
   add(sparse_float_kernels(), "float layers without the products with zeros");
   add(winograd_kernels(), "3x3 convolutions in floats by fewer multiplications: to the points of squares and back");
   add(float_rows_kernels(), "softmax and normalization of rows of floats");

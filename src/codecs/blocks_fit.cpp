@@ -60,8 +60,8 @@ double common_factor(const double* wanted, const double* importance, int count, 
 
 float half_of(double value) { return to_float(to_half(float(value))); }
 
-// Scale and offset numbers of a part next to the rounded ones: whichever decodes best.
-void settle_part(const BlockFormat& format, const Part& part, Block& block, int p) {
+// Scale and offset numbers of a part next to the rounded ones: whichever decodes best. Returns its error.
+double settle_part(const BlockFormat& format, const Part& part, Block& block, int p) {
   double best = std::numeric_limits<double>::infinity();
   const int scale = block.scale[p], offset = block.offset[p], reach = format.scale_most > 1 ? 1 : 0;
   const int offset_reach = format.offset_most > 1 ? 1 : 0;
@@ -77,6 +77,7 @@ void settle_part(const BlockFormat& format, const Part& part, Block& block, int 
       block.offset[p] = o;
       std::copy_n(level, part.count, kept);
     }
+  return best;
 }
 
 // d and shift that suit all parts' levels and numbers best, in turn.
@@ -97,14 +98,6 @@ void refine_factors(const BlockFormat& format, const float* values, const float*
     shift_down += weights[i] * double(block.offset[p]) * block.offset[p];
   }
   if (shift_down > 0 && (format.offset_most == 1 || shift_up > 0)) block.shift = half_of(shift_up / shift_down);
-}
-
-double block_error(const BlockFormat& format, const float* values, const float* weights, const Block& block) {
-  double error = 0;
-  for (int p = 0; p < format.parts(); ++p)
-    error += part_error({values + p * format.part, weights + p * format.part, format.part}, block.level + p * format.part, block.d * float(block.scale[p]),
-                        block.shift * float(block.offset[p]));
-  return error;
 }
 
 void set_factors(const BlockFormat& format, const Line* lines, const double* importance, Block& block) {
@@ -152,8 +145,8 @@ Block fit_block(const BlockFormat& format, const float* values, const float* wei
   set_factors(format, lines, importance, block);
   double least = std::numeric_limits<double>::infinity();
   for (int round = 0; round < 3; ++round) {
-    for (int p = 0; p < format.parts(); ++p) settle_part(format, {values + p * format.part, weights + p * format.part, format.part}, block, p);
-    const double error = block_error(format, values, weights, block);
+    double error = 0;
+    for (int p = 0; p < format.parts(); ++p) error += settle_part(format, {values + p * format.part, weights + p * format.part, format.part}, block, p);
     if (error >= least) break;
     least = error;
     best = block;

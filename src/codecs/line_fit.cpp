@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "kernels/scale_search/scale_search.h"
 
 namespace pare {
 namespace {
@@ -106,19 +107,26 @@ Line plain_scale(const Fit& fit) {
   return {step, 0, sums_of(fit, step, 0).ee};
 }
 
+ScaleLevels levels_of(const LevelRange& range) { return {float(range.least), float(range.most), range.table}; }
+
 // … or a little inside or outside of an outermost one.
 Line search_scale(const Fit& fit) {
   const float largest = loudest(fit.values);
   if (largest == 0) return {0, 0, 0};
-  Line best;
-  const int steps = fit.range.most > 64 && fit.range.table == nullptr ? 1 : 9;
+  constexpr int kSteps = 9, kTrials = (2 * (2 * kSteps + 1) + 15) / 16 * 16;
+  float trials[kTrials];
+  int64_t count = 0;
+  const int steps = fit.range.most > 64 && fit.range.table == nullptr ? 1 : kSteps;
   for (const int edge : {fit.range.least, fit.range.most})
     for (int k = -steps; k <= steps; ++k) {
       // A tenth of a level apart; table levels are about an eighth of the table's range apart.
       const double reach = edge + (edge < 0 ? -1 : 1) * 0.1 * k * (fit.range.table ? 8 : 1);
-      if (reach != 0 && !(fit.range.positive && (largest < 0) != (reach < 0))) keep_better(best, settled(fit, float(largest / reach), 0));
+      if (reach != 0 && !(fit.range.positive && (largest < 0) != (reach < 0))) trials[count++] = float(largest / reach);
     }
-  return best;
+  if (count == 0) return {};
+  for (; count % 16 != 0; ++count) trials[count] = trials[0];
+  const SettledScale found = best_scale_search_kernel().search({levels_of(fit.range), fit.values.data(), fit.weights, int64_t(fit.values.size()), trials, count});
+  return {found.step, 0, found.error};
 }
 
 // The span of the values; nothing to search where there is none.
@@ -216,8 +224,7 @@ int nearest_level(const LevelRange& range, float level) {
 }
 
 void round_levels(const LevelRange& range, std::span<const float> values, float step, float shift, int8_t* levels) {
-  const float inverse = inverse_of(step);
-  for (size_t i = 0; i < values.size(); ++i) levels[i] = int8_t(nearest_level(range, (values[i] + shift) * inverse));
+  best_scale_search_kernel().round(levels_of(range), values.data(), int64_t(values.size()), inverse_of(step), shift, levels);
 }
 
 Line fit_line(const LevelRange& range, std::span<const float> values, const float* weights, Shift shift, ScaleSearch search) {

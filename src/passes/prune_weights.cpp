@@ -203,12 +203,12 @@ void prune_gradually(const Graph& graph, const PruneWeights& options, PassRun& p
       throw UsageError("prune-weights", "schedule=cubic: the weights of '" + layer.name + "' are stored in few bits already", "put prune-weights and its training in front of the quantization");
   pass.pruning.until = options.until;
   pass.pruning.recipe = print_fields(PruneWeights::fields(), &options);
-  pass.pruning.prune = [options](Graph& graph, double part) {
+  pass.pruning.prune = [options](Graph& trained, double part) {
     PruneWeights now = options;
     now.sparsity = options.sparsity * (1 - std::pow(1 - std::min(part / options.until, 1.0), 3));
     const Observations nothing;
-    PassRun silent{.observed = nothing, .reference = graph};
-    prune_now(graph, now, silent);
+    PassRun silent{.observed = nothing, .reference = trained};
+    prune_now(trained, now, silent);
   };
   pass.notes.push_back(fmt::format("{:.4g} % of the weights go while the next pass trains, the last of them after {:.4g} % of its steps", 100 * options.sparsity, 100 * options.until));
 }

@@ -79,7 +79,7 @@ void round_rows(WeightGrid& grid, const float* weights, std::span<const float> i
     for (int64_t r = first; r < last; ++r)
       for (int64_t c = 0; c < n; c += grid.stretch()) {
         grid.choose(r, c, weights + r * n + c, importance.empty() ? nullptr : importance.data() + c);
-        for (int64_t i = c; i < std::min(n, c + grid.stretch()); ++i) grid.round(r, i, weights[r * n + i]);
+        grid.round_stretch(r, c, weights + r * n + c);
       }
   });
 }

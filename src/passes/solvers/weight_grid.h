@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -25,6 +26,15 @@ class WeightGrid {
     const int level = step == 0 ? nearest_level(range_, 0) : nearest_level(range_, (value + shift) / step);
     level_[size_t(row * n_ + col)] = int8_t(level);
     return step * float(level) - shift;
+  }
+  // The same for the columns of a stretch, at once and without the values.
+  void round_stretch(int64_t row, int64_t first, const float* values) {
+    for (int64_t col = first, end = std::min(n_, first + stretch_); col < end;) {
+      const size_t at = scale_at(row, col);
+      const int64_t next = std::min(end, (col / part_ + 1) * part_);
+      round_levels(range_, {values + (col - first), size_t(next - col)}, step_[at], shift_.empty() || step_[at] == 0 ? 0 : shift_[at], level_.data() + row * n_ + col);
+      col = next;
+    }
   }
   // Change of a value when its part's step grows by 1, under the level it has.
   virtual float unit(int64_t row, int64_t col) const { return float(level_[size_t(row * n_ + col)]); }
