@@ -165,10 +165,12 @@ bool lower_deferred_transpose(Planner& planner, int n) {
   if (!node.is("Transpose") || planner.pinned(node.outputs[0]) || transparent(planner, node.outputs[0]) == nullptr || planner.graph.at(node.inputs[0]).type != Type::f32) return false;
   if (planner.graph.constant(node.inputs[0]) != nullptr) return false;
   const auto& readers = planner.consumers[size_t(node.outputs[0])];
-  return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
+  const bool deferred = !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
     const Node& attention = planner.graph.nodes[size_t(reader)];
     return plannable(planner, attention) && attention.input(3) != node.outputs[0];
   });
+  if (deferred) planner.keep(node.inputs[0]);
+  return deferred;
 }
 
 }  // namespace pare

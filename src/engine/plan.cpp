@@ -81,7 +81,16 @@ int Planner::only_consumer(ValueId id) const {
 bool Planner::last_use(ValueId id, int reader) const {
   if (pinned(id)) return false;
   if (std::find(graph.inputs.begin(), graph.inputs.end(), id) != graph.inputs.end()) return false;
-  return std::all_of(consumers[size_t(id)].begin(), consumers[size_t(id)].end(), [&](int n) { return n == reader || done[size_t(n)]; });
+  return !read_later(id, reader);
+}
+
+bool Planner::read_later(ValueId id, int reader) const {
+  if (std::any_of(consumers[size_t(id)].begin(), consumers[size_t(id)].end(), [&](int n) { return n != reader && !done[size_t(n)]; })) return true;
+  // What lies inside of a Concat's result goes with it.
+  return std::any_of(homes_.begin(), homes_.end(), [&](const auto& home) {
+    const ValueId part = home.first;
+    return home.second.concat == id && (std::count(output_values.begin(), output_values.end(), part) != 0 || read_later(part, reader));
+  });
 }
 
 std::optional<SlotId> Planner::existing(ValueId id) const {

@@ -186,6 +186,7 @@ class Planner {
     ValueId concat;
     int64_t channel;   // the first
   };
+  bool read_later(ValueId id, int reader) const;
   void find_homes();
   SlotId joined_slot(ValueId concat, Type type);
   void move_in(SlotId id, const Home& home);

@@ -166,7 +166,9 @@ const Node* sum_for_norm(const Planner& planner, ValueId id) {
 // Nothing is written for a sum that only a norm reads: each row is added up in front of its norm.
 bool lower_deferred_sum(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
-  return node.is("Add") && sum_for_norm(planner, node.outputs[0]) != nullptr;
+  if (!node.is("Add") || sum_for_norm(planner, node.outputs[0]) == nullptr) return false;
+  for (const ValueId term : node.inputs) planner.keep(term);
+  return true;
 }
 
 bool lower_norm(Planner& planner, int n) {

@@ -171,6 +171,24 @@ TEST(Norm, OfSumsThatAreMadeAllTheSame) {
   }
 }
 
+// What a deferred sum still has to read no layer in between may overwrite, nor a Concat's result while its parts are read.
+TEST(Norm, TermsOfASumAreKeptUntilItsNorm) {
+  testing::Network n;
+  const ValueId a = n.input("a", {1, 16, 12, 16}), x = n.conv(a, 16, 16, 3, 1);
+  const ValueId y = n.node("MaxPool", {a}, {{"kernel_shape", std::vector<int64_t>{1, 1}}});
+  const ValueId sum = n.node("Add", {x, y}), joined = n.node("Add", {n.conv(a, 16, 16, 1, 1), x});
+  const ValueId norm = n.node("LayerNormalization", {sum, n.constant({16}), n.constant({16})}, {{"axis", int64_t(-1)}});
+  expect_like_reference(n.finish(n.node("Mul", {norm, n.node("Relu", {joined})})), {{1, 16, 12, 16}});
+}
+
+TEST(Move, APartOfAConcatIsReadBehindASumWithIt) {
+  testing::Network n;
+  const ValueId a = n.input("a", {1, 16, 12, 16}), x = n.node("Relu", {n.conv(a, 16, 16, 3, 1)}), y = n.node("Relu", {n.conv(a, 16, 16, 1, 1)});
+  const ValueId whole = n.node("Concat", {x, y}, {{"axis", int64_t(1)}});
+  const ValueId sum = n.node("Add", {n.conv(a, 16, 32, 1, 1), whole}), later = n.conv(x, 16, 32, 1, 1);
+  expect_like_reference(n.finish(n.node("Mul", {sum, later})), {{1, 16, 12, 16}});
+}
+
 // Masks that only the reference takes: shorter than the keys (opset 24 fills them up with −∞). What feeds such a node is made.
 TEST(Attention, AMaskOfAnotherShapeIsTheReferences) {
   for (int64_t length : {5, 7}) {
