@@ -51,7 +51,8 @@ struct LaneSums {
   }
 };
 
-float inverse_of(float step) { return step == 0 ? 0 : 1 / step; }
+// 0 where there is none: infinity times 0 would be no number.
+float inverse_of(float step) { return std::isfinite(1 / step) ? 1 / step : 0; }
 
 Sums sums_of(const Fit& fit, float step, float shift) {
   const float inverse = inverse_of(step), least = float(fit.range.least), most = float(fit.range.most);
@@ -121,7 +122,8 @@ Line search_scale(const Fit& fit) {
     for (int k = -steps; k <= steps; ++k) {
       // A tenth of a level apart; table levels are about an eighth of the table's range apart.
       const double reach = edge + (edge < 0 ? -1 : 1) * 0.1 * k * (fit.range.table ? 8 : 1);
-      if (reach != 0 && !(fit.range.positive && (largest < 0) != (reach < 0))) trials[count++] = float(largest / reach);
+      const auto trial = float(largest / reach);
+      if (inverse_of(trial) != 0 && !(fit.range.positive && (largest < 0) != (reach < 0))) trials[count++] = trial;
     }
   if (count == 0) return {};
   for (; count % 16 != 0; ++count) trials[count] = trials[0];

@@ -18,7 +18,7 @@ struct ScaleTrials {
   ScaleLevels levels;
   const float *values = nullptr, *weights = nullptr;
   int64_t count = 0;
-  const float* steps = nullptr;  // none is 0
+  const float* steps = nullptr;  // each with a finite reciprocal
   int64_t trials = 0;            // a multiple of 16
 };
 struct SettledScale {

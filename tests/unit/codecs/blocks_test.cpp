@@ -1,4 +1,5 @@
 #include "codecs/blocks.h"
+#include "codecs/line_fit.h"
 
 #include <gtest/gtest.h>
 
@@ -109,6 +110,19 @@ TEST_P(Blocks, ZerosAndConstantsStay) {
 TEST_P(Blocks, RowsThatBlocksDoNotFillAreRefused) {
   EXPECT_THROW(codec().encode(Array(Type::f32, {2, 40}), -1, 0), Error);
   EXPECT_THROW(block_tensor(codec(), {2, 256}, Array(Type::u8, {3})), Error);
+}
+
+// Channels that training has all but emptied: a step whose reciprocal is infinite would turn their zeros into the outermost level.
+TEST(LineFit, ZerosStayZerosBesideTheSmallestNumbers) {
+  std::vector<float> values(32, 0.f), weights(32, 1.f);
+  values[31] = 1e-40f;
+  const LevelRange range{-8, 7, nullptr, true};
+  for (const ScaleSearch search : {ScaleSearch::plain, ScaleSearch::least_squares}) {
+    const Line line = fit_line(range, values, weights.data(), Shift::none, search);
+    std::vector<int8_t> levels(32, 99);
+    round_levels(range, values, line.step, 0, levels.data());
+    for (int i = 0; i < 31; ++i) EXPECT_EQ(levels[size_t(i)], 0) << i;
+  }
 }
 
 }  // namespace
