@@ -85,11 +85,11 @@ class Mover {
   int sink_below_attention() {
     for (Node& move : graph_.nodes) {
       const ValueId q = move.inputs.empty() ? kNone : move.inputs[0];
-      const Node* above = keeps_rows(move) ? producer(q) : nullptr;
+      const Node* above = q == kNone ? nullptr : producer(q);
       if (above == nullptr || !above->is("QuantizeLinear") || !parameters_of(graph_, *above) || consumers_[size_t(q)].size() != 1 || kept_.count(q)) continue;
       Node& quantize = graph_.nodes[size_t(producer_[size_t(q)])];
       const ValueId x = quantize.inputs[0], y = move.outputs[0];
-      if (!moved_attention(x)) continue;
+      if (!moved_attention(move, x)) continue;
       move.inputs[0] = x;
       move.outputs[0] = quantize.inputs[0] = graph_.add_value(graph_.unique_name(graph_.at(y).name + "_d"), Type::f32, graph_.at(y).shape);
       quantize.outputs[0] = y;
@@ -109,15 +109,18 @@ class Mover {
     return by != nullptr && by->is("DequantizeLinear") ? parameters_of(graph_, *by) : std::nullopt;
   }
 
-  // What attention's result goes through without being copied.
-  static bool keeps_rows(const Node& node) {
-    const std::vector<int64_t> perm = node.integers("perm");
-    return node.is("Reshape") || (node.is("Transpose") && !perm.empty() && perm.back() + 1 == int64_t(perm.size()));
-  }
-  bool moved_attention(ValueId x) const {
+  // Attention writes what one Transpose of its rows and Reshapes behind that make of its result; `x`: in front of `move`.
+  bool moved_attention(const Node& move, ValueId x) const {
+    const auto transposes_rows = [](const Node& node) {
+      const std::vector<int64_t> perm = node.integers("perm");
+      return node.is("Transpose") && perm.size() == 4 && perm[3] == 3;
+    };
+    bool transposed = transposes_rows(move);
+    if (!transposed && !move.is("Reshape")) return false;
     for (const Node* by = producer(x); by != nullptr && consumers_[size_t(x)].size() == 1 && !kept_.count(x); by = producer(x)) {
-      if (by->is("Attention")) return true;
-      if (!keeps_rows(*by)) return false;
+      if (by->is("Attention")) return by->outputs.size() == 1 && graph_.at(x).type == Type::f32;
+      if (transposed || !(by->is("Reshape") || transposes_rows(*by))) return false;
+      transposed = !by->is("Reshape");
       x = by->inputs[0];
     }
     return false;

@@ -64,7 +64,8 @@ inline void move_run(const MoveInt8& job, const std::uint8_t* from, std::uint8_t
 // `count` runs of `Bytes` bytes: pixels of few channels, for which a call or a loop of their own would take longer than the copy.
 template <int Bytes>
 void copy_runs(const MoveInt8& job, const std::uint8_t* from, std::uint8_t* to, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * job.output_strides[4], from + i * job.input_strides[4], Bytes);
+  const std::int64_t in = job.input_strides[4], out = job.output_strides[4];  // bytes written might be the job's
+  for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * out, from + i * in, Bytes);
 }
 
 using MoveRuns = void (*)(const MoveInt8&, const std::uint8_t*, std::uint8_t*, std::int64_t);

@@ -15,7 +15,7 @@ struct FloatRowsKernel {
   void (*softmax)(const float* x, const float* mask, float scale, float* y, int64_t n);
   // Softmax down each of n columns side by side: `length` elements, `pitch` floats apart. y may be x.
   void (*softmax_columns)(const float* x, float* y, int64_t length, int64_t pitch, int64_t n);
-  // y = (x − mean)/√(mean((x − mean)²) + epsilon)·gamma + beta; beta may be null. Not `centred`: mean is taken as 0.
+  // y = (x − mean)/√(mean((x − mean)²) + epsilon)·gamma + beta; beta may be null, y may be x. Not `centred`: mean is taken as 0.
   void (*norm)(const float* x, const float* gamma, const float* beta, float epsilon, bool centred, float* y, int64_t n);
   // y = Σ x over n.
   float (*sum)(const float* x, int64_t n);

@@ -39,11 +39,10 @@ inline float sum_of(int64_t n, Term term) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     for (int l = 0; l < kLanes; ++l) lanes[l] += term(i + l);
-  float rest = 0;
-  for (; i < n; ++i) rest += term(i);
+  for (int l = 0; i < n; ++i, ++l) lanes[l] += term(i);
   for (int step = kLanes / 2; step > 0; step /= 2)
     for (int l = 0; l < step; ++l) lanes[l] += lanes[l + step];
-  return lanes[0] + rest;
+  return lanes[0];
 }
 
 inline Floats exp_of(Floats x) {

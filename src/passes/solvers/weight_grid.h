@@ -27,7 +27,7 @@ class WeightGrid {
     level_[size_t(row * n_ + col)] = int8_t(level);
     return step * float(level) - shift;
   }
-  // The same for the columns of a stretch, at once and without the values.
+  // The nearest levels of a stretch's columns at once, by the step's reciprocal.
   void round_stretch(int64_t row, int64_t first, const float* values) {
     for (int64_t col = first, end = std::min(n_, first + stretch_); col < end;) {
       const size_t at = scale_at(row, col);
