@@ -71,19 +71,17 @@ Sums sums_of(const Fit& fit, float step, float shift) {
   return lanes.total();
 }
 
-// The best line for the levels that `step` and `shift` give.
+// The best line for the levels that `step` and `shift` give, of types that have shifts.
 Line settled(const Fit& fit, float step, float shift) {
   const Sums s = sums_of(fit, step, shift);
-  if (fit.shift != Shift::none) {
-    // Changes of step and shift that leave least: normal equations of e ≈ more·l − lift.
-    const double determinant = s.w * s.ll - s.l * s.l;
-    if (determinant > 1e-12 * s.w * s.ll) {
-      const double more = (s.w * s.le - s.l * s.e) / determinant, lift = (s.l * s.le - s.ll * s.e) / determinant;
-      const Line line{float(step + more), float(shift + lift), s.ee - more * s.le + lift * s.e};
-      if (line.step > 0 && (fit.shift == Shift::any || line.shift >= 0)) return line;
-    }
-    if (shift != 0) return settled(fit, step, 0);
+  // Changes of step and shift that leave least: normal equations of e ≈ more·l − lift.
+  const double determinant = s.w * s.ll - s.l * s.l;
+  if (determinant > 1e-12 * s.w * s.ll) {
+    const double more = (s.w * s.le - s.l * s.e) / determinant, lift = (s.l * s.le - s.ll * s.e) / determinant;
+    const Line line{float(step + more), float(shift + lift), s.ee - more * s.le + lift * s.e};
+    if (line.step > 0 && (fit.shift == Shift::any || line.shift >= 0)) return line;
   }
+  if (shift != 0) return settled(fit, step, 0);
   const double more = s.ll > 0 ? s.le / s.ll : 0;
   return {float(step + more), 0, s.ee - more * s.le};
 }

@@ -56,9 +56,9 @@ class RowsStep : public TeamStep {
 
 bool last_axis(const Node& node, const Dims& dims) { return normal_axis(node.integer("axis", -1), int64_t(dims.size()), node.where()) == int64_t(dims.size()) - 1; }
 
-std::optional<std::vector<float>> row_of(const Planner& planner, ValueId id, int64_t length) {
+bool is_row(const Planner& planner, ValueId id, int64_t length) {
   const Tensor* tensor = planner.graph.constant(id);
-  return tensor && tensor->count() == length ? std::optional(tensor->decode().to_floats()) : std::nullopt;
+  return tensor != nullptr && tensor->count() == length;
 }
 
 bool emit_rows(Planner& planner, const Node& node, std::unique_ptr<RowsStep> step, const std::vector<ValueId>& terms = {}) {
@@ -146,8 +146,7 @@ bool plannable_norm(const Planner& planner, const Node& node) {
   const Dims dims = planner.dims(node.inputs[0]);
   const auto unused = [&](size_t i) { return node.outputs.size() <= i || node.outputs[i] == kNone; };
   if (dims.empty() || !last_axis(node, dims) || !unused(1) || !unused(2)) return false;
-  const auto gamma = row_of(planner, node.input(1), dims.back());
-  return gamma && !gamma->empty() && (node.input(2) == kNone || row_of(planner, node.input(2), dims.back()));
+  return dims.back() > 0 && is_row(planner, node.input(1), dims.back()) && (node.input(2) == kNone || is_row(planner, node.input(2), dims.back()));
 }
 
 // The Add that makes `id`, of two values as large, where a norm alone reads it.
@@ -174,15 +173,13 @@ bool lower_deferred_sum(Planner& planner, int n) {
 bool lower_norm(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
   if (!plannable_norm(planner, node)) return false;
-  const Dims dims = planner.dims(node.inputs[0]);
   auto step = std::make_unique<RowsStep>();
-  step->gamma = *row_of(planner, node.input(1), dims.back());
-  if (node.input(2) != kNone) step->beta = *row_of(planner, node.input(2), dims.back());
+  step->gamma = planner.constant(node.inputs[1]).to_floats();
+  if (node.input(2) != kNone) step->beta = planner.constant(node.inputs[2]).to_floats();
   step->epsilon = node.real("epsilon", 1e-5f);
   step->centred = node.is("LayerNormalization");
   const Node* sum = planner.existing(node.inputs[0]) ? nullptr : sum_for_norm(planner, node.inputs[0]);
-  if (sum == nullptr) return emit_rows(planner, node, std::move(step));
-  return emit_rows(planner, node, std::move(step), sum->inputs);
+  return emit_rows(planner, node, std::move(step), sum == nullptr ? std::vector<ValueId>() : sum->inputs);
 }
 
 bool lower_softmax(Planner& planner, int n) {

@@ -197,8 +197,9 @@ int apply(Graph& graph, int (Mover::*rule)()) {
 }  // namespace
 
 int quantize_behind_attention(Graph& graph) {
+  if (has_subgraphs(graph)) return 0;
   int all = 0;
-  while (!has_subgraphs(graph) && apply(graph, &Mover::sink_below_attention) > 0) ++all;
+  while (apply(graph, &Mover::sink_below_attention) > 0) ++all;
   return all;
 }
 

@@ -15,9 +15,10 @@ constexpr float kRound = 12582912.0f;  // 1.5 · 2²³: adding and taking it awa
 
 // A type's levels; those of a table between the halfway points of its entries.
 struct Nearest {
-  explicit Nearest(const ScaleLevels& levels) : least(Floats{} + levels.least), most(Floats{} + levels.most), table(levels.table != nullptr) {
-    for (int i = 0; table && i < 16; ++i) entry[i] = Floats{} + float(levels.table[i]);
-    for (int i = 0; table && i < 15; ++i) halfway[i] = (entry[i] + entry[i + 1]) * 0.5f;
+  explicit Nearest(const ScaleLevels& levels) : least(Floats{} + levels.least), most(Floats{} + levels.most) {
+    if (levels.table == nullptr) return;
+    for (int i = 0; i < 16; ++i) entry[i] = Floats{} + float(levels.table[i]);
+    for (int i = 0; i < 15; ++i) halfway[i] = (entry[i] + entry[i + 1]) * 0.5f;
   }
   template <bool Table>
   Floats of(Floats x) const {
@@ -32,7 +33,6 @@ struct Nearest {
     return (x + kRound) - kRound;
   }
   Floats least, most, entry[16], halfway[15];
-  bool table;
 };
 
 // The best trial so far in each lane.
