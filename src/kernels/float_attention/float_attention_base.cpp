@@ -1,13 +1,9 @@
+#include "kernels/cpu.h"
 #include "kernels/float_attention/loops.h"
 
 namespace pare {
-namespace {
-
-bool supported() { return true; }
-
-}  // namespace
 
 extern const FloatAttentionKernel float_attention_base;
-const FloatAttentionKernel float_attention_base{"float_attention_scalar", "scalar", supported, attend};
+const FloatAttentionKernel float_attention_base{"float_attention_scalar", "scalar", runs_anywhere, attend};
 
 }  // namespace pare

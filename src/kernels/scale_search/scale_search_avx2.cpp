@@ -1,13 +1,9 @@
+#include "kernels/cpu.h"
 #include "kernels/scale_search/loops.h"
 
 namespace pare {
-namespace {
-
-bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-}  // namespace
 
 extern const ScaleSearchKernel scale_search_avx2;
-const ScaleSearchKernel scale_search_avx2{"scale_search_avx2", "avx2", supported, search, round};
+const ScaleSearchKernel scale_search_avx2{"scale_search_avx2", "avx2", runs_avx2, search, round};
 
 }  // namespace pare
