@@ -14,6 +14,7 @@
 #include "command.h"
 #include "formats/adapter.h"
 #include "formats/format.h"
+#include "graph/adapters.h"
 #include "measure/measure.h"
 #include "output.h"
 #include "report/figures.h"
@@ -67,14 +68,14 @@ int run(const Arguments& arguments, const Shared& given) {
   canonical_recipe(compression.recipe);  // a mistake shows before any file is read
   std::optional<DataSet> data;
   if (!arguments.data.empty()) compression.data = &data.emplace(read_data_set(arguments.data));
-  const PipelineResult result = compress_model(compression);
+  const CompressionResult result = compress_model(compression);
   if (!ranks().first()) return 0;
   const int64_t before = artifact_bytes(compression.model), after = artifact_bytes(compression.output);
   say(shared, records_text(result));
   say(shared, fmt::format("{}  {}\n{}  {} ({:.1f} % of the original)\n", compression.model, size_text(double(before)),
                           compression.output, size_text(double(after)),
                           100.0 * double(after) / double(std::max<int64_t>(before, 1))));
-  const bool adapter = is_adapter_file(compression.output);
+  const bool adapter = result.adapters && is_adapter_file(compression.output);
   if (adapter) say(shared, "it holds the adapters alone: MODEL+ADAPTER names both to every command\n");
   say(shared, fmt::format("\nnext: pare measure {} {}{}{}\n", compression.model, adapter ? compression.model + "+" : "",
                           compression.output, arguments.data.empty() ? "" : " --data " + arguments.data));
@@ -209,7 +210,7 @@ void check_output(const std::string& model, const std::string& output) {
     throw Error(output, std::string("cannot be written: ") + std::strerror(errno), "choose another place for -o");
 }
 
-PipelineResult compress_model(const Compression& compression) {
+CompressionResult compress_model(const Compression& compression) {
   if (compression.progress) compression.progress("reading " + compression.model, 0, 0);
   Graph graph = read_model(compression.model);
   PipelineInputs inputs;
@@ -221,7 +222,8 @@ PipelineResult compress_model(const Compression& compression) {
   inputs.checkpoint = compression.output + ".training";
   inputs.load = [](const std::string& path) { return read_model(path); };
   inputs.shapes = input_shapes(graph, compression.shapes);
-  PipelineResult result = run_recipe(graph, compression.recipe, inputs);
+  CompressionResult result{run_recipe(graph, compression.recipe, inputs)};
+  result.adapters = has_adapters(graph);
   std::string& recipe = graph.metadata["pare.recipe"];
   if (!result.recipe.empty()) recipe += (recipe.empty() ? "" : ", ") + result.recipe;
   WriteOptions options;

@@ -16,9 +16,12 @@ struct Compression {
   std::map<std::string, Dims> shapes = {};  // of inputs, "" stands for the first
   int64_t max_memory = PipelineInputs{}.max_memory;
 };
+struct CompressionResult : PipelineResult {
+  bool adapters = false;  // the graph has some
+};
 // Reads the model, runs the recipe, writes the artifact under its final name only when complete. The canonical recipe
 // goes into the artifact, after the one the model already carries.
-PipelineResult compress_model(const Compression& compression);
+CompressionResult compress_model(const Compression& compression);
 // The data's calibration split as the model's inputs; empty where there is none.
 SampleSource calibration_source(const Graph& graph, const DataSet* data);
 // Its training split as labelled batches; empty where there is none.

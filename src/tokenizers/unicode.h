@@ -3,15 +3,14 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace pare {
 
 // Reads the character at `at` and moves behind it. Text must be valid UTF-8.
 char32_t next_character(std::string_view text, size_t& at);
 void append_character(std::string& text, char32_t character);
 size_t character_bytes(char first);  // of valid UTF-8
-bool is_utf8(std::string_view text);
-// Every maximal ill-formed part becomes one U+FFFD (Unicode 15, section 3.9, table 3-8), as other decoders do.
-std::string to_utf8(std::string_view bytes);
 
 // Properties of characters, of the Unicode version utf8proc knows.
 bool is_space(char32_t c);        // White_Space

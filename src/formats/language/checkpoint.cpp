@@ -54,26 +54,43 @@ TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neig
   return std::make_shared<const Tensor>(std::move(turned));
 }
 
+static Error damaged(const std::string& where, const nlohmann::json::exception& error) {
+  return Error(where, std::string("the model's configuration is damaged: ") + error.what());
+}
+
 bool is_turned(std::string_view role) {
   return role.starts_with("query") || role.starts_with("key");
 }
 
+GgufFile kept_metadata(const Graph& graph, const std::string& where) {
+  GgufFile file;
+  const auto kept = graph.metadata.find(kGgufKey);
+  if (kept == graph.metadata.end()) return file;
+  try {
+    for (json& entry : json::parse(kept->second)) file.metadata.emplace_back(entry.at(0).get<std::string>(), std::move(entry.at(1)));
+  } catch (const json::exception& error) {
+    throw damaged(where, error);
+  }
+  return file;
+}
+
 DecoderShape shape_of_graph(const Graph& graph, const std::string& where) {
-  const auto config = graph.metadata.find(kConfigKey), gguf = graph.metadata.find(kGgufKey);
+  return shape_of_graph(graph, kept_metadata(graph, where), where);
+}
+
+DecoderShape shape_of_graph(const Graph& graph, const GgufFile& kept, const std::string& where) {
+  const auto config = graph.metadata.find(kConfigKey);
   DecoderShape shape;
   try {
-    if (gguf != graph.metadata.end()) {
-      GgufFile file;
-      for (const auto& entry : json::parse(gguf->second))
-        file.metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
-      shape = shape_from_gguf(file, where);
+    if (!kept.metadata.empty()) {
+      shape = shape_from_gguf(kept, where);
     } else if (config != graph.metadata.end()) {
       shape = shape_from_config(json::parse(config->second), where);
     } else {
       throw Error(where, "the model is no language model that was read from a checkpoint", "write .onnx");
     }
   } catch (const json::exception& error) {
-    throw Error(where, std::string("the model's configuration is damaged: ") + error.what());
+    throw damaged(where, error);
   }
   shape.layers = int64_t(layer_numbers(graph).size());
   const Node *rotation = first(graph, "RotaryEmbedding"), *attention = first(graph, "Attention");
@@ -108,8 +125,7 @@ void check_places(const Graph& graph, const std::map<int64_t, int64_t>& numbers,
   }
 }
 
-std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool interleaved, const std::string& where) {
-  const DecoderShape shape = shape_of_graph(graph, where);
+std::vector<NamedTensor> named_tensors(const Graph& graph, const DecoderShape& shape, Naming naming, bool interleaved, const std::string& where) {
   const auto numbers = layer_numbers(graph);
   check_places(graph, numbers, where);
   std::vector<NamedTensor> tensors;

@@ -24,13 +24,17 @@ constexpr const char* kGgufKey = "gguf";
 // The shape of a decoder that was read from a checkpoint and perhaps changed since: layers that passes took out are
 // gone, sizes are those of the tensors. Throws Error where the graph is no such decoder.
 DecoderShape shape_of_graph(const Graph& graph, const std::string& where);
+// The same where kept_metadata() has been read already.
+DecoderShape shape_of_graph(const Graph& graph, const GgufFile& kept, const std::string& where);
+// What the graph keeps of the GGUF file it was read from; empty if that was none. Throws Error (where).
+GgufFile kept_metadata(const Graph& graph, const std::string& where);
 // The graph's tensors with the names of `naming`, layers numbered without gaps, in the order of the graph. Rows of
 // queries and keys are in the order that `interleaved` asks for.
 struct NamedTensor {
   std::string name, role;
   TensorPtr tensor;
 };
-std::vector<NamedTensor> named_tensors(const Graph& graph, Naming naming, bool interleaved, const std::string& where);
+std::vector<NamedTensor> named_tensors(const Graph& graph, const DecoderShape& shape, Naming naming, bool interleaved, const std::string& where);
 
 // Layer in the graph → layer without gaps.
 std::map<int64_t, int64_t> layer_numbers(const Graph& graph);

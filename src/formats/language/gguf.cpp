@@ -83,11 +83,7 @@ void set(GgufMetadata& metadata, const std::string& key, json typed) {
 
 // What the file said it was made from, with the numbers that passes may have changed; or the settings of a folder's
 // model.
-GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
-  GgufMetadata metadata;
-  if (const auto kept = graph.metadata.find(kGgufKey); kept != graph.metadata.end())
-    for (const auto& entry : json::parse(kept->second))
-      metadata.emplace_back(entry.at(0).get<std::string>(), entry.at(1));
+GgufMetadata metadata_of(GgufMetadata metadata, const DecoderShape& shape) {
   for (auto& [key, value] : gguf_settings_of(shape)) {
     const bool known =
         std::any_of(metadata.begin(), metadata.end(), [&key = key](const auto& entry) { return entry.first == key; });
@@ -98,19 +94,20 @@ GgufMetadata metadata_of(const Graph& graph, const DecoderShape& shape) {
 
 void write(const Graph& graph, const std::string& path, const WriteOptions&) {
   if (has_adapters(graph)) return write_adapter_file(graph, path);
-  const DecoderShape shape = shape_of_graph(graph, path);
+  GgufFile kept = kept_metadata(graph, path);
+  const DecoderShape shape = shape_of_graph(graph, kept, path);
   std::vector<GgufOutput> outputs;
-  for (const NamedTensor& tensor : named_tensors(graph, Naming::gguf, shape.family->gguf_interleaved, path))
+  for (const NamedTensor& tensor : named_tensors(graph, shape, Naming::gguf, shape.family->gguf_interleaved, path))
     outputs.push_back(output_of(tensor, path));
   if (!shape.frequency_factors.empty()) {
     const Array factors = Array::of<float>({int64_t(shape.frequency_factors.size())}, shape.frequency_factors);
     outputs.push_back(
         {"rope_freqs.weight", kGgmlF32, factors.dims(), [factors] { return factors; }, int64_t(factors.size_bytes())});
   }
-  GgufMetadata metadata = metadata_of(graph, shape);
+  GgufMetadata metadata = metadata_of(std::move(kept.metadata), shape);
   set(metadata, "general.file_type", json{{"u32", file_type_of(outputs)}});
   set(metadata, "general.quantization_version", json{{"u32", 2}});
-  write_gguf_file(path, metadata, outputs);
+  write_gguf_file(path, std::move(metadata), outputs);
 }
 
 }  // namespace
@@ -147,9 +144,10 @@ Graph graph_of_gguf(const GgufFile& file, const std::string& path) {
     return found == by_name.end() ? nullptr : std::make_shared<const Tensor>(gguf_tensor(file, *found->second));
   };
   Graph graph = build_decoder(shape, source, path);
-  json metadata = json::array();
-  for (const auto& [key, value] : file.metadata) metadata.push_back(json::array({key, value}));
-  graph.metadata[kGgufKey] = metadata.dump();
+  // A tokenizer's hundred thousand texts are not copied into one value first.
+  std::string& kept = graph.metadata[kGgufKey];
+  for (const auto& [key, value] : file.metadata) kept += (kept.empty() ? "[[" : ",[") + json(key).dump() + "," + value.dump() + "]";
+  kept += kept.empty() ? "[]" : "]";
   return graph;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/utf8.h"
 #include "codecs/blocks.h"
 
 namespace pare {
@@ -70,16 +71,6 @@ const NumberType* number_type(std::string_view name) {
   for (const NumberType& row : kNumbers)
     if (row.name == name) return &row;
   return nullptr;
-}
-
-bool is_utf8(std::string_view text) {
-  // The library's own check: it refuses to write what is not.
-  try {
-    json(std::string(text)).dump();
-    return true;
-  } catch (const json::exception&) {
-    return false;
-  }
 }
 
 json text_value(std::string_view text) {
@@ -294,11 +285,10 @@ GgufFile read_gguf_bytes(std::span<const std::byte> bytes, std::shared_ptr<const
   return result;
 }
 
-void write_gguf_file(const std::string& path, const GgufMetadata& metadata, const std::vector<GgufOutput>& tensors) {
-  GgufMetadata kept;  // tensors are laid out at the usual alignment
-  for (const auto& entry : metadata)
-    if (entry.first != "general.alignment") kept.push_back(entry);
-  const std::string header = header_of(kept, tensors);
+void write_gguf_file(const std::string& path, GgufMetadata metadata, const std::vector<GgufOutput>& tensors) {
+  // Tensors are laid out at the usual alignment.
+  std::erase_if(metadata, [](const auto& entry) { return entry.first == "general.alignment"; });
+  const std::string header = header_of(metadata, tensors);
   write_file(path, [&](std::ostream& out) {
     out.write(header.data(), std::streamsize(header.size()));
     const char zeros[kAlignment] = {};

@@ -42,7 +42,7 @@ struct GgufOutput {
   std::function<Array()> bytes;      // u8
   int64_t size_bytes = 0;
 };
-void write_gguf_file(const std::string& path, const GgufMetadata& metadata, const std::vector<GgufOutput>& tensors);
+void write_gguf_file(const std::string& path, GgufMetadata metadata, const std::vector<GgufOutput>& tensors);
 
 // Elements and bytes of a block of a ggml type; {0, 0} where pare does not know it.
 struct GgmlBlock {

@@ -143,7 +143,7 @@ Type stored_type(const Tensor& tensor) {
 void write(const Graph& graph, const std::string& path, const WriteOptions&) {
   if (has_adapters(graph)) return write_adapter_file(graph, path);
   const DecoderShape shape = shape_of_graph(graph, path);
-  const std::vector<NamedTensor> tensors = named_tensors(graph, Naming::hf, false, path);
+  const std::vector<NamedTensor> tensors = named_tensors(graph, shape, Naming::hf, false, path);
   write_safetensors(tensors, path);
   json config = config_of(shape);
   if (const auto kept = graph.metadata.find(kConfigKey); kept != graph.metadata.end()) {
