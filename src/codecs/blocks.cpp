@@ -1,6 +1,9 @@
 // Tensors in ggml's blocks: one part, the bytes of all blocks, row by row. One codec a block format.
+#include <algorithm>
+
 #include "base/threads.h"
 #include "codecs/block_rows.h"
+#include "codecs/row_reader.h"
 
 namespace pare {
 
@@ -12,6 +15,29 @@ void check(const Codec& codec, const Dims& dims) {
   throw Error(std::string("codec ") + codec.name, "rows of " + std::to_string(row) + " values do not divide into blocks of " + std::to_string(codec.blocks->elements),
               "store this tensor in a type of shorter blocks (q8_0, q5_0, q4_0) or float16");
 }
+
+constexpr int64_t kKeptFloats = 1 << 20;  // of a source that a thread has read, before the memory of its file is given back
+
+// A tensor's rows as floats, a few at a time: whole matrices of floats are larger than what is made of them.
+class RowSource {
+ public:
+  RowSource(const Tensor& tensor, int64_t rows, int64_t row) : row_(row) {
+    if (tensor.type == Type::f32 && tensor.dims[0] == rows) reader_ = RowReader::of(tensor);
+    if (!reader_) decoded_ = tensor.decode();
+  }
+  void give_back(int64_t first, int64_t count) const {
+    if (reader_) reader_->give_back(first, count);
+  }
+  void copy_rows(int64_t first, int64_t count, float* to) const {
+    if (!reader_) std::copy_n(decoded_.values<float>().begin() + first * row_, count * row_, to);
+    else for (int64_t r = 0; r < count; ++r) reader_->copy_row(first + r, reinterpret_cast<std::byte*>(to + r * row_));
+  }
+
+ private:
+  int64_t row_;
+  std::optional<RowReader> reader_;
+  Array decoded_;
+};
 
 }  // namespace
 
@@ -70,22 +96,35 @@ Tensor block_tensor(const Codec& codec, Dims dims, Array bytes) {
   return tensor;
 }
 
-Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance, ScaleSearch search) {
-  check(codec, values.dims());
+Tensor encode_blocks(const Codec& codec, const Tensor& values, std::span<const float> importance, ScaleSearch search) {
+  check(codec, values.dims);
   const BlockFormat& format = *codec.blocks;
-  const int64_t row = values.dims().back();
+  const int64_t row = values.dims.back(), rows = values.count() / row, blocks = row / format.elements;
   PARE_CHECK(importance.empty() || int64_t(importance.size()) == row);
-  const float* from = values.values<float>().data();
-  const int64_t blocks = values.count() / format.elements;
-  Array packed(Type::u8, {blocks * format.bytes});
+  Array packed(Type::u8, {rows * blocks * format.bytes});
   auto* to = reinterpret_cast<uint8_t*>(packed.mutable_bytes());
-  parallel_for(blocks, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const float* weights = importance.empty() ? nullptr : importance.data() + i * format.elements % row;
-      format.pack(fit_block(format, from + i * format.elements, weights, search), to + i * format.bytes);
+  const RowSource source(values, rows, row);
+  parallel_for((rows + kLines - 1) / kLines, [&](int64_t first, int64_t last) {
+    std::vector<float> floats(size_t(kLines * row));
+    Block fitted[kLines];
+    int64_t kept = first * kLines;   // rows from here on may still lie in memory
+    for (int64_t gang = first; gang < last; ++gang) {
+      const int64_t from = gang * kLines;
+      if ((from - kept) * row > kKeptFloats) {
+        source.give_back(kept, from - kept);
+        kept = from;
+      }
+      const auto count = int(std::min<int64_t>(kLines, rows - from));
+      source.copy_rows(from, count, floats.data());
+      for (int64_t b = 0; b < blocks; ++b) {
+        const int64_t at = b * format.elements;
+        fit_blocks(format, floats.data() + at, row, count, importance.empty() ? nullptr : importance.data() + at, search, fitted);
+        for (int r = 0; r < count; ++r) format.pack(fitted[r], to + ((from + r) * blocks + b) * format.bytes);
+      }
     }
   });
-  return block_tensor(codec, values.dims(), std::move(packed));
+  source.give_back(0, rows);
+  return block_tensor(codec, values.dims, std::move(packed));
 }
 
 }  // namespace pare

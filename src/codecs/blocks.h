@@ -11,10 +11,13 @@ namespace pare {
 // Weights in blocks along the last axis, byte for byte as GGUF files hold them (ggml's quantized types).
 // What a block says: element i of part p is  d·scale[p]·level[i] − shift·offset[p].  Types with one scale a block have one
 // part of scale 1.
-struct Block {
-  static constexpr int kMostElements = 256, kMostParts = 16;
+struct BlockScales {
+  static constexpr int kMostParts = 16;
   float d = 0, shift = 0;                     // both stored as float16
   int scale[kMostParts] = {}, offset[kMostParts] = {};
+};
+struct Block : BlockScales {
+  static constexpr int kMostElements = 256;
   int8_t level[kMostElements] = {};           // for types with a table: the table's entry
 };
 
@@ -37,14 +40,15 @@ struct BlockFormat {
 // The floats of a block, rounded as ggml rounds them: bit for bit.
 void block_values(const BlockFormat& format, const Block& block, float* values);
 
-// The block whose scales `search` chooses; `weights` (importance of each element, not negative) may be null: all alike.
-Block fit_block(const BlockFormat& format, const float* values, const float* weights, ScaleSearch search = ScaleSearch::least_squares);
+// Blocks whose scales `search` chooses, one for each of `rows` (at most kLines) rows that are `pitch` values apart. `weights` (importance of each
+// element, not negative) may be null: all alike.
+void fit_blocks(const BlockFormat& format, const float* values, int64_t pitch, int rows, const float* weights, ScaleSearch search, Block* blocks);
 
 const Codec* find_block_codec(uint32_t ggml_type);   // null if it is none of ours
 
-// For codecs with `blocks`: f32 `values` whose last extent is a multiple of the block; `importance`: empty, or one weight for every entry of the last
-// axis. Throws Error where the extent does not fit.
-Tensor encode_blocks(const Codec& codec, const Array& values, std::span<const float> importance = {}, ScaleSearch search = ScaleSearch::least_squares);
+// For codecs with `blocks`: floats, stored as they may be, whose last extent is a multiple of the block; `importance`: empty, or one weight for every
+// entry of the last axis. Throws Error where the extent does not fit.
+Tensor encode_blocks(const Codec& codec, const Tensor& values, std::span<const float> importance = {}, ScaleSearch search = ScaleSearch::least_squares);
 // A tensor of `dims` from its bytes. Throws Error where their number does not fit.
 Tensor block_tensor(const Codec& codec, Dims dims, Array bytes);
 

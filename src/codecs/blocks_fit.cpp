@@ -1,6 +1,7 @@
-// Scales, offsets and levels of a block: a line for each part (line_fit.h), then numbers beneath a common scale where the type
-// has them, their neighbours tried too, then the common scales again for these. Judged by Σ weight·(value − decoded)².
+// Scales, offsets and levels of blocks, those of 16 rows side by side: a line for each part (line_fit.h), then numbers beneath a common scale where
+// the type has them, their neighbours tried too, then the common scales again for these. Judged by Σ weight·(value − decoded)².
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -10,24 +11,7 @@
 namespace pare {
 namespace {
 
-constexpr int kMost = Block::kMostElements;
-
-// One part: `count` values that share a step.
-struct Part {
-  const float* values;
-  const float* weights;
-  int count;
-  std::span<const float> span() const { return {values, size_t(count)}; }
-};
-
-double part_error(const Part& part, const int8_t* level, double step, double shift) {
-  double error = 0;
-  for (int i = 0; i < part.count; ++i) {
-    const double miss = part.values[i] - (step * level[i] - shift);
-    error += part.weights[i] * miss * miss;
-  }
-  return error;
-}
+constexpr int kMostParts = BlockScales::kMostParts, kMostTrials = 9;
 
 // The common factor d of `wanted` ≈ d·number with whole numbers up to `most`, and these.
 double common_factor(const double* wanted, const double* importance, int count, int least, int most, int* numbers) {
@@ -37,7 +21,7 @@ double common_factor(const double* wanted, const double* importance, int count, 
   std::fill(numbers, numbers + count, 0);
   if (wanted[largest] == 0) return 0;
   double best = std::numeric_limits<double>::infinity(), factor = 0;
-  int trial[Block::kMostParts];
+  int trial[kMostParts];
   const bool both = least < 0;
   for (int k = -4; k <= 4; ++k) {
     const double edge = (both ? least : most) + (both ? -0.2 : 0.2) * k;
@@ -60,61 +44,109 @@ double common_factor(const double* wanted, const double* importance, int count, 
 
 float half_of(double value) { return to_float(to_half(float(value))); }
 
-// Scale and offset numbers of a part next to the rounded ones: whichever decodes best. Returns its error.
-double settle_part(const BlockFormat& format, const Part& part, Block& block, int p) {
-  double best = std::numeric_limits<double>::infinity();
-  const int scale = block.scale[p], offset = block.offset[p], reach = format.scale_most > 1 ? 1 : 0;
-  const int offset_reach = format.offset_most > 1 ? 1 : 0;
-  int8_t level[kMost], *kept = block.level + p * format.part;
-  for (int s = std::max(scale - reach, format.scale_least); s <= std::min(scale + reach, format.scale_most); ++s)
-    for (int o = std::max(offset - offset_reach, 0); o <= std::min(offset + offset_reach, std::max(format.offset_most, offset)); ++o) {
-      const float step = block.d * float(s), shift = block.shift * float(o);
-      round_levels(format.levels(), part.span(), step, shift, level);
-      const double error = part_error(part, level, step, shift);
-      if (error >= best) continue;
-      best = error;
-      block.scale[p] = s;
-      block.offset[p] = o;
-      std::copy_n(level, part.count, kept);
+// The scales of the blocks that begin 16 rows; rows that are left over repeat the last.
+class BlockFit {
+ public:
+  BlockFit(const BlockFormat& format, const float* values, int64_t pitch, int rows, const float* weights) : format_(format), weights_(weights) {
+    lay_side_by_side(values, pitch, rows, format.elements, values_);
+    for (int p = 0; p < format.parts(); ++p)
+      for (int i = 0; i < format.part; ++i) importance_[p] += weights[p * format.part + i];
+  }
+
+  const BlockScales* choose(ScaleSearch search) {
+    set_factors(search);
+    double least[kLines];
+    std::fill(least, least + kLines, std::numeric_limits<double>::infinity());
+    for (int round = 0; round < 3; ++round) {
+      double error[kLines] = {};
+      for (int p = 0; p < format_.parts(); ++p) {
+        settle_part(p);
+        for (int l = 0; l < kLines; ++l) error[l] += sums_[p].ee[l];
+      }
+      bool better = false;
+      for (int l = 0; l < kLines; ++l) {
+        if (!(error[l] < least[l])) continue;
+        least[l] = error[l];
+        best_[l] = now_[l];
+        better = true;
+      }
+      if (!better) break;
+      for (int l = 0; l < kLines; ++l) refine_factors(l);
     }
-  return best;
-}
+    return best_;
+  }
 
-// d and shift that suit all parts' levels and numbers best, in turn.
-void refine_factors(const BlockFormat& format, const float* values, const float* weights, Block& block) {
-  double up = 0, down = 0, shift_up = 0, shift_down = 0;
-  for (int i = 0; i < format.elements; ++i) {
-    const int p = i / format.part;
-    const double unit = double(block.scale[p]) * block.level[i], base = double(block.shift) * block.offset[p];
-    up += weights[i] * unit * (values[i] + base);
-    down += weights[i] * unit * unit;
-  }
-  if (down > 0) block.d = half_of(up / down);
-  if (format.offset_most == 0) return;
-  for (int i = 0; i < format.elements; ++i) {
-    const int p = i / format.part;
-    const double rest = double(block.d) * block.scale[p] * block.level[i] - values[i];
-    shift_up += weights[i] * block.offset[p] * rest;
-    shift_down += weights[i] * double(block.offset[p]) * block.offset[p];
-  }
-  if (shift_down > 0 && (format.offset_most == 1 || shift_up > 0)) block.shift = half_of(shift_up / shift_down);
-}
+ private:
+  LineSet part(int p) const { return {format_.levels(), values_ + p * format_.part, weights_ + p * format_.part, format_.part}; }
 
-void set_factors(const BlockFormat& format, const Line* lines, const double* importance, Block& block) {
-  if (format.scale_most == 1) {
-    block.d = half_of(lines[0].step);
-    block.scale[0] = block.offset[0] = 1;
-    block.shift = half_of(lines[0].shift);
-    return;
+  void set_factors(ScaleSearch search) {
+    FittedLines lines[kMostParts];
+    for (int p = 0; p < format_.parts(); ++p) lines[p] = fit_lines(part(p), format_.shift_kind(), search);
+    for (int l = 0; l < kLines; ++l) {
+      BlockScales& scales = now_[l];
+      if (format_.scale_most == 1) {
+        scales.d = half_of(lines[0].step[l]);
+        scales.shift = half_of(lines[0].shift[l]);
+        scales.scale[0] = scales.offset[0] = 1;
+        continue;
+      }
+      double steps[kMostParts] = {}, shifts[kMostParts] = {};
+      for (int p = 0; p < format_.parts(); ++p) {
+        steps[p] = lines[p].step[l];
+        shifts[p] = lines[p].shift[l];
+      }
+      scales.d = half_of(common_factor(steps, importance_, format_.parts(), format_.scale_least, format_.scale_most, scales.scale));
+      if (format_.offset_most > 0) scales.shift = half_of(common_factor(shifts, importance_, format_.parts(), 0, format_.offset_most, scales.offset));
+    }
   }
-  double steps[Block::kMostParts], shifts[Block::kMostParts];
-  for (int p = 0; p < format.parts(); ++p) {
-    steps[p] = lines[p].step;
-    shifts[p] = lines[p].shift;
+
+  // Scale and offset numbers of a part next to the rounded ones: whichever decode best.
+  void settle_part(int p) {
+    const int reach = format_.scale_most > 1 ? 1 : 0, offset_reach = format_.offset_most > 1 ? 1 : 0;
+    int scale[kMostTrials][kLines], offset[kMostTrials][kLines], trials = 0;
+    PerLine steps[kMostTrials], shifts[kMostTrials];
+    for (int s = -reach; s <= reach; ++s)
+      for (int o = -offset_reach; o <= offset_reach; ++o, ++trials)
+        for (int l = 0; l < kLines; ++l) {
+          scale[trials][l] = std::clamp(now_[l].scale[p] + s, format_.scale_least, format_.scale_most);
+          offset[trials][l] = std::clamp(now_[l].offset[p] + o, 0, std::max(format_.offset_most, now_[l].offset[p]));
+          steps[trials][l] = now_[l].d * float(scale[trials][l]);
+          shifts[trials][l] = now_[l].shift * float(offset[trials][l]);
+        }
+    sums_[p] = best_scale_search_kernel().settle(part(p), steps, format_.offset_most > 0 ? shifts : nullptr, trials);
+    for (int l = 0; l < kLines; ++l) {
+      now_[l].scale[p] = scale[sums_[p].trial[l]][l];
+      now_[l].offset[p] = offset[sums_[p].trial[l]][l];
+    }
   }
-  block.d = half_of(common_factor(steps, importance, format.parts(), format.scale_least, format.scale_most, block.scale));
-  if (format.offset_most > 0) block.shift = half_of(common_factor(shifts, importance, format.parts(), 0, format.offset_most, block.offset));
-}
+
+  // d and shift that suit all parts' levels and numbers best, in turn.
+  void refine_factors(int l) {
+    BlockScales& scales = now_[l];
+    double up = 0, down = 0, shift_up = 0, shift_down = 0;
+    const float before = scales.d;
+    for (int p = 0; p < format_.parts(); ++p) {
+      const double scale = scales.scale[p], squares = sums_[p].ll[l];
+      up += scale * (sums_[p].le[l] + before * scale * squares);   // Σ weight·scale·level·(value + shift), as e leaves it
+      down += scale * scale * squares;
+    }
+    if (down > 0) scales.d = half_of(up / down);
+    if (format_.offset_most == 0) return;
+    for (int p = 0; p < format_.parts(); ++p) {
+      const double offset = scales.offset[p], grown = (double(scales.d) - before) * scales.scale[p];
+      shift_up += offset * (grown * sums_[p].l[l] - sums_[p].e[l] + double(scales.shift) * offset * importance_[p]);
+      shift_down += offset * offset * importance_[p];
+    }
+    if (shift_down > 0 && (format_.offset_most == 1 || shift_up > 0)) scales.shift = half_of(shift_up / shift_down);
+  }
+
+  const BlockFormat& format_;
+  const float* weights_;
+  PerLine values_[Block::kMostElements];
+  double importance_[kMostParts] = {};
+  LineSums sums_[kMostParts];       // of the parts, under now_
+  BlockScales now_[kLines], best_[kLines];
+};
 
 }  // namespace
 
@@ -126,33 +158,21 @@ void block_values(const BlockFormat& format, const Block& block, float* values) 
   }
 }
 
-Block fit_block(const BlockFormat& format, const float* values, const float* weights, ScaleSearch search) {
-  float alike[kMost];
-  if (weights == nullptr) {
-    std::fill(alike, alike + format.elements, 1.f);
-    weights = alike;
+void fit_blocks(const BlockFormat& format, const float* values, int64_t pitch, int rows, const float* weights, ScaleSearch search, Block* blocks) {
+  static constexpr auto kAlike = [] {
+    std::array<float, Block::kMostElements> ones{};
+    ones.fill(1);
+    return ones;
+  }();
+  BlockFit fit(format, values, pitch, rows, weights != nullptr ? weights : kAlike.data());
+  const BlockScales* scales = fit.choose(search);
+  for (int r = 0; r < rows; ++r) {
+    static_cast<BlockScales&>(blocks[r]) = scales[r];
+    for (int p = 0; p < format.parts(); ++p) {
+      const float step = scales[r].d * float(scales[r].scale[p]), shift = scales[r].shift * float(scales[r].offset[p]);
+      round_levels(format.levels(), {values + r * pitch + p * format.part, size_t(format.part)}, step, shift, blocks[r].level + p * format.part);
+    }
   }
-  Line lines[Block::kMostParts];
-  double importance[Block::kMostParts];
-  for (int p = 0; p < format.parts(); ++p) {
-    const Part part{values + p * format.part, weights + p * format.part, format.part};
-    lines[p] = fit_line(format.levels(), part.span(), part.weights, format.shift_kind(), search);
-    importance[p] = 0;
-    for (int i = 0; i < part.count; ++i) importance[p] += part.weights[i];
-    if (lines[p].error == std::numeric_limits<double>::infinity()) lines[p] = {0, 0, 0};
-  }
-  Block block, best;
-  set_factors(format, lines, importance, block);
-  double least = std::numeric_limits<double>::infinity();
-  for (int round = 0; round < 3; ++round) {
-    double error = 0;
-    for (int p = 0; p < format.parts(); ++p) error += settle_part(format, {values + p * format.part, weights + p * format.part, format.part}, block, p);
-    if (error >= least) break;
-    least = error;
-    best = block;
-    refine_factors(format, values, weights, block);
-  }
-  return best;
 }
 
 }  // namespace pare

@@ -1,22 +1,12 @@
 #pragma once
 #include <cstdint>
-#include <limits>
 #include <span>
+
+#include "kernels/scale_search/scale_search.h"
 
 namespace pare {
 
-// The levels that weights are rounded to: every whole number from least to most, or the 16 ascending entries of a table.
-struct LevelRange {
-  int least, most;
-  const int8_t* table = nullptr;
-  bool positive = false;       // steps must be: ONNX has no other scales
-};
-
-// Weights that share scales: value ≈ step·level − shift.
-struct Line {
-  float step = 0, shift = 0;
-  double error = std::numeric_limits<double>::infinity();  // Σ weight·(value − decoded)²
-};
+// value ≈ step·level − shift.
 enum class Shift { none, downward, any };   // downward: shift ≥ 0, so that 0 stays within reach
 
 // How scales are chosen.
@@ -29,7 +19,10 @@ enum class ScaleSearch {
 int nearest_level(const LevelRange& range, float level);
 void round_levels(const LevelRange& range, std::span<const float> values, float step, float shift, int8_t* levels);
 
-// `weights`: how much each value counts, not negative; plain and half_quadratic do without.
-Line fit_line(const LevelRange& range, std::span<const float> values, const float* weights, Shift shift, ScaleSearch search);
+// Steps of 0 where all values are. plain and half_quadratic do without weights.
+FittedLines fit_lines(const LineSet& lines, Shift shift, ScaleSearch search);
+
+// `rows` rows of `count` values, `pitch` apart, side by side as fit_lines takes them; the last row fills what is left.
+void lay_side_by_side(const float* values, int64_t pitch, int rows, int64_t count, PerLine* to);
 
 }  // namespace pare

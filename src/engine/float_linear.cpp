@@ -51,12 +51,12 @@ std::optional<Linear> linear_of(Planner& planner, const Node& node) {
 
 Array Linear::turned() const {
   if (transposed) return weight;
-  Array result(Type::f32, {columns, inner});
-  auto to = result.mutable_values<float>();
+  Array turned_weight(Type::f32, {columns, inner});
+  auto to = turned_weight.mutable_values<float>();
   const auto from = weight.values<float>();
   for (int64_t i = 0; i < inner; ++i)
     for (int64_t j = 0; j < columns; ++j) to[size_t(j * inner + i)] = from[size_t(i * columns + j)];
-  return result;
+  return turned_weight;
 }
 
 void FloatLinearStep::run(std::byte* const* slots, int thread, int threads) {

@@ -236,6 +236,7 @@ std::vector<std::vector<float>> input_importance(const Graph& graph, std::span<c
 
 Tensor rounded_tensor(const Graph& graph, const StoredWeight& weight, const WeightType& type, ScaleSearch search, std::span<const float> importance) {
   const Tensor& tensor = *graph.constant(weight.layer.value);
+  if (const Codec* codec = type.blocks()) return encode_blocks(*codec, tensor, importance, search);
   const GridOfWeight made = grid_for(type, weight.layer, tensor.dims, search);
   if (made.grid == nullptr) return float_tensor(type, tensor.decode());
   round_rows(*made.grid, weight_matrix(graph, weight.layer).data(), importance);

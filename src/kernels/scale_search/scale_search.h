@@ -1,38 +1,61 @@
 #pragma once
-// Scales of weights in few bits: which of several leaves the least error, and the levels under one.
+// Scales and offsets of weights in few bits: which of several leave the least error, and the levels under one.
 // Every instruction set gives the same bits.
 #include <cstdint>
 #include <span>
 
 namespace pare {
 
-// What weights are rounded to: every whole number from `least` to `most`, or the 16 ascending entries of `table`.
-struct ScaleLevels {
-  float least = 0, most = 0;
+// The levels that weights are rounded to: every whole number from least to most, or the 16 ascending entries of a table.
+struct LevelRange {
+  int least, most;
   const int8_t* table = nullptr;
+  bool positive = false;       // steps must be: ONNX has no other scales
 };
 
-// For each trial t: levels l nearest to values[i] / steps[t] (the lower of two as near in a table, the even one of two whole numbers),
-// the step that fits these best by least squares, and Σ weights[i]·(values[i] − step·l)² then.
-struct ScaleTrials {
-  ScaleLevels levels;
-  const float *values = nullptr, *weights = nullptr;
+// Lines are fitted side by side: rows of a matrix, each at the same columns.
+constexpr int kLines = 16;
+using PerLine = float[kLines];
+
+// What is to be fitted: values[i] ≈ step·level − shift in each line.
+struct LineSet {
+  LevelRange range;
+  const PerLine* values = nullptr;
+  const float* weights = nullptr;  // how much each value counts, in every line
   int64_t count = 0;
-  const float* steps = nullptr;  // each with a finite reciprocal
-  int64_t trials = 0;            // a multiple of 16
 };
-struct SettledScale {
-  float step = 0, error = __builtin_inff();  // infinite where no trial's error is a number
+
+// Of each line: the first of its values of largest size, and the least and the largest.
+struct Extremes {
+  PerLine loudest, least, most;
+};
+
+struct FittedLines {
+  PerLine step, shift;             // 0 where no trial's error is a number
+};
+
+// Over a line's values, e being what a line leaves of each: Σ of weight times level, level², e, level·e and e².
+struct LineSums {
+  PerLine l, ll, e, le, ee;
+  int32_t trial[kLines];           // that these are of
 };
 
 struct ScaleSearchKernel {
   const char* name;
   const char* isa;
   bool (*supported)();
-  // The trial of least error, the first of several.
-  SettledScale (*search)(const ScaleTrials& trials);
-  // levels[i] = the level nearest to (values[i] + shift)·inverse.
-  void (*round)(const ScaleLevels& levels, const float* values, int64_t count, float inverse, float shift, int8_t* to);
+  Extremes (*extremes)(const LineSet& lines);
+  // Without shifts. Trial t: the levels nearest to value / (loudest·factors[t]), and the step that fits these best by least squares. Each line
+  // takes its trial of least error, the first of several; steps without a finite reciprocal are none.
+  FittedLines (*fit_scales)(const LineSet& lines, const PerLine& loudest, std::span<const float> factors);
+  // Trial t starts from the step span·factors[t] that gives `least` the least level; twice the levels are taken and the line is settled on
+  // them by least squares. `downward`: shifts are not negative.
+  FittedLines (*fit_shifted)(const LineSet& lines, const PerLine& least, const PerLine& span, std::span<const float> factors, bool downward);
+  // The sums of the trial of least Σ weight·e², for steps and shifts as they are. `shifts` may be null: 0; l and e are not summed then.
+  LineSums (*settle)(const LineSet& lines, const PerLine* steps, const PerLine* shifts, int trials);
+  // levels[i] = the level nearest to (values[i] + shift)·inverse, of one line: the lower of two as near in a table, the even one of two
+  // whole numbers.
+  void (*round)(const LevelRange& range, const float* values, int64_t count, float inverse, float shift, int8_t* levels);
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.

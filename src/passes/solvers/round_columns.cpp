@@ -24,7 +24,7 @@ class RoundRule : public ColumnRule {
     std::vector<float> importance;
     for (int64_t c = first; c < end; ++c) importance.push_back(1 / (factor.at(c, c) * factor.at(c, c)));
     parallel_for(weights.rows, [&](int64_t from, int64_t to) {
-      for (int64_t r = from; r < to; ++r) grid_.choose(r, first, &weights.at(r, first), importance.data());
+      grid_.choose(from, to - from, first, &weights.at(from, first), weights.n, importance.data());
     });
   }
 
@@ -63,14 +63,6 @@ std::vector<float> columns_in_order(const std::vector<float>& rows, const std::v
       else moved[r * n + k] = rows[r * n + place];
     }
   return moved;
-}
-
-void choose_all(WeightGrid& grid, const std::vector<float>& weights, const std::vector<float>& importance) {
-  const int64_t n = grid.columns();
-  parallel_for(grid.rows(), [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r)
-      for (int64_t c = 0; c < n; c += grid.stretch()) grid.choose(r, c, weights.data() + r * n + c, importance.data() + c);
-  });
 }
 
 // One row's error e = ŵ − w and its gradient g = e·H, kept true while levels and steps change.
@@ -155,7 +147,7 @@ double round_columns(RoundProblem p, WeightGrid& grid) {
   if (p.act_order) {
     std::vector<float> importance;
     for (int64_t c = 0; c < n; ++c) importance.push_back(h[size_t(c * n + c)] + float(added));
-    choose_all(grid, optimum, importance);
+    choose_rows(grid, optimum.data(), importance.data());
   }
   RoundRule rule(grid, order, !p.act_order);
   compress_columns({rounded.data(), rows, n}, factor, rule);

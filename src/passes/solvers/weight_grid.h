@@ -17,8 +17,11 @@ class WeightGrid {
   int64_t rows() const { return rows_; }
   int64_t columns() const { return n_; }
   int64_t stretch() const { return stretch_; }
-  // The scales of the columns from `first`, a multiple of stretch(), on; `importance` of each column: null, all alike.
-  virtual void choose(int64_t row, int64_t first, const float* values, const float* importance) = 0;
+  // The scales of `rows` rows' columns from `first`, a multiple of stretch(), on; rows of `values` are `pitch` apart. `importance` of each
+  // column: null, all alike.
+  void choose(int64_t row, int64_t rows, int64_t first, const float* values, int64_t pitch, const float* importance) {
+    for (int64_t r = 0; r < rows; r += kLines) choose_lines(row + r, int(std::min<int64_t>(kLines, rows - r)), first, values + r * pitch, pitch, importance);
+  }
   // The nearest value there is under the scales chosen; its level is kept.
   float round(int64_t row, int64_t col, float value) {
     const size_t at = scale_at(row, col);
@@ -47,6 +50,8 @@ class WeightGrid {
  protected:
   WeightGrid(int64_t rows, int64_t n, int64_t stretch, int64_t part, const LevelRange& range, bool shifts)
       : rows_(rows), n_(n), stretch_(stretch), part_(part), parts_((n + part - 1) / part), range_(range), step_(size_t(rows * parts_)), shift_(shifts ? size_t(rows * parts_) : 0), level_(size_t(rows * n)) {}
+  // choose() of at most kLines rows.
+  virtual void choose_lines(int64_t row, int rows, int64_t first, const float* values, int64_t pitch, const float* importance) = 0;
   size_t scale_at(int64_t row, int64_t col) const { return size_t(row * parts_ + col / part_); }
 
   int64_t rows_, n_, stretch_, part_, parts_;
@@ -60,11 +65,11 @@ class BlockGrid : public WeightGrid {
  public:
   // n: a multiple of the format's elements.
   BlockGrid(const BlockFormat& format, int64_t rows, int64_t n, ScaleSearch search);
-  void choose(int64_t row, int64_t first, const float* values, const float* importance) override;
   float restep(int64_t row, int64_t col, float step) override;
   Array bytes() const;   // of all blocks, with the levels rounded to
 
  private:
+  void choose_lines(int64_t row, int rows, int64_t first, const float* values, int64_t pitch, const float* importance) override;
   const BlockFormat& format_;
   ScaleSearch search_;
   std::vector<uint8_t> bytes_;
@@ -75,7 +80,6 @@ class BlockGrid : public WeightGrid {
 class GroupGrid : public WeightGrid {
  public:
   GroupGrid(int bits, bool shifted, int64_t rows, int64_t n, int64_t group, ScaleSearch search);
-  void choose(int64_t row, int64_t first, const float* values, const float* importance) override;
   float unit(int64_t row, int64_t col) const override { return float(level(row, col) - zero(row, col / part_)); }
   float restep(int64_t row, int64_t col, float step) override;
   int64_t parts() const { return parts_; }
@@ -84,10 +88,13 @@ class GroupGrid : public WeightGrid {
   int8_t zero(int64_t row, int64_t part) const { return shift_.empty() ? int8_t(0) : zero_[size_t(row * parts_ + part)]; }
 
  private:
+  void choose_lines(int64_t row, int rows, int64_t first, const float* values, int64_t pitch, const float* importance) override;
   ScaleSearch search_;
   std::vector<int8_t> zero_;
 };
 
+// The scales of all rows. `importance`: of each column, or null.
+void choose_rows(WeightGrid& grid, const float* weights, const float* importance);
 // All rows, each weight by itself: scales chosen, then nearest. `importance`: of each column, or empty.
 void round_rows(WeightGrid& grid, const float* weights, std::span<const float> importance);
 
