@@ -24,8 +24,9 @@ void fifth_bits(const uint8_t* bytes, int8_t* level) {
 }
 
 void put_fifth_bits(const Block& block, int least, uint8_t* bytes) {
-  std::memset(bytes, 0, 4);
-  for (int i = 0; i < 2 * kHalf; ++i) bytes[i / 8] = uint8_t(bytes[i / 8] | ((block.level[i] - least) >> 4 & 1) << i % 8);
+  uint32_t bits = 0;
+  for (int i = 0; i < 2 * kHalf; ++i) bits |= uint32_t((block.level[i] - least) >> 4 & 1) << i;
+  for (int b = 0; b < 4; ++b) bytes[b] = uint8_t(bits >> 8 * b);
 }
 
 void start(Block& block, float d, float shift) {

@@ -1,7 +1,6 @@
 // Scales, offsets and levels of blocks, those of 16 rows side by side: a line for each part (line_fit.h), then numbers beneath a common scale where
 // the type has them, their neighbours tried too, then the common scales again for these. Judged by Σ weight·(value − decoded)².
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -48,9 +47,11 @@ float half_of(double value) { return to_float(to_half(float(value))); }
 class BlockFit {
  public:
   BlockFit(const BlockFormat& format, const float* values, int64_t pitch, int rows, const float* weights) : format_(format), weights_(weights) {
-    lay_side_by_side(values, pitch, rows, format.elements, values_);
-    for (int p = 0; p < format.parts(); ++p)
-      for (int i = 0; i < format.part; ++i) importance_[p] += weights[p * format.part + i];
+    best_scale_search_kernel().lay_side_by_side(values, pitch, rows, format.elements, values_);
+    for (int p = 0; p < format.parts(); ++p) {
+      importance_[p] = weights == nullptr ? format.part : 0;
+      for (int i = 0; i < format.part && weights != nullptr; ++i) importance_[p] += weights[p * format.part + i];
+    }
   }
 
   const BlockScales* choose(ScaleSearch search) {
@@ -77,7 +78,7 @@ class BlockFit {
   }
 
  private:
-  LineSet part(int p) const { return {format_.levels(), values_ + p * format_.part, weights_ + p * format_.part, format_.part}; }
+  LineSet part(int p) const { return {format_.levels(), values_ + p * format_.part, weights_ == nullptr ? nullptr : weights_ + p * format_.part, format_.part}; }
 
   void set_factors(ScaleSearch search) {
     FittedLines lines[kMostParts];
@@ -159,12 +160,7 @@ void block_values(const BlockFormat& format, const Block& block, float* values) 
 }
 
 void fit_blocks(const BlockFormat& format, const float* values, int64_t pitch, int rows, const float* weights, ScaleSearch search, Block* blocks) {
-  static constexpr auto kAlike = [] {
-    std::array<float, Block::kMostElements> ones{};
-    ones.fill(1);
-    return ones;
-  }();
-  BlockFit fit(format, values, pitch, rows, weights != nullptr ? weights : kAlike.data());
+  BlockFit fit(format, values, pitch, rows, weights);
   const BlockScales* scales = fit.choose(search);
   for (int r = 0; r < rows; ++r) {
     static_cast<BlockScales&>(blocks[r]) = scales[r];

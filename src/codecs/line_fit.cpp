@@ -73,7 +73,7 @@ FittedLines plain_lines(const LineSet& lines, Shift shift) {
 FittedLines search_lines(const LineSet& lines, Shift shift) {
   const Spans spans(lines, shift);
   std::vector<float> factors;
-  for (int k = -12; k <= 12; k += 3) factors.push_back(float(1 / (lines.range.most - lines.range.least + 0.1 * k)));
+  for (int k = -12; k <= 12; k += 4) factors.push_back(float(1 / (lines.range.most - lines.range.least + 0.1 * k)));
   FittedLines fitted = best_scale_search_kernel().fit_shifted(lines, spans.least, spans.span, factors, shift == Shift::downward);
   spans.settle_flat(fitted);
   return fitted;
@@ -169,13 +169,6 @@ FittedLines fit_lines(const LineSet& lines, Shift shift, ScaleSearch search) {
     case ScaleSearch::half_quadratic: return half_quadratic_lines(lines, shift);
   }
   PARE_CHECK(false);
-}
-
-void lay_side_by_side(const float* values, int64_t pitch, int rows, int64_t count, PerLine* to) {
-  for (int l = 0; l < kLines; ++l) {
-    const float* row = values + std::min(l, rows - 1) * pitch;
-    for (int64_t i = 0; i < count; ++i) to[i][l] = row[i];
-  }
 }
 
 }  // namespace pare

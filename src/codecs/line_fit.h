@@ -22,7 +22,4 @@ void round_levels(const LevelRange& range, std::span<const float> values, float 
 // Steps of 0 where all values are. plain and half_quadratic do without weights.
 FittedLines fit_lines(const LineSet& lines, Shift shift, ScaleSearch search);
 
-// `rows` rows of `count` values, `pitch` apart, side by side as fit_lines takes them; the last row fills what is left.
-void lay_side_by_side(const float* values, int64_t pitch, int rows, int64_t count, PerLine* to);
-
 }  // namespace pare

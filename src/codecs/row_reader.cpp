@@ -1,22 +1,19 @@
 #include "codecs/row_reader.h"
 
-#include <algorithm>
 #include <cstring>
-#include <iterator>
 
 #include "base/float16.h"
 
 namespace pare {
 namespace {
 
-// The file's bytes need not be aligned; a few at a time, so that the loop becomes one of vectors.
+// The file's bytes need not be aligned.
 template <class Stored>
 void expand_16(const std::byte* from, int64_t count, float* to) {
-  Stored some[64];
-  for (int64_t first = 0; first < count; first += std::ssize(some)) {
-    const int64_t now = std::min<int64_t>(std::ssize(some), count - first);
-    std::memcpy(some, from + first * int64_t(sizeof(Stored)), size_t(now) * sizeof(Stored));
-    for (int64_t i = 0; i < now; ++i) to[first + i] = to_float(some[i]);
+  for (int64_t i = 0; i < count; ++i) {
+    Stored value;
+    std::memcpy(&value, from + i * int64_t(sizeof value), sizeof value);
+    to[i] = to_float(value);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/float_vectors.h"
 #include "kernels/scale_search/scale_search.h"
+#include "kernels/transpose_square.h"
 
 namespace pare {
 namespace {
@@ -50,6 +51,24 @@ Floats inverse_of(Floats step) {
   return inverse - inverse == 0.0f ? inverse : Floats{};
 }
 
+void lay_side_by_side(const float* values, int64_t pitch, int rows, int64_t count, PerLine* to) {
+  for (int lane = 0; lane < kLines; lane += kVector) {
+    const float* row[kVector];
+    for (int l = 0; l < kVector; ++l) row[l] = values + std::min(lane + l, rows - 1) * pitch;
+    int64_t i = 0;
+    for (; i + kVector <= count; i += kVector) {
+      Floats square[kVector];
+#pragma GCC unroll 16
+      for (int l = 0; l < kVector; ++l) square[l] = load(row[l] + i);
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int l = 0; l < kVector; ++l) store(square[l], to[i + l] + lane);
+    }
+    for (; i < count; ++i)
+      for (int l = 0; l < kVector; ++l) to[i][lane + l] = row[l][i];
+  }
+}
+
 // kVector lines of a set, from `lane` on.
 struct Lines {
   Lines(const LineSet& set, int lane) : values(set.values[0] + lane), weights(set.weights), count(set.count) {}
@@ -61,14 +80,18 @@ struct Sums {
   Floats l{}, ll{}, e{}, le{}, ee{};
 };
 
-template <bool Table, bool Shifted>
+template <bool Table, bool Shifted, bool Weighted>
 Sums sums_of(const Lines& lines, const Nearest& nearest, Floats step, Floats shift) {
   const Floats inverse = inverse_of(step);
   Sums sums;
   for (int64_t i = 0; i < lines.count; ++i) {
-    const Floats value = load(lines.values + i * kLines), weight = lines.weights[i] - Floats{};
-    const Floats x = Shifted ? value + shift : value, level = nearest.of<Table>(x * inverse);
-    const Floats rest = x - step * level, weighted = weight * level, lost = weight * rest;
+    const Floats value = load(lines.values + i * kLines), x = Shifted ? value + shift : value;
+    const Floats level = nearest.of<Table>(x * inverse), rest = x - step * level;
+    Floats weighted = level, lost = rest;
+    if constexpr (Weighted) {
+      weighted *= lines.weights[i];
+      lost *= lines.weights[i];
+    }
     if constexpr (Shifted) {
       sums.l += weighted;
       sums.e += lost;
@@ -98,13 +121,13 @@ Extremes extremes(const LineSet& set) {
   return all;
 }
 
-template <bool Table>
+template <bool Table, bool Weighted>
 Floats best_scales(const Lines& lines, const LevelRange& range, Floats loudest, std::span<const float> factors) {
   const Nearest nearest(range);
   Floats error = Floats{} + __builtin_inff(), best{};
   for (const float factor : factors) {
     const Floats step = loudest * factor;
-    const Sums s = sums_of<Table, false>(lines, nearest, step, Floats{});
+    const Sums s = sums_of<Table, false, Weighted>(lines, nearest, step, Floats{});
     const Floats more = s.ll > 0.0f ? s.le / s.ll : Floats{}, left = s.ee - more * s.le;
     Ints better = (left < error) & (inverse_of(step) != 0.0f);
     if (range.positive) better &= step > 0.0f;
@@ -114,10 +137,15 @@ Floats best_scales(const Lines& lines, const LevelRange& range, Floats loudest, 
   return best;
 }
 
+template <class Loop>
+Loop* weighted(const LineSet& set, Loop* with, Loop* without) {
+  return set.weights != nullptr ? with : without;
+}
+
 FittedLines fit_scales(const LineSet& set, const PerLine& loudest, std::span<const float> factors) {
   FittedLines fitted;
   for (int lane = 0; lane < kLines; lane += kVector) {
-    const auto search = set.range.table != nullptr ? best_scales<true> : best_scales<false>;
+    const auto search = set.range.table != nullptr ? weighted(set, best_scales<true, true>, best_scales<true, false>) : weighted(set, best_scales<false, true>, best_scales<false, false>);
     store(search({set, lane}, set.range, load(loudest + lane), factors), fitted.step + lane);
     store(Floats{}, fitted.shift + lane);
   }
@@ -130,10 +158,11 @@ struct Line {
 
 // The best line for the levels that `line` gives: the changes of step and shift that leave least, by the normal equations of
 // e ≈ more·l − lift. Where these have no use, of the levels without a shift, at last of the step alone.
+template <bool Weighted>
 Line settled(const Lines& lines, const Nearest& nearest, const Line& line, float total, bool downward) {
   Floats shift = line.shift, step{}, moved{}, error{};
   for (int again = 0;; ++again) {
-    const Sums s = sums_of<false, true>(lines, nearest, line.step, shift);
+    const Sums s = sums_of<false, true, Weighted>(lines, nearest, line.step, shift);
     const Floats determinant = total * s.ll - s.l * s.l;
     const Floats more = (total * s.le - s.l * s.e) / determinant, lift = (s.l * s.le - s.ll * s.e) / determinant;
     Ints sound = (determinant > 1e-6f * total * s.ll) & (line.step + more > 0.0f);
@@ -158,8 +187,9 @@ Line settled(const Lines& lines, const Nearest& nearest, const Line& line, float
 
 FittedLines fit_shifted(const LineSet& set, const PerLine& least, const PerLine& span, std::span<const float> factors, bool downward) {
   const Nearest nearest(set.range);
-  float total = 0;
-  for (int64_t i = 0; i < set.count; ++i) total += set.weights[i];
+  const auto settle_line = weighted(set, settled<true>, settled<false>);
+  float total = set.weights != nullptr ? 0 : float(set.count);
+  for (int64_t i = 0; i < set.count && set.weights != nullptr; ++i) total += set.weights[i];
   FittedLines fitted;
   for (int lane = 0; lane < kLines; lane += kVector) {
     Line best{{}, {}, Floats{} + __builtin_inff()};
@@ -169,7 +199,7 @@ FittedLines fit_shifted(const LineSet& set, const PerLine& least, const PerLine&
       line.shift = line.step * float(set.range.least) - load(least + lane);
       for (int again = 0; again < 2; ++again) {
         const Ints alive = line.step > 0.0f;
-        line = settled({set, lane}, nearest, line, total, downward);
+        line = settle_line({set, lane}, nearest, line, total, downward);
         const Ints better = alive & (line.error < best.error);
         best.step = better ? line.step : best.step;
         best.shift = better ? line.shift : best.shift;
@@ -182,14 +212,14 @@ FittedLines fit_shifted(const LineSet& set, const PerLine& least, const PerLine&
   return fitted;
 }
 
-template <bool Table, bool Shifted>
+template <bool Table, bool Shifted, bool Weighted>
 void settle_lines(const LineSet& set, int lane, const PerLine* steps, const PerLine* shifts, int trials, LineSums& sums) {
   const Nearest nearest(set.range);
   Sums best;
   best.ee += __builtin_inff();
   Ints trial{};
   for (int t = 0; t < trials; ++t) {
-    const Sums s = sums_of<Table, Shifted>({set, lane}, nearest, load(steps[t] + lane), Shifted ? load(shifts[t] + lane) : Floats{});
+    const Sums s = sums_of<Table, Shifted, Weighted>({set, lane}, nearest, load(steps[t] + lane), Shifted ? load(shifts[t] + lane) : Floats{});
     const Ints better = s.ee < best.ee;
     best = {better ? s.l : best.l, better ? s.ll : best.ll, better ? s.e : best.e, better ? s.le : best.le, better ? s.ee : best.ee};
     trial = better ? Ints{} + t : trial;
@@ -204,7 +234,9 @@ void settle_lines(const LineSet& set, int lane, const PerLine* steps, const PerL
 
 LineSums settle(const LineSet& set, const PerLine* steps, const PerLine* shifts, int trials) {
   LineSums sums;
-  const auto run = shifts != nullptr ? settle_lines<false, true> : set.range.table != nullptr ? settle_lines<true, false> : settle_lines<false, false>;
+  const auto run = shifts != nullptr              ? weighted(set, settle_lines<false, true, true>, settle_lines<false, true, false>)
+                   : set.range.table != nullptr ? weighted(set, settle_lines<true, false, true>, settle_lines<true, false, false>)
+                                                : weighted(set, settle_lines<false, false, true>, settle_lines<false, false, false>);
   for (int lane = 0; lane < kLines; lane += kVector) run(set, lane, steps, shifts, trials, sums);
   return sums;
 }

@@ -21,7 +21,7 @@ using PerLine = float[kLines];
 struct LineSet {
   LevelRange range;
   const PerLine* values = nullptr;
-  const float* weights = nullptr;  // how much each value counts, in every line
+  const float* weights = nullptr;  // how much each value counts, in every line; null: all alike
   int64_t count = 0;
 };
 
@@ -44,6 +44,8 @@ struct ScaleSearchKernel {
   const char* name;
   const char* isa;
   bool (*supported)();
+  // `rows` (at most kLines) rows of `count` values, `pitch` apart, as a set wants them; the last row fills what is left.
+  void (*lay_side_by_side)(const float* values, int64_t pitch, int rows, int64_t count, PerLine* to);
   Extremes (*extremes)(const LineSet& lines);
   // Without shifts. Trial t: the levels nearest to value / (loudest·factors[t]), and the step that fits these best by least squares. Each line
   // takes its trial of least error, the first of several; steps without a finite reciprocal are none.

@@ -4,6 +4,6 @@
 namespace pare {
 
 extern const ScaleSearchKernel scale_search_avx2;
-const ScaleSearchKernel scale_search_avx2{"scale_search_avx2", "avx2", runs_avx2, extremes, fit_scales, fit_shifted, settle, round};
+const ScaleSearchKernel scale_search_avx2{"scale_search_avx2", "avx2", runs_avx2, lay_side_by_side, extremes, fit_scales, fit_shifted, settle, round};
 
 }  // namespace pare

@@ -4,6 +4,6 @@
 namespace pare {
 
 extern const ScaleSearchKernel scale_search_avx512;
-const ScaleSearchKernel scale_search_avx512{"scale_search_avx512", "avx512", runs_avx512, extremes, fit_scales, fit_shifted, settle, round};
+const ScaleSearchKernel scale_search_avx512{"scale_search_avx512", "avx512", runs_avx512, lay_side_by_side, extremes, fit_scales, fit_shifted, settle, round};
 
 }  // namespace pare

@@ -66,10 +66,8 @@ GroupGrid::GroupGrid(int bits, bool shifted, int64_t rows, int64_t n, int64_t gr
 void GroupGrid::choose_lines(int64_t row, int rows, int64_t first, const float* values, int64_t pitch, const float* importance) {
   const int64_t count = std::min(part_, n_ - first);
   const std::unique_ptr<PerLine[]> side_by_side(new PerLine[size_t(count)]);
-  lay_side_by_side(values, pitch, rows, count, side_by_side.get());
-  std::vector<float> alike;
-  if (importance == nullptr) alike.assign(size_t(count), 1.f);
-  const FittedLines lines = fit_lines({range_, side_by_side.get(), importance == nullptr ? alike.data() : importance, count}, shift_.empty() ? Shift::none : Shift::any, search_);
+  best_scale_search_kernel().lay_side_by_side(values, pitch, rows, count, side_by_side.get());
+  const FittedLines lines = fit_lines({range_, side_by_side.get(), importance, count}, shift_.empty() ? Shift::none : Shift::any, search_);
   for (int r = 0; r < rows; ++r) {
     const size_t at = scale_at(row + r, first);
     float step = lines.step[r], shift = lines.shift[r];

@@ -134,7 +134,7 @@ TEST(LineFit, ZerosStayZerosBesideTheSmallestNumbers) {
   const LevelRange range{-8, 7, nullptr, true};
   for (const ScaleSearch search : {ScaleSearch::plain, ScaleSearch::least_squares}) {
     std::vector<std::array<float, kLines>> lines(32);
-    lay_side_by_side(values.data(), 32, 1, 32, reinterpret_cast<PerLine*>(lines.data()));
+    best_scale_search_kernel().lay_side_by_side(values.data(), 32, 1, 32, reinterpret_cast<PerLine*>(lines.data()));
     const FittedLines fitted = fit_lines({range, reinterpret_cast<const PerLine*>(lines.data()), weights.data(), 32}, Shift::none, search);
     std::vector<int8_t> levels(32, 99);
     round_levels(range, values, fitted.step[0], 0, levels.data());

@@ -209,6 +209,42 @@ TEST(ScaleSearch, TiesAndValuesThatAreNoNumbers) {
   }
 }
 
+// Without weights as with weights of 1, to the bit.
+TEST(ScaleSearch, NoWeightsAreAlike) {
+  Values v(33, 8);
+  v.weights.assign(33, 1.f);
+  const std::vector<float> factors{0.12f, 0.13f};
+  for (const ScaleSearchKernel* kernel : runnable())
+    for (const LevelRange& range : kTypes) {
+      const LineSet with = v.set(range);
+      LineSet without = with;
+      without.weights = nullptr;
+      const Extremes extremes = kernel->extremes(with);
+      const FittedLines scales = kernel->fit_scales(with, extremes.loudest, factors);
+      expect_same(kernel->fit_scales(without, extremes.loudest, factors).step, scales.step, kernel->name);
+      expect_same(kernel->settle(without, &scales.step, nullptr, 1).le, kernel->settle(with, &scales.step, nullptr, 1).le, kernel->name);
+      if (range.table != nullptr) continue;
+      const FittedLines lines = kernel->fit_shifted(with, extremes.least, extremes.most, factors, false);
+      expect_same(kernel->fit_shifted(without, extremes.least, extremes.most, factors, false).shift, lines.shift, kernel->name);
+      expect_same(kernel->settle(without, &lines.step, &lines.shift, 1).e, kernel->settle(with, &lines.step, &lines.shift, 1).e, kernel->name);
+    }
+}
+
+TEST(ScaleSearch, RowsAreLaidSideBySide) {
+  std::vector<float> values(16 * 50);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(i);
+  for (const ScaleSearchKernel* kernel : runnable())
+    for (const int64_t count : {1, 7, 32, 37})
+      for (const int rows : {1, 5, 16}) {
+        std::vector<std::array<float, kLines>> laid(size_t(count) + 1);
+        laid.back().fill(-1);
+        kernel->lay_side_by_side(values.data(), 50, rows, count, reinterpret_cast<PerLine*>(laid.data()));
+        for (int64_t i = 0; i < count; ++i)
+          for (int l = 0; l < kLines; ++l) EXPECT_EQ(laid[size_t(i)][size_t(l)], float(std::min(l, rows - 1) * 50 + int(i))) << kernel->name;
+        EXPECT_EQ(laid.back()[0], -1) << kernel->name;
+      }
+}
+
 TEST(ScaleSearch, ExtremesAreThoseOfEachLine) {
   PerLine values[3];
   for (int l = 0; l < kLines; ++l) {

@@ -113,9 +113,8 @@ TEST(QuantizeWeights, SearchAndZeroPointsAndBitsLoseLess) {
 double p_norm(const std::vector<float>& exact, const LevelRange& range, Shift kind, ScaleSearch search) {
   std::vector<std::array<float, kLines>> lines(exact.size());
   auto* side_by_side = reinterpret_cast<PerLine*>(lines.data());
-  lay_side_by_side(exact.data(), 0, 1, int64_t(exact.size()), side_by_side);
-  const std::vector<float> alike(exact.size(), 1.f);
-  const FittedLines fitted = fit_lines({range, side_by_side, alike.data(), int64_t(exact.size())}, kind, search);
+  best_scale_search_kernel().lay_side_by_side(exact.data(), 0, 1, int64_t(exact.size()), side_by_side);
+  const FittedLines fitted = fit_lines({range, side_by_side, nullptr, int64_t(exact.size())}, kind, search);
   const float step = fitted.step[0], shift = fitted.shift[0];
   double sum = 0;
   for (const float x : exact) sum += std::pow(std::abs(x - (step * float(nearest_level(range, (x + shift) / step)) - shift)), 0.7);
