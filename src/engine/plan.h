@@ -168,6 +168,11 @@ class Planner {
     int first = -1, last = -1;   // steps
     size_t offset = 0;
   };
+  // Bytes of a slot, and the step that first touches them.
+  struct Part {
+    size_t from, to;
+    int first;
+  };
   std::vector<Slot> slots;
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<SlotId> input_slots, output_slots;
@@ -181,7 +186,8 @@ class Planner {
   void lower(int node);
   bool travels_in_bytes(ValueId id) const;
   void plan_memory();
-  size_t place(std::vector<SlotId> order);
+  size_t place(std::vector<SlotId> order, const std::vector<int>& touched);
+  std::vector<Part> late_parts(SlotId root, const std::vector<int>& touched) const;
   struct Home {
     ValueId concat;
     int64_t channel;   // the first
