@@ -27,8 +27,9 @@ std::vector<const WinogradKernel*> winograd_kernels_for(const WinogradLayer& lay
     const bool whole = w[1] % lanes == 0 && w[0] / layer.groups % lanes == 0;
     const bool vectors = layer.source.layout == Layout::blocked ? layer.groups == 1 || whole : whole;
     // Transforms of fewer channels cost more than they save; of squares that lie mostly outside, too.
-    const bool worth = w[1] >= lanes && w[0] / layer.groups >= lanes && layer.target.dims[2] > kernel->tile / 2 && layer.target.dims[3] > kernel->tile / 2;
-    if (kernel->lanes == products->lanes && vectors && worth) forms.push_back(kernel);
+    const bool worth = w[1] >= lanes && w[0] / layer.groups >= lanes && layer.target.dims[2] / layer.spread > kernel->tile / 2 && layer.target.dims[3] / layer.spread > kernel->tile / 2;
+    const bool squares = layer.spread == 1 || layer.target.dims[1] / layer.groups % lanes == 0;
+    if (kernel->lanes == products->lanes && vectors && squares && worth) forms.push_back(kernel);
   }
   return forms;
 }
@@ -47,24 +48,25 @@ WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel
   job_.x_block = from.block;
   job_.height = x[2];
   job_.width = x[3];
-  job_.y_pixel = to.pixel;
-  job_.y_row = to.row;
+  spread_ = layer.spread;
+  job_.y_pixel = to.pixel * spread_;
+  job_.y_row = to.row * spread_;
   job_.y_block = to.block;
-  job_.out_height = y[2];
-  job_.out_width = y[3];
-  job_.outputs = outputs_;
+  job_.out_height = y[2] / spread_;
+  job_.out_width = y[3] / spread_;
+  job_.outputs = y[1] / groups_;
   std::copy_n(layer.pad, 2, job_.pad);
   job_.first = layer.first;
   job_.last = layer.last;
   const int64_t out_blocks = vectors_of(outputs_, lanes);
   x_group_ = job_.in_blocks * from.block;
-  y_group_ = out_blocks * to.block;
+  y_group_ = vectors_of(job_.outputs, lanes) * to.block;
   x_image_ = from.image;
   y_image_ = to.image;
 
   constexpr int64_t kRows = 6;  // squares that AVX2's products multiply at once
   const int64_t bytes = points * (job_.in_blocks + out_blocks) * lanes * int64_t(sizeof(float));
-  at_once_ = std::min(std::clamp<int64_t>(kCached / bytes / kRows, 1, 16) * kRows, (winograd_tiles(kernel, y[2], y[3]) + 1) / 2 * 2);
+  at_once_ = std::min(std::clamp<int64_t>(kCached / bytes / kRows, 1, 16) * kRows, (winograd_tiles(kernel, job_.out_height, job_.out_width) + 1) / 2 * 2);
   in_stride_ = job_.in_blocks * at_once_ * lanes + kApart;
   out_stride_ = out_blocks * at_once_ * lanes + kApart;
 
@@ -95,7 +97,12 @@ void WinogradStep::run_squares(const Winograd& job, const std::byte* weights, in
     product.weights = weights + p * weight_bytes_;
     linear_.run(product, 0, 1);
   }
-  kernel_.gather(job, first, count, products, out_stride_);
+  for (int64_t part = 0; part < spread_ * spread_; ++part) {
+    Winograd pixels = job;
+    pixels.y += (part / spread_ * job.y_row + part % spread_ * job.y_pixel) / spread_;
+    pixels.bias += part * job.outputs;
+    kernel_.gather(pixels, first, count, products + part * job.outputs * count, out_stride_);
+  }
 }
 
 void WinogradStep::run(std::byte* const* slots, int thread, int threads) {

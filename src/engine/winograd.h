@@ -12,6 +12,9 @@ struct WinogradLayer {
   int64_t pad[2] = {1, 1};  // in front
   Storage source, target;   // both blocked, or both with channels innermost
   FloatFunction first, last;
+  // Above 1: a group's outputs are ordered [row in a square][column][channel], and those of a pixel fill a square of so many pixels a side of the
+  // target, as DepthToSpace would put them.
+  int64_t spread = 1;
 };
 
 class WinogradStep : public Step {
@@ -31,6 +34,7 @@ class WinogradStep : public Step {
   const FloatLinearKernel& linear_;
   Winograd job_;  // of one group of one image, without pointers
   int64_t images_, groups_, inputs_, outputs_;  // inputs and outputs of a group
+  int64_t spread_;
   int64_t x_image_, x_group_, y_image_, y_group_;
   int64_t at_once_ = 0;                         // squares
   int64_t in_stride_ = 0, out_stride_ = 0;      // floats from a point's values to the next one's
