@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/threads.h"
+
 namespace pare {
 namespace {
 
@@ -24,6 +26,41 @@ double noise_ratio(const std::vector<std::vector<Array>>& results, size_t result
   return signal > 0 ? noise / signal : 0;
 }
 
+// log Σ exp of a row of scores.
+double log_sum(const float* scores, int64_t count) {
+  const float most = *std::max_element(scores, scores + count);
+  double sum = 0;
+  for (int64_t k = 0; k < count; ++k) sum += std::exp(scores[k] - most);
+  return most + std::log(sum);
+}
+
+// Σ p·ln(p/q) of a row, p from the exact scores.
+double divergence(const float* scores, const float* exact, int64_t count) {
+  const double p_sum = log_sum(exact, count), q_sum = log_sum(scores, count);
+  double moved = 0;
+  for (int64_t k = 0; k < count; ++k) moved += std::exp(exact[k] - float(p_sum)) * (double(exact[k]) - scores[k]);
+  return std::max(moved - p_sum + q_sum, 0.0);
+}
+
+// The mean over all rows of the last axis; infinite where a score is not a number.
+double mean_divergence(const std::vector<std::vector<Array>>& results, size_t result, const std::vector<std::vector<Array>>& exact, size_t output) {
+  double sum = 0;
+  int64_t rows = 0;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Array ours = results[i][result].cast(Type::f32), theirs = exact[i][output].cast(Type::f32);
+    if (ours.count() != theirs.count() || ours.count() == 0) continue;
+    const int64_t length = theirs.dims().back(), count = theirs.count() / length;
+    std::vector<double> each(static_cast<size_t>(count));
+    parallel_for(count, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) each[size_t(r)] = divergence(ours.values<float>().data() + r * length, theirs.values<float>().data() + r * length, length);
+    });
+    sum = std::accumulate(each.begin(), each.end(), sum);
+    rows += count;
+  }
+  if (std::isnan(sum)) return INFINITY;
+  return rows > 0 ? sum / double(rows) : 0;
+}
+
 // Sums in another order, as in a layer fused elsewhere, leave less: nothing differs.
 constexpr double kSameRatio = 1e-11;
 
@@ -39,8 +76,19 @@ SessionOptions untuned(int threads) {
 double noise_over_signal(double db) { return std::isinf(db) && db > 0 ? 0 : std::pow(10, -db / 10); }
 double signal_over_noise_db(double ratio) { return ratio > 0 ? -10 * std::log10(ratio) : INFINITY; }
 
-OutputError::OutputError(const Graph& baseline, std::vector<std::vector<Array>> samples, int threads)
-    : baseline_(baseline), samples_(std::move(samples)), session_(untuned(threads)), front_(samples_, session_) {
+Difference difference_for(const Graph& graph) {
+  const bool ids = std::any_of(graph.inputs.begin(), graph.inputs.end(), [&](ValueId id) { return is_integer(graph.at(id).type); });
+  const auto& scores = graph.outputs.size() == 1 ? graph.at(graph.outputs[0]).shape : std::nullopt;
+  if (!ids || !scores || scores->size() != 3) return Difference::noise;
+  const bool tokens = std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    const Tensor* table = node.is("Gather") && node.integer("axis", 0) == 0 ? graph.constant(node.inputs[0]) : nullptr;
+    return table != nullptr && table->dims.size() == 2 && table->dims[0] == scores->back().value;
+  });
+  return tokens ? Difference::divergence : Difference::noise;
+}
+
+OutputError::OutputError(const Graph& baseline, std::vector<std::vector<Array>> samples, int threads, Difference difference)
+    : baseline_(baseline), samples_(std::move(samples)), session_(untuned(threads)), difference_(difference), front_(samples_, session_) {
   infer_shapes(baseline_);
   exact_ = run_samples(baseline_, samples_, session_);
 }
@@ -48,7 +96,8 @@ OutputError::OutputError(const Graph& baseline, std::vector<std::vector<Array>> 
 // `results` hold the outputs of these numbers; the others are the baseline's.
 double OutputError::worst_db(const Arrays& results, const std::vector<size_t>& outputs) const {
   double ratio = 0;
-  for (size_t i = 0; i < outputs.size(); ++i) ratio = std::max(ratio, noise_ratio(results, i, exact_, outputs[i]));
+  const auto ratio_of = difference_ == Difference::divergence ? mean_divergence : noise_ratio;
+  for (size_t i = 0; i < outputs.size(); ++i) ratio = std::max(ratio, ratio_of(results, i, exact_, outputs[i]));
   return signal_over_noise_db(ratio > kSameRatio ? ratio : 0);
 }
 

@@ -25,6 +25,7 @@ struct AssignBits {
   std::string types;
   double bits = 4.5;
   std::string exclude;
+  bool feedback = false;
   static std::vector<Field> fields() {
     return FieldList<AssignBits>()
         .number("size", &AssignBits::size, 0, 1, "", "budget: constants may take this share of their bytes now", {"0.3", "0.4", "0.5"})
@@ -32,6 +33,7 @@ struct AssignBits {
         .number("samples", &AssignBits::samples, 1, 64, "", "calibration samples a layer's cost is measured on; fewer where one has 100,000 values")
         .word("types", &AssignBits::types, {}, "choose among these types of weights instead, activations staying floats: names as in quantize-weights, | between them, for example q4_0|q5_0|q8_0; int4 and int8 for ONNX")
         .number("bits", &AssignBits::bits, 1, 32, "", "with types: budget, of all weights on average", {"4.5", "5"})
+        .flag("feedback", &AssignBits::feedback, "with types: quantize-columns{type=stored} follows. What its feedback leaves of each weight's noise is measured, which takes as long as that pass", {"yes"})
         .word("exclude", &AssignBits::exclude, {}, "with types: layers whose weights stay: names or operators, * for anything, | between them")
         .take();
   }
@@ -220,7 +222,7 @@ void note_choices(const Graph& graph, const std::vector<Group>& groups, double s
 
 void run(Graph& graph, const AssignBits& options, PassRun& pass) {
   fold_batch_norms(graph);  // a weight in int8 could not take one up any more
-  if (!options.types.empty()) return assign_types(graph, {options.types, options.bits, options.samples, options.exclude}, pass);
+  if (!options.types.empty()) return assign_types(graph, {options.types, options.bits, options.samples, options.exclude, options.feedback}, pass);
   name_layers(graph);
   std::vector<Group> groups = find_groups(graph);
   if (groups.empty()) {

@@ -10,7 +10,8 @@
 #include <map>
 
 #include "engine/output_error.h"
-#include "passes/statistics/layer_columns.h"
+#include "passes/layer_stages.h"
+#include "passes/solvers/round_columns.h"
 #include "passes/weight_types.h"
 #include "passes/weights.h"
 
@@ -89,6 +90,31 @@ void measure(std::vector<Candidate>& candidates, const Graph& graph, const std::
   }
 }
 
+// Rounding with feedback leaves a fraction of the noise, and nothing less of weights that something else reads too, an embedding above all. The
+// fraction is that of the errors on the layer's inputs, in the smallest form.
+void expect_feedback(std::vector<Candidate>& candidates, const Graph& floats, const std::vector<std::vector<float>>& importance, PassRun& pass) {
+  std::vector<const PrunableLayer*> layers;
+  std::vector<size_t> which;
+  for (size_t c = 0; c < candidates.size(); ++c) {
+    const StoredWeight& weight = *candidates[c].weight;
+    if (!weight.solvable() || weight.layer.shape.group_rows != weight.layer.shape.rows || !candidates[c].forms[0].type.few_bits()) continue;
+    layers.push_back(&weight.layer);
+    which.push_back(c);
+  }
+  Graph graph = floats;
+  change_in_stages(graph, layers, {"assign-bits", "exclude this layer (exclude=), or leave out feedback=yes"}, pass, [&](size_t l, const LayerColumns& columns) {
+    const PrunableLayer& layer = *layers[l];
+    const WeightType& type = candidates[which[l]].forms[0].type;
+    RoundProblem problem{layer.shape.rows, layer.shape.cols, weight_matrix(graph, layer), columns.moments(0)};
+    const std::vector<float> h(problem.products.begin(), problem.products.end());
+    std::vector<float> lost = as_matrix(layer, decoded(graph, *candidates[which[l]].weight, type, importance[which[l]]).array().to_floats());
+    for (size_t i = 0; i < lost.size(); ++i) lost[i] -= problem.weights[i];
+    const double alone = energy(lost, problem.rows, problem.n, h) / std::max(energy(problem.weights, problem.rows, problem.n, h), 1e-30);
+    const double fed = round_columns(std::move(problem), *grid_for(type, layer, graph.constant(layer.value)->dims, ScaleSearch::least_squares).grid);
+    if (alone > 0) candidates[which[l]].noise *= std::min(fed / alone, 1.0);
+  });
+}
+
 void choose(std::vector<Candidate>& candidates, double bytes) {
   for (const Candidate& candidate : candidates) bytes -= candidate.forms[0].bytes;
   while (true) {
@@ -136,8 +162,9 @@ void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass) {
   std::vector<StoredWeight> some;
   for (const Candidate& candidate : candidates) some.push_back(*candidate.weight);
   const std::vector<std::vector<float>> importance = input_importance(floats, some, "assign-bits", pass);
-  OutputError error(floats, spread_samples(pass.samples, int64_t(options.samples)));
+  OutputError error(floats, spread_samples(pass.samples, int64_t(options.samples)), 0, difference_for(graph));
   measure(candidates, floats, importance, error, pass);
+  if (options.feedback) expect_feedback(candidates, floats, importance, pass);
   choose(candidates, options.bits * count / 8);
   TypeNotes notes;
   double bits = 0;

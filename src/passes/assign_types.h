@@ -12,6 +12,7 @@ struct AssignTypes {
   double bits = 0;        // budget, averaged over all weights that are stored
   double samples = 1;
   std::string exclude;
+  bool feedback = false;  // quantize-columns rounds behind
 };
 void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass);
 

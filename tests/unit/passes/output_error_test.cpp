@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "passes/pass.h"
+#include "support/decoders.h"
 #include "support/networks.h"
 
 namespace pare {
@@ -54,6 +55,37 @@ TEST(OutputError, FromTheFrontOfALayerOnAsFromTheInput) {
         }
     }
   }
+}
+
+// Of a model that scores tokens: the mean over positions of Σ p·ln(p/q), which a shift of all scores does not change.
+TEST(OutputError, DivergenceOfTheNextTokensDistribution) {
+  const Graph graph = testing::small_decoder(testing::small_shape());
+  EXPECT_EQ(difference_for(graph), Difference::divergence);
+  EXPECT_EQ(difference_for(branching_network()), Difference::noise);
+  const std::vector<Array> ids{testing::token_ids({1, 5, 9, 14, 3})};
+  const OutputError error(graph, {ids}, 1, Difference::divergence);
+  EXPECT_TRUE(std::isinf(error.sqnr_db(graph)));
+  Graph other = graph;
+  for (Value& value : other.values)
+    if (value.constant && value.name.ends_with("weight") && value.constant->dims.size() == 2) {
+      Array louder = value.constant->array();
+      for (float& w : louder.mutable_values<float>()) w *= 1.05f;
+      value.constant = std::make_shared<const Tensor>(louder);
+    }
+  const Array exact = run_reference(graph, ids)[0], changed = run_reference(other, ids)[0];
+  const int64_t length = exact.dims().back(), rows = exact.count() / length;
+  double mean = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    double p_sum = 0, q_sum = 0;
+    const float *y = exact.values<float>().data() + r * length, *x = changed.values<float>().data() + r * length;
+    for (int64_t k = 0; k < length; ++k) {
+      p_sum += std::exp(double(y[k]));
+      q_sum += std::exp(double(x[k]));
+    }
+    for (int64_t k = 0; k < length; ++k) mean += std::exp(double(y[k])) / p_sum * (y[k] - std::log(p_sum) - x[k] + std::log(q_sum)) / double(rows);
+  }
+  EXPECT_GT(mean, 1e-5);
+  EXPECT_NEAR(noise_over_signal(error.sqnr_db(other)), mean, 1e-3 * mean);
 }
 
 }  // namespace
