@@ -117,19 +117,19 @@ bool move_resize(Move& m) {
   return !cut && (asymmetric || centred) && repeat_axes(m, times, false);
 }
 
-bool move_depth(View& depth, View& space, const Dims& space_dims, int64_t block, bool depth_first) {
-  const int64_t channels = space_dims[1];
-  const auto c = split(depth.axes[1], depth_first ? Dims{block, block, channels} : Dims{channels, block, block});
+bool move_depth(const Node& node, View& depth, View& space, const Dims& space_dims) {
+  const int64_t block = node.integer("blocksize", 1), channels = space_dims[1], groups = depth_groups(node, channels);
+  if (groups < 1 || channels % groups != 0) return false;
+  const auto c = split(depth.axes[1], Dims{groups, block, block, channels / groups}), s = split(space.axes[1], Dims{groups, channels / groups});
   const auto h = split(space.axes[2], {space_dims[2] / block, block}), w = split(space.axes[3], {space_dims[3] / block, block});
-  if (!c || !h || !w) return false;
-  const ViewAxis channel = depth_first ? (*c)[2] : (*c)[0], row = depth_first ? (*c)[0] : (*c)[1], column = depth_first ? (*c)[1] : (*c)[2];
-  depth.axes = {depth.axes[0], channel, depth.axes[2], row, depth.axes[3], column};
-  space.axes = {space.axes[0], space.axes[1], (*h)[0], (*h)[1], (*w)[0], (*w)[1]};
+  if (!c || !s || !h || !w) return false;
+  depth.axes = {depth.axes[0], (*c)[0], (*c)[3], depth.axes[2], (*c)[1], depth.axes[3], (*c)[2]};
+  space.axes = {space.axes[0], (*s)[0], (*s)[1], (*h)[0], (*h)[1], (*w)[0], (*w)[1]};
   return true;
 }
 
-bool move_depth_to_space(Move& m) { return move_depth(m.from, m.to, m.y, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
-bool move_space_to_depth(Move& m) { return move_depth(m.to, m.from, m.x, m.node.integer("blocksize", 1), m.node.text("mode", "DCR") == "DCR"); }
+bool move_depth_to_space(Move& m) { return move_depth(m.node, m.from, m.to, m.y); }
+bool move_space_to_depth(Move& m) { return move_depth(m.node, m.to, m.from, m.x); }
 
 bool move_pad(Move& m) {
   const auto pads = m.node.input(1) != kNone ? m.integers(1) : std::optional(m.node.integers("pads"));

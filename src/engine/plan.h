@@ -106,6 +106,8 @@ std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, ValueI
 int replace_subsampling(Graph& graph);
 // Convolutions of pixels folded into channels become convolutions of the pixels. Returns how many.
 int merge_folded_pixels(Graph& graph);
+// Convolutions in front of DepthToSpace compute channels that become one pixel's side by side. Needs known shapes. Returns how many.
+int order_subpixels(Graph& graph);
 // Convolutions over one axis, transposed ones (with a function that alone reads them) and lone batch norms become convolutions over
 // two axes; outputs stay. Needs known shapes. Returns how many.
 int write_as_convolutions(Graph& graph);

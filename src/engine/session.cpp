@@ -52,6 +52,7 @@ Graph prepared(const Graph& graph, const std::vector<Dims>& inputs, const std::v
   infer_shapes(copy);
   merge_folded_pixels(copy);
   if (write_as_convolutions(copy) > 0 && move_quantization(copy) > 0) remove_no_ops(copy);
+  order_subpixels(copy);
   replace_subsampling(copy);
   fuse_activations(copy);
   fuse_norms(copy);

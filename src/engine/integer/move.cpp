@@ -1,10 +1,12 @@
 // What only moves 8-bit values: one strided copy of bytes. Slices that only a Concat reads are read by it in place, and
 // layers whose result only a Concat reads write it where it belongs (see place_in_concat).
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "engine/integer/jobs.h"
 #include "graph/op.h"
+#include "graph/ops/ops.h"
 
 namespace pare {
 namespace {
@@ -47,21 +49,27 @@ bool slice(const Planner& planner, const Node& node, const Dims& out, View& view
   return true;
 }
 
-// [C/(b·b)][b][b] and the like: six axes. Returns false for what is no DepthToSpace or SpaceToDepth of an image.
+// [groups][b][b][channels / groups] into pixels, or back: six axes, of which the first is the images' or the groups'. Returns false for what is no
+// DepthToSpace or SpaceToDepth of an image.
 bool block_move(const Node& node, const Dims& in, const std::vector<int64_t>& s, const std::vector<int64_t>& t, MoveInt8& job) {
   const int64_t b = node.integer("blocksize", 0);
   const bool deep = node.is("DepthToSpace");
   if (in.size() != 4 || b < 1) return false;
-  const bool column_row = deep && node.text("mode", "DCR") == "CRD";
-  const int64_t c = deep ? in[1] / (b * b) : in[1], h = deep ? in[2] : in[2] / b, w = deep ? in[3] : in[3] / b;
-  // Axes: image, row, row of the block, column, column of the block, channel. `d`: the side with the channels.
+  const int64_t c = deep ? in[1] / (b * b) : in[1], h = deep ? in[2] : in[2] / b, w = deep ? in[3] : in[3] / b, groups = depth_groups(node, c);
+  if (groups < 1 || c % groups != 0) return false;
+  const int64_t run = c / groups;
+  if (groups > 1 && run > 1 && in[0] != 1) return false;
+  // Axes: image, row, row of the block, column, column of the block, channel; or row … column of the block, group, channel. `d`: the side with the channels.
   const auto& d = deep ? s : t;
   const auto& p = deep ? t : s;
-  const int64_t block_row = column_row ? b * d[1] : b * c * d[1], block_col = column_row ? d[1] : c * d[1], channel = column_row ? b * b * d[1] : d[1];
-  const int64_t extents[6] = {in[0], h, b, w, b, c}, depth[6] = {d[0], d[2], block_row, d[3], block_col, channel}, space[6] = {p[0], p[2] * b, p[2], p[3] * b, p[3], p[1]};
-  std::copy_n(extents, 6, job.extents);
-  std::copy_n(deep ? depth : space, 6, job.input_strides);
-  std::copy_n(deep ? space : depth, 6, job.output_strides);
+  const int64_t block_row = b * run * d[1], block_column = run * d[1], group = b * b * run * d[1];
+  const bool whole = groups == 1 || run == 1;
+  const std::array<int64_t, 6> extents = whole ? std::array{in[0], h, b, w, b, c} : std::array{h, b, w, b, groups, run};
+  const std::array<int64_t, 6> depth = whole ? std::array{d[0], d[2], block_row, d[3], block_column, groups == 1 ? d[1] : group} : std::array{d[2], block_row, d[3], block_column, group, d[1]};
+  const std::array<int64_t, 6> space = whole ? std::array{p[0], p[2] * b, p[2], p[3] * b, p[3], p[1]} : std::array{p[2] * b, p[2], p[3] * b, p[3], run * p[1], p[1]};
+  std::copy_n(extents.begin(), 6, job.extents);
+  std::copy_n((deep ? depth : space).begin(), 6, job.input_strides);
+  std::copy_n((deep ? space : depth).begin(), 6, job.output_strides);
   return true;
 }
 

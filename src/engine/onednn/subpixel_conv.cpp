@@ -1,30 +1,10 @@
 // Sub-pixel convolution (Shi et al. 2016, section 2.2): a 3x3 convolution whose channels DepthToSpace spreads over pixels. Winograd's form writes
 // them where they belong, and the picture before, as large as the one behind, is never made.
-#include <algorithm>
-
 #include "engine/onednn/onednn.h"
 #include "engine/winograd.h"
 #include "graph/ops/ops.h"
 
 namespace pare {
-namespace {
-
-// Rows of the weight in the order [group][row in a square][column][channel].
-Array in_square_order(const Array& values, int64_t groups, int64_t block, bool depth_first) {
-  Array moved(Type::f32, values.dims());
-  const int64_t squares = block * block, channels = values.dim(0) / groups / squares, row = values.count() / values.dim(0);
-  const auto from = values.values<float>();
-  auto to = moved.mutable_values<float>();
-  for (int64_t group = 0; group < groups; ++group)
-    for (int64_t part = 0; part < squares; ++part)
-      for (int64_t c = 0; c < channels; ++c) {
-        const int64_t first = group * squares * channels, source = first + (depth_first ? part * channels + c : c * squares + part);
-        std::copy_n(from.begin() + source * row, row, to.begin() + (first + part * channels + c) * row);
-      }
-  return moved;
-}
-
-}  // namespace
 
 bool lower_subpixel_conv(Planner& planner, int n) {
   const Node& node = planner.graph.nodes[size_t(n)];
@@ -36,18 +16,16 @@ bool lower_subpixel_conv(Planner& planner, int n) {
   if (shuffle < 0 || !planner.graph.nodes[size_t(shuffle)].is("DepthToSpace") || planner.homed(fused.result)) return false;
   const Node& last = planner.graph.nodes[size_t(shuffle)];
   const int64_t block = last.integer("blocksize", 1), groups = node.integer("group", 1);
-  const bool depth_first = last.text("mode", "DCR") == "DCR";
-  if (depth_first && groups > 1) return false;  // a group's outputs would lie in other groups' channels
   const auto functions = functions_of(fused);
   const Dims x = planner.dims(node.inputs[0]), y = planner.dims(last.outputs[0]);
   const Window window = window_of(node, {x[2], x[3]}, {weight->dims[2], weight->dims[3]});
-  const bool plain = window.stride == Dims{1, 1} && window.dilation == Dims{1, 1};
-  if (!functions || !plain || block < 2 || compute_type(planner, node.inputs[1]) != Type::f32) return false;
+  const bool plain = window.stride == Dims{1, 1} && window.dilation == Dims{1, 1}, ordered = depth_groups(last, y[1]) == groups;  // see order_subpixels.cpp
+  if (!functions || !plain || !ordered || block < 2 || compute_type(planner, node.inputs[1]) != Type::f32) return false;
 
   const Array values = planner.constant(node.inputs[1]).cast(Type::f32);
   const Array added = bias != nullptr ? planner.constant(node.inputs[2]).cast(Type::f32) : Array(Type::f32, {values.dim(0)});
   if (added.count() != values.dim(0)) return false;
-  WinogradLayer layer{in_square_order(values, groups, block, depth_first), in_square_order(added.reshaped({values.dim(0)}), groups, block, depth_first), groups, {window.pad_begin[0], window.pad_begin[1]},
+  WinogradLayer layer{values, added.reshaped({values.dim(0)}), groups, {window.pad_begin[0], window.pad_begin[1]},
                       {Type::f32, x, planner.image_layout}, {Type::f32, y, planner.image_layout}, functions->first, functions->last, block};
   const auto forms = winograd_kernels_for(layer);
   if (forms.empty() || (planner.image_layout == Layout::blocked && forms[0]->lanes != channel_block())) return false;

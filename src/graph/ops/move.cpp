@@ -309,11 +309,10 @@ void forward_depth_to_space(Forward& f) {
   const Array& x = f.in(0);
   const int64_t b = f.node.integer("blocksize", 1);
   if (x.rank() != 4 || b < 1 || x.dim(1) % (b * b) != 0) throw Error(f.node.where(), "cannot rearrange " + dims_text(x.dims()) + " by blocks of " + std::to_string(b));
-  const int64_t n = x.dim(0), c = x.dim(1) / (b * b), h = x.dim(2), w = x.dim(3);
-  const bool depth_first = f.node.text("mode", "DCR") == "DCR";
-  // Axes of the result: n, c, h, row in block, w, column in block; DCR keeps the block outermost among channels.
-  const int64_t row = depth_first ? b * c * h * w : b * h * w, column = depth_first ? c * h * w : h * w, channel = depth_first ? h * w : b * b * h * w;
-  f.outputs[0] = gather_strided(f, x, {n, c, h, b, w, b}, {c * b * b * h * w, channel, w, row, 1, column}).reshaped({n, c, h * b, w * b});
+  const int64_t n = x.dim(0), c = x.dim(1) / (b * b), h = x.dim(2), w = x.dim(3), groups = depth_groups(f.node, c), run = groups > 0 ? c / groups : 0;
+  if (groups * run != c) throw Error(f.node.where(), "cannot divide " + std::to_string(c) + " channels into " + std::to_string(groups) + " groups");
+  // Axes of the result: n, group, channel in it, h, row in block, w, column in block.
+  f.outputs[0] = gather_strided(f, x, {n, groups, run, h, b, w, b}, {c * b * b * h * w, b * b * run * h * w, h * w, w, b * run * h * w, 1, run * h * w}).reshaped({n, c, h * b, w * b});
 }
 
 void infer_space_to_depth(Inference& in) {
@@ -364,6 +363,10 @@ void forward_reverse_sequence(Forward& f) {
 }
 
 }  // namespace
+
+int64_t depth_groups(const Node& node, int64_t channels) {
+  return node.has(kDepthGroups) ? node.integer(kDepthGroups, 1) : node.text("mode", "DCR") == "DCR" ? 1 : channels;
+}
 
 const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order", -1, links_transpose};
 const Op op_concat{"Concat", "", 1, -1, 1, 1, infer_concat, forward_concat, nullptr, "tensors one after the other along an axis", -1, links_concat};
