@@ -22,7 +22,7 @@ class FewOutputsStep : public Step {
     const int64_t a_row = (job.out_width + kPart - 1) / kPart, a_image = job.out_height * a_row, all = images * a_image;
     for (int64_t part = all * thread / threads; part < all * (thread + 1) / threads; ++part) {
       const int64_t image = part / a_image, first = part % a_row * kPart;
-      mine.x = reinterpret_cast<const float*>(slots[reads[0]]) + image * x_image;
+      mine.x = slots[reads[0]] + image * x_image * kernel->bits / 8;
       mine.y = reinterpret_cast<float*>(slots[writes]) + image * job.outputs * job.out_height * job.out_width;
       kernel->run(mine, part % a_image / a_row, first, std::min(first + kPart, job.out_width));
     }
@@ -30,7 +30,8 @@ class FewOutputsStep : public Step {
 
   const FewOutputsKernel* kernel = nullptr;
   FewOutputs job;  // without pointers
-  std::vector<float> weights, bias;
+  std::vector<std::byte> weights;
+  std::vector<float> bias;
   int64_t images = 1, x_image = 0;
 };
 
@@ -55,8 +56,11 @@ bool lower_few_outputs(Planner& planner, int n) {
   if (weight == nullptr || weight->dims.size() != 4 || node.integer("group", 1) != 1 || !is_float(weight->type)) return false;
   const Tensor* bias = planner.graph.constant(node.input(2));
   if (node.input(2) != kNone && (bias == nullptr || bias->count() != weight->dims[0])) return false;
-  if (in_bfloat16(*weight)) return false;
-  const FewOutputsKernel& kernel = best_few_outputs_kernel();
+  const Type type = compute_type(planner, node.inputs[1]);
+  if (in_bfloat16(*weight) && type != Type::bf16) return false;
+  const FewOutputsKernel* best = best_few_outputs_kernel(type == Type::bf16 ? 16 : 32);
+  if (best == nullptr) return false;
+  const FewOutputsKernel& kernel = *best;
   const Dims x = planner.dims(node.inputs[0]), y = planner.dims(node.outputs[0]);
   // Each place ends with a sum over lanes, as much work as some products of registers. Without wide vectors oneDNN is the better
   // of the two.
@@ -65,12 +69,14 @@ bool lower_few_outputs(Planner& planner, int n) {
   if (x[1] * weight->dims[2] * weight->dims[3] < kLeastProducts * kernel.lanes || x[1] < kernel.lanes) return false;
   if (planner.image_layout == Layout::channels_last && x[1] % kernel.lanes != 0) return false;
 
-  const Clipped clipped = clip_behind(planner, node.outputs[0], false);
   const Window window = window_of(node, {x[2], x[3]}, {weight->dims[2], weight->dims[3]});
+  if (kernel.together > 1 && (planner.image_layout != Layout::blocked || window.stride[1] != 1)) return false;
+
+  const Clipped clipped = clip_behind(planner, node.outputs[0], false);
   const Array values = planner.constant(node.inputs[1]).cast(Type::f32);
   auto step = std::make_unique<FewOutputsStep>();
   step->kernel = &kernel;
-  step->reads = {planner.slot(node.inputs[0], planner.image_layout, Type::f32)};
+  step->reads = {planner.slot(node.inputs[0], planner.image_layout, type)};
   place_input(*step, planner.storage(step->reads[0]));
   FewOutputs& job = step->job;
   job.outputs = y[1];
@@ -88,7 +94,7 @@ bool lower_few_outputs(Planner& planner, int n) {
   step->bias = bias != nullptr ? bias->decode().to_floats() : std::vector<float>(size_t(y[1]));
   step->writes = planner.define(clipped.result, {Type::f32, y, Layout::plain});
   for (int fused : clipped.nodes) planner.done[size_t(fused)] = 1;
-  step->report = {node.name, "Conv" + clipped.text, planner.graph.at(clipped.result).name, kernel.name, "f32", "", values.count() * y[0] * y[2] * y[3], weight->size_bytes(), 0};
+  step->report = {node.name, "Conv" + clipped.text, planner.graph.at(clipped.result).name, kernel.name, type == Type::bf16 ? "bf16" : "f32", "", values.count() * y[0] * y[2] * y[3], weight->size_bytes(), 0};
   planner.emit(std::move(step));
   return true;
 }

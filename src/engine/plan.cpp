@@ -61,6 +61,11 @@ Planner::Planner(Graph planned, const SessionOptions& session_options, int threa
 
 bool in_bfloat16(const Tensor& tensor) { return !tensor.plain() && std::string_view(tensor.codec->name) == "bfloat16"; }
 
+Type compute_type(const Planner& planner, ValueId weight) {
+  const Tensor* tensor = planner.graph.constant(weight);
+  return tensor != nullptr && in_bfloat16(*tensor) && __builtin_cpu_supports("avx512bf16") && channel_block() == 16 ? Type::bf16 : Type::f32;
+}
+
 Dims Planner::dims(ValueId id) const {
   const Value& value = graph.at(id);
   const auto known = value.shape ? known_dims(*value.shape) : std::nullopt;

@@ -205,6 +205,9 @@ class Planner {
   std::set<ValueId> pinned_;
 };
 
+// The 16-bit type a layer computes in: its weight is stored so and this CPU has the instructions; else f32.
+Type compute_type(const Planner& planner, ValueId weight);
+
 // One way to execute a node (and the nodes it fuses with): emits steps and marks nodes done, or refuses and returns false.
 struct Lowering {
   const char* name;

@@ -182,9 +182,4 @@ int residual_argument(const Fused& fused) {
   return DNNL_ARG_ATTR_MULTIPLE_POST_OP(int(before)) | DNNL_ARG_SRC_1;
 }
 
-Type compute_type(const Planner& planner, ValueId weight) {
-  const Tensor* tensor = planner.graph.constant(weight);
-  return tensor != nullptr && in_bfloat16(*tensor) && __builtin_cpu_supports("avx512bf16") && channel_block() == 16 ? Type::bf16 : Type::f32;
-}
-
 }  // namespace pare

@@ -55,7 +55,4 @@ std::optional<FloatFunctions> functions_of(const Fused& fused);
 // oneDNN's form of an elementwise node, if it has one.
 std::optional<Fused::Activation> activation_of(const Planner& planner, const Node& node);
 
-// The 16-bit type a layer computes in: its weight is stored so and this CPU has the instructions; else f32.
-Type compute_type(const Planner& planner, ValueId weight);
-
 }  // namespace pare

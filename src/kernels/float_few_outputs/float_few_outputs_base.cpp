@@ -4,6 +4,6 @@
 namespace pare {
 
 extern const FewOutputsKernel float_few_outputs_base;
-const FewOutputsKernel float_few_outputs_base{"float_few_outputs_scalar", "scalar", runs_anywhere, kVector, run_few_outputs};
+const FewOutputsKernel float_few_outputs_base{"float_few_outputs_scalar", "scalar", runs_anywhere, kVector, 32, 1, run_few_outputs<Singles>};
 
 }  // namespace pare

@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/plan.h"
+#include "codecs/codecs.h"
 #include "kernels/float_few_outputs/float_few_outputs.h"
 #include "support/networks.h"
 
@@ -236,9 +237,28 @@ TEST(Conv, FewOutputsAgreeWithTheReference) {
     const auto layers = expect_like_reference(n.finish(n.node("Add", {n.conv(colours, 3, 3, 1, 1), mean})), {{batch, 3, 9, 21}});
     int own = 0;
     for (const LayerReport& layer : layers) own += layer.implementation.starts_with("float_few_outputs");
-    const int lanes = best_few_outputs_kernel().lanes;
+    const int lanes = best_few_outputs_kernel(32)->lanes;
     EXPECT_EQ(own, lanes >= 8 && lanes == channel_block() ? 2 : 0);
   }
+}
+
+// The same of layers in bfloat16, where the CPU has its products; a stride of 2 is left to oneDNN.
+TEST(Conv, FewOutputsInBfloat16) {
+  const FewOutputsKernel* kernel = best_few_outputs_kernel(16);
+  if (kernel == nullptr || kernel->lanes != channel_block()) GTEST_SKIP() << "without products of bfloat16 there is no such kernel";
+  testing::Network n;
+  const ValueId x = n.node("Relu", {n.conv(n.input("x", {2, 3, 9, 21}), 3, 32, 3, 1)});
+  Graph graph = n.finish(n.node("Add", {n.conv(x, 32, 3, 3, 1), n.node("GlobalAveragePool", {n.conv(x, 32, 3, 5, 2)})}));
+  for (Value& value : graph.values)
+    if (value.constant && value.constant->dims.size() == 4) value.constant = std::make_shared<const Tensor>(codec_bfloat16.encode(value.constant->array(), 0, 0));
+  const Array input = testing::random_array({2, 3, 9, 21}, 8);
+  SessionOptions options;
+  options.tune = false;   // channels lie in blocks
+  Session session(graph, {input.dims()}, options);
+  EXPECT_GT(testing::sqnr_db(session.run({input})[0], run_reference(graph, {input})[0]), 40);
+  int own = 0;
+  for (const LayerReport& layer : session.layers()) own += layer.implementation == kernel->name;
+  EXPECT_EQ(own, 1);
 }
 
 // Pixels folded into channels by slices (as YOLOX does) or by SpaceToDepth, in front of a convolution.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/float16.h"
 #include "normal_numbers.h"
 
 namespace pare {
@@ -23,7 +24,7 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
   int64_t extents[] = {job.height, job.width}, out[2], pad_behind[2];
   for (size_t i = 0; i < 2; ++i) {
     job.kernel[i] = between(1, 4);
-    job.stride[i] = between(1, 2);
+    job.stride[i] = i == 1 && kernel.together > 1 ? 1 : between(1, 2);
     job.dilation[i] = between(1, 2);
     job.pad[i] = between(0, 2);
     pad_behind[i] = between(0, 2);
@@ -35,7 +36,7 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
   job.width = extents[1];
   job.out_height = out[0];
   job.out_width = out[1];
-  const bool last = channels == blocks * lanes && between(0, 1) == 1;  // all channels of a pixel side by side
+  const bool last = channels == blocks * lanes && kernel.together == 1 && between(0, 1) == 1;  // all channels of a pixel side by side
   job.x_pixel = last ? channels : lanes;
   job.x_row = job.width * job.x_pixel;
   job.x_block = last ? lanes : job.height * job.x_row;
@@ -46,10 +47,18 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
     for (int64_t row = 0; row < job.height; ++row)
       for (int64_t column = 0; column < job.width; ++column) at(c, row, column) = 0;
   const int64_t taps = job.kernel[0] * job.kernel[1];
-  const std::vector<float> w = numbers(job.outputs * channels * taps, random), bias = numbers(job.outputs, random);
-  const std::vector<float> packed = pack_few_outputs(kernel, w.data(), job.outputs, channels, taps);
+  std::vector<float> w = numbers(job.outputs * channels * taps, random), bias = numbers(job.outputs, random);
+  std::vector<BFloat16> brains;
+  if (kernel.bits == 16) {
+    for (float& value : w) value = to_float(to_bfloat16(value));
+    for (float& value : x) {
+      brains.push_back(to_bfloat16(value));
+      value = to_float(brains.back());
+    }
+  }
+  const std::vector<std::byte> packed = pack_few_outputs(kernel, w.data(), job.outputs, channels, taps);
   std::vector<float> y(size_t(job.outputs * out[0] * out[1] + guard), 77.f);
-  job.x = x.data();
+  job.x = kernel.bits == 16 ? static_cast<const void*>(brains.data()) : x.data();
   job.weights = packed.data();
   job.bias = bias.data();
   job.y = y.data();
@@ -79,6 +88,7 @@ void check_layer(const FewOutputsKernel& kernel, uint64_t seed) {
 TEST(FewOutputs, ANaNStays) {
   for (const FewOutputsKernel& kernel : few_outputs_kernels()) {
     if (!kernel.supported()) continue;
+    if (kernel.bits != 32) continue;
     const std::vector<float> x(size_t(kernel.lanes), std::nanf("")), w(size_t(kernel.lanes), 1.f), bias{0.f};
     float y = 0;
     FewOutputs job{.x = x.data(), .x_block = kernel.lanes, .x_row = kernel.lanes, .x_pixel = kernel.lanes, .blocks = 1, .height = 1, .width = 1, .weights = w.data(), .bias = bias.data(), .y = &y, .outputs = 1, .out_height = 1, .out_width = 1, .low = 0};
