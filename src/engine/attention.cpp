@@ -1,5 +1,6 @@
 // Attention without its intermediate tensors: a block of query rows at a time, whose scores stay in the cache. Queries,
 // keys, values and the result are read and written where they lie, transposed or not.
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -34,6 +35,7 @@ class AttentionStep : public Step {
   float scale = 1;
   Operand q, k, v, mask, out;    // mask.slot < 0: none, or a constant
   std::vector<float> constant_mask;
+  const FloatAttentionKernel* kernel = nullptr;
   ThreadScratch scratch;
 
  private:
@@ -57,7 +59,7 @@ class AttentionStep : public Step {
     job.value_width = value_width;
     job.scale = scale;
     job.scratch = static_cast<float*>(memory);
-    best_float_attention_kernel().run(job);
+    kernel->run(job);
   }
 };
 
@@ -84,6 +86,15 @@ bool plannable(const Planner& planner, const Node& node) {
   const Dims q = planner.dims(node.inputs[0]), k = planner.dims(node.inputs[1]);
   if (k[1] < 1 || q[1] % k[1] != 0) return false;
   return node.input(3) == kNone || !mask_dims(planner, node.inputs[3], {q[0], q[1], q[2], k[2]}).empty();
+}
+
+// Where layers around it compute in bfloat16, its products may too.
+const FloatAttentionKernel& kernel_for(const Planner& planner) {
+  const bool brain = std::any_of(planner.graph.nodes.begin(), planner.graph.nodes.end(), [&](const Node& node) {
+    return (node.is("MatMul") || node.is("Gemm") || node.is("Conv")) && compute_type(planner, node.inputs[1]) == Type::bf16;
+  });
+  const FloatAttentionKernel* pairs = brain ? best_brain_attention_kernel() : nullptr;
+  return pairs != nullptr ? *pairs : best_float_attention_kernel();
 }
 
 // A Transpose that leaves the last axis last can be read through.
@@ -152,8 +163,9 @@ bool lower_attention(Planner& planner, int n) {
   const auto strides = strides_of_view(*view_of(storage));
   for (size_t i = 0; i < 4; ++i) step->out.stride[size_t(perm[i])] = strides[i];
   step->out.slot = step->writes = planner.define(result, storage);
-  step->scratch.resize(planner.threads, size_t(float_attention_scratch(std::min(kRows, step->queries), step->keys, step->width, step->value_width)) * sizeof(float));
-  step->report = {node.name, node.op_type, planner.graph.at(result).name, best_float_attention_kernel().name, "f32", "",
+  step->kernel = &kernel_for(planner);
+  step->scratch.resize(planner.threads, size_t(float_attention_scratch(std::min(kRows, step->queries), step->keys, step->width, step->value_width, step->kernel->bits)) * sizeof(float));
+  step->report = {node.name, node.op_type, planner.graph.at(result).name, step->kernel->name, step->kernel->bits == 16 ? "bf16" : "f32", "",
                   step->batch * step->heads * step->queries * step->keys * (step->width + step->value_width), 0, 0};
   planner.emit(std::move(step));
   return true;

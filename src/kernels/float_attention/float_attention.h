@@ -31,17 +31,19 @@ struct FloatAttention {
 };
 
 // Floats of scratch that a call with at most so many rows needs; width 0 for keys that come as columns.
-int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width);
+int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width, int bits = 32);
 
 struct FloatAttentionKernel {
   const char* name;
   const char* isa;
   bool (*supported)();
+  int bits;  // that are multiplied: 32 (float), 16 (queries, keys, values and weights rounded to bfloat16; neither columns nor kept values)
   void (*run)(const FloatAttention& job);
 };
 
 // Every kernel compiled in, best first; only those with supported() may be run.
 std::span<const FloatAttentionKernel> float_attention_kernels();
 const FloatAttentionKernel& best_float_attention_kernel();
+const FloatAttentionKernel* best_brain_attention_kernel();  // of 16 bits; null: none runs here
 
 }  // namespace pare

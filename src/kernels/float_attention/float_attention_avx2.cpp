@@ -10,6 +10,6 @@ bool supported() {
 }  // namespace
 
 extern const FloatAttentionKernel float_attention_avx2;
-const FloatAttentionKernel float_attention_avx2{"float_attention_avx2", "avx2", supported, attend};
+const FloatAttentionKernel float_attention_avx2{"float_attention_avx2", "avx2", supported, 32, attend};
 
 }  // namespace pare

@@ -4,6 +4,6 @@
 namespace pare {
 
 extern const FloatAttentionKernel float_attention_avx512;
-const FloatAttentionKernel float_attention_avx512{"float_attention_avx512", "avx512", runs_avx512, attend};
+const FloatAttentionKernel float_attention_avx512{"float_attention_avx512", "avx512", runs_avx512, 32, attend};
 
 }  // namespace pare

@@ -33,6 +33,12 @@ inline Floats load(const int8_t* from) {
   return floats_of_bytes(from);
 }
 
+// What a step of the products adds; storage whose elements are more than numbers has its own.
+template <class Stored>
+inline Floats add_product(Floats sum, float a, Floats b, const Stored*) {
+  return sum + a * b;
+}
+
 // C[r][c] = factor[r]·Σ_k A[r][k]·B[k][c] for R rows and V vectors of columns, all sums in registers. No factors: 1.
 template <int R, int V, class Stored>
 inline void multiply_tile(Matrix<float> left, Matrix<Stored> right, const float* factor, float* c, int64_t ldc,
@@ -47,7 +53,7 @@ inline void multiply_tile(Matrix<float> left, Matrix<Stored> right, const float*
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sums[r][v] += a[r * lda + k] * row[v];
+      for (int v = 0; v < V; ++v) sums[r][v] = add_product(sums[r][v], a[r * lda + k], row[v], b);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
