@@ -36,11 +36,19 @@ void copy_line(const T* from, T* to, const Axis& axis) {
   }
 }
 
+template <size_t Bytes, class T>
+void copy_lines(const T* from, T* to, const Axis& row) {
+  for (int64_t i = 0; i < row.extent; ++i) std::memcpy(to + i * row.to, from + i * row.from, Bytes);
+}
+
 // Short lines cost more in calls than in copying: the inner loop's length is known to the compiler for the usual ones.
 template <class T>
 void copy_plane(const T* from, T* to, const Axis& row, const Axis& column) {
   const bool crossed = column.to == 1 && column.from != 1 && std::abs(row.from) == 1;
   if (crossed) return transpose(from, to, row, column);
+  const size_t line = column.to == 1 && column.from == 1 ? size_t(column.extent) * sizeof(T) : 0;
+  if (line == 32) return copy_lines<32>(from, to, row);
+  if (line == 64) return copy_lines<64>(from, to, row);
   if (column.extent == 2 && column.from == 0)
     for (int64_t i = 0; i < row.extent; ++i) to[i * row.to] = to[i * row.to + column.to] = from[i * row.from];
   else
@@ -97,12 +105,13 @@ StridedCopy arranged(const StridedCopy& copy) {
   // Planes of a few elements (of pixels moved into channels, say) cost more in finding them than in copying: the nearest long
   // axis then runs inside, whose elements lie apart but not far.
   constexpr int64_t kSmallPlane = 32, kLong = 16, kNear = 256;
-  const bool line = axes.back().from == 1 && axes.back().to == 1;  // copied at once
-  if (axes.size() > 2 && !line && axes.back().extent * (axes.end() - 2)->extent < kSmallPlane) {
-    const auto found = std::find_if(axes.rbegin(), axes.rend() - 1, [](const Axis& axis) {
+  const bool line = axes.size() > 2 && axes.back().from == 1 && axes.back().to == 1;  // copied at once: the long axis runs around it
+  const int64_t plane = line ? (axes.end() - 2)->extent * 4 : axes.back().extent * (axes.end() - 2)->extent;
+  if (axes.size() > 2 && plane < kSmallPlane) {
+    const auto found = std::find_if(axes.rbegin() + line, axes.rend() - 1, [](const Axis& axis) {
       return axis.extent >= kLong && std::abs(axis.from) <= kNear && std::abs(axis.to) <= kNear;
     });
-    if (found != axes.rend() - 1) std::rotate(found.base() - 1, found.base(), axes.end());
+    if (found != axes.rend() - 1) std::rotate(found.base() - 1, found.base(), axes.end() - line);
   }
   while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0});
   return result;

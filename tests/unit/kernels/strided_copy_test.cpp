@@ -66,6 +66,31 @@ TEST(StridedCopy, EveryArrangement) {
   }
 }
 
+// Blocks of channels into pixels: short lines, two by two, along a long axis that lies near.
+template <class T>
+void check_lines(int64_t lanes, int64_t width) {
+  constexpr int64_t kRows = 3, kBlock = 2;
+  const int64_t plane = kRows * width * lanes;
+  StridedCopy copy;
+  copy.element_bytes = sizeof(T);
+  copy.axes = {{kRows, width * lanes, kBlock * kBlock * width * lanes}, {kBlock, kBlock * plane, kBlock * width * lanes}, {width, lanes, kBlock * lanes}, {kBlock, plane, lanes}, {lanes, 1, 1}};
+  std::vector<T> from(size_t(plane * kBlock * kBlock)), to(from.size() + 8, T(99));
+  for (size_t i = 0; i < from.size(); ++i) from[i] = T(i * 7 + 1);
+  const auto expected = by_definition(copy, from, to.size());
+  for (int thread = 0; thread < 3; ++thread)
+    run_strided_copy(arranged(copy), reinterpret_cast<const std::byte*>(from.data()), reinterpret_cast<std::byte*>(to.data()), thread, 3);
+  ASSERT_EQ(std::memcmp(to.data(), expected.data(), to.size() * sizeof(T)), 0) << sizeof(T) << ' ' << lanes << ' ' << width;
+}
+
+TEST(StridedCopy, ShortLines) {
+  for (const int64_t lanes : {4, 8, 16, 24, 32})
+    for (const int64_t width : {3, 16, 21}) {
+      ASSERT_NO_FATAL_FAILURE(check_lines<uint8_t>(lanes, width));
+      ASSERT_NO_FATAL_FAILURE(check_lines<uint16_t>(lanes, width));
+      ASSERT_NO_FATAL_FAILURE(check_lines<uint32_t>(lanes, width));
+    }
+}
+
 TEST(StridedCopy, NothingToCopy) {
   uint32_t to = 5;
   run_strided_copy(arranged({{{0, 1, 1}, {3, 1, 1}}}), nullptr, reinterpret_cast<std::byte*>(&to), 0, 1);
