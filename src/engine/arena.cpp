@@ -88,10 +88,10 @@ size_t Planner::place(std::vector<SlotId> order, const std::vector<int>& touched
     std::sort(taken.begin(), taken.end());
     size_t offset = 0;
     for (const auto& [begin, end] : taken) {
-      if (offset + bytes_of(id) <= begin) break;
-      offset = std::max(offset, end);
+      if (offset + bytes_of(id) + slack_of(id) <= begin) break;
+      offset = std::max(offset, (end + 63) / 64 * 64);  // parts of maps of odd extents end anywhere
     }
-    slot.offset = (offset + 63) / 64 * 64;
+    slot.offset = offset;
     bytes = std::max(bytes, slot.offset + bytes_of(id) + kSlack);
     placed.push_back({id, late_parts(id, touched)});
   }

@@ -1,6 +1,7 @@
 // Memory that values share.
 #include <gtest/gtest.h>
 
+#include "codecs/codecs.h"
 #include "engine/engine.h"
 #include "engine/plan.h"
 #include "support/networks.h"
@@ -28,6 +29,26 @@ TEST(Arena, PartsOfAConcatTakeMemoryFromWhenTheyAreMade) {
   const auto part = int64_t(sizeof(float)) * lanes * 40 * 40;
   EXPECT_GE(session.arena_bytes(), 3 * part);
   EXPECT_LT(session.arena_bytes(), 4 * part) << "b or c has memory of its own";
+}
+
+// Maps of odd extents: parts begin anywhere, values do not; what lies in a hole must end inside of it.
+TEST(Arena, HolesOfOddMapsAreNotOverrun) {
+  const int64_t lanes = channel_block();
+  testing::Network n;
+  const ValueId x = n.conv(n.input("x", {1, 3, 13, 13}), 3, lanes, 3, 1);
+  const ValueId a = n.node("Relu", {n.conv(x, lanes, lanes, 3, 1)}), e = n.node("Relu", {n.conv(a, lanes, lanes, 3, 1)});
+  const ValueId b = n.node("Relu", {n.conv(e, lanes, 2 * lanes, 3, 1)}), c = n.node("Relu", {n.conv(b, 2 * lanes, 2 * lanes, 3, 1)});
+  const ValueId d = n.node("Relu", {n.conv(c, 2 * lanes, 2 * lanes, 3, 1)});
+  Graph graph = n.finish(n.node("MaxPool", {n.node("Concat", {a, d, e}, {{"axis", int64_t(1)}})}, {{"kernel_shape", std::vector<int64_t>{1, 1}}}));
+  const Array input = testing::random_array({1, 3, 13, 13}, 8);
+  for (const bool brains : {false, true}) {
+    for (Value& value : graph.values)
+      if (brains && value.constant && value.constant->dims.size() == 4) value.constant = std::make_shared<const Tensor>(codec_bfloat16.encode(value.constant->array(), 0, 0));
+    SessionOptions options;
+    options.threads = 1;
+    options.tune = false;
+    EXPECT_GT(testing::sqnr_db(Session(graph, {input.dims()}, options).run({input})[0], run_reference(graph, {input})[0]), brains ? 40 : 80);
+  }
 }
 
 }  // namespace
