@@ -74,7 +74,7 @@ int order_subpixels(Graph& graph) {
     const int64_t block = graph.nodes[n].integer("blocksize", 1), groups = conv->integer("group", 1), channels = (*y)[1], now = depth_groups(graph.nodes[n], channels);
     const Tensor *weight = graph.constant(conv->input(1)), *bias = graph.constant(conv->input(2));
     // With groups the copy has an axis more, in place of the images'.
-    if (weight == nullptr || (conv->input(2) != kNone && bias == nullptr) || groups == now || channels % groups != 0 || channels / groups < kLeastRun || (groups > 1 && (*y)[0] != 1)) continue;
+    if (now < 1 || channels % now != 0 || weight == nullptr || (conv->input(2) != kNone && bias == nullptr) || groups == now || channels % groups != 0 || channels / groups < kLeastRun || (groups > 1 && (*y)[0] != 1)) continue;
     const std::vector<int64_t> from = order_of(channels, block * block, groups, now);
     const auto moved = from.empty() ? std::nullopt : with_rows(*weight, from);
     const auto moved_bias = moved && bias != nullptr ? with_rows(*bias, from) : std::nullopt;

@@ -42,6 +42,7 @@ std::optional<std::vector<ViewAxis>> split(const ViewAxis& axis, const Dims& ext
     while (wanted > 1) {
       if (parts.empty()) return std::nullopt;
       ViewAxis::Part& inner = parts.back();
+      if (inner.extent == 0) return std::nullopt;
       if (inner.extent <= wanted && wanted % inner.extent == 0) {
         result[i].parts.insert(result[i].parts.begin(), inner);
         wanted /= inner.extent;

@@ -301,6 +301,8 @@ void infer_depth_to_space(Inference& in) {
   if (x == nullptr) return;
   if (x->size() != 4 || block < 1 || block > 1 << 15 || ((*x)[1].known() && (*x)[1].value % (block * block) != 0))
     in.fail("cannot rearrange " + shape_text(*x) + " by blocks of " + std::to_string(block));
+  const int64_t groups = in.node().integer(kDepthGroups, 1);
+  if (groups < 1 || ((*x)[1].known() && (*x)[1].value / (block * block) % groups != 0)) in.fail("cannot divide the channels of " + shape_text(*x) + " into " + std::to_string(groups) + " groups");
   auto times = [](const Dim& dim, int64_t by) { return dim.known() ? Dim{dim.value * by, ""} : Dim{}; };
   const Dim channels = (*x)[1].known() ? Dim{(*x)[1].value / (block * block), ""} : Dim{};
   in.set(0, in.type(0), {(*x)[0], channels, times((*x)[2], block), times((*x)[3], block)});
@@ -310,7 +312,7 @@ void forward_depth_to_space(Forward& f) {
   const int64_t b = f.node.integer("blocksize", 1);
   if (x.rank() != 4 || b < 1 || x.dim(1) % (b * b) != 0) throw Error(f.node.where(), "cannot rearrange " + dims_text(x.dims()) + " by blocks of " + std::to_string(b));
   const int64_t n = x.dim(0), c = x.dim(1) / (b * b), h = x.dim(2), w = x.dim(3), groups = depth_groups(f.node, c), run = groups > 0 ? c / groups : 0;
-  if (groups * run != c) throw Error(f.node.where(), "cannot divide " + std::to_string(c) + " channels into " + std::to_string(groups) + " groups");
+  if (groups < 1 || groups * run != c) throw Error(f.node.where(), "cannot divide " + std::to_string(c) + " channels into " + std::to_string(groups) + " groups");
   // Axes of the result: n, group, channel in it, h, row in block, w, column in block.
   f.outputs[0] = gather_strided(f, x, {n, groups, run, h, b, w, b}, {c * b * b * h * w, b * b * run * h * w, h * w, w, b * run * h * w, 1, run * h * w}).reshaped({n, c, h * b, w * b});
 }
@@ -365,7 +367,7 @@ void forward_reverse_sequence(Forward& f) {
 }  // namespace
 
 int64_t depth_groups(const Node& node, int64_t channels) {
-  return node.has(kDepthGroups) ? node.integer(kDepthGroups, 1) : node.text("mode", "DCR") == "DCR" ? 1 : channels;
+  return node.is("DepthToSpace") && node.has(kDepthGroups) ? node.integer(kDepthGroups, 1) : node.text("mode", "DCR") == "DCR" ? 1 : channels;
 }
 
 const Op op_transpose{"Transpose", "", 1, 1, 1, 1, infer_transpose, forward_transpose, nullptr, "axes in another order", -1, links_transpose};

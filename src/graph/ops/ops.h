@@ -34,12 +34,12 @@ std::optional<Shape> broadcast_shapes(const Shape* a, const Shape* b, const std:
 void infer_same(Inference& inference);       // output 0 is like input 0
 void infer_broadcast(Inference& inference);  // output 0 is the broadcast of all inputs, type of input 0
 
-// Window arithmetic that convolution and pooling share, along the spatial axes.
 // Channels that DepthToSpace takes lie [groups][row in a block][column][channels / groups]: DCR has one group, CRD one for each of its result's
 // channels, and the engine writes others into this attribute.
 constexpr const char* kDepthGroups = "pare.groups";
 int64_t depth_groups(const Node& node, int64_t channels);
 
+// Window arithmetic that convolution and pooling share, along the spatial axes.
 struct Window {
   std::vector<int64_t> kernel, stride, dilation, pad_begin, pad_end;
   Dims out;  // spatial extents

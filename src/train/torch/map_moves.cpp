@@ -1,5 +1,6 @@
 // Operators that move elements, and resizing, which weighs a few of them.
 #include "graph/op.h"
+#include "graph/ops/ops.h"
 #include "train/torch/arrays.h"
 #include "train/torch/mapping.h"
 
@@ -161,9 +162,9 @@ void map_GatherElements(Mapped& m) {
 
 void map_DepthToSpace(Mapped& m) {
   const int64_t b = m.node.integer("blocksize", 1), n = m.in[0].size(0), c = m.in[0].size(1), h = m.in[0].size(2), w = m.in[0].size(3);
-  const bool depth_first = m.node.text("mode", "DCR") == "DCR";
-  const at::Tensor y = depth_first ? m.in[0].reshape({n, b, b, c / (b * b), h, w}).permute({0, 3, 4, 1, 5, 2}) : m.in[0].reshape({n, c / (b * b), b, b, h, w}).permute({0, 1, 4, 2, 5, 3});
-  m.out = {y.reshape({n, c / (b * b), h * b, w * b})};
+  const int64_t channels = c / (b * b), groups = depth_groups(m.node, channels);
+  const at::Tensor y = m.in[0].reshape({n, groups, b, b, channels / groups, h, w}).permute({0, 1, 4, 5, 2, 6, 3});
+  m.out = {y.reshape({n, channels, h * b, w * b})};
 }
 
 void map_SpaceToDepth(Mapped& m) {

@@ -119,6 +119,9 @@ TEST(Infer, MisfitsAreErrorsThatNameTheNode) {
       "y = Pad(x, shape) \"n\"",
       "y = Slice(x, shape, bad_axes) \"n\"",
       "y = DepthToSpace(image) {blocksize=0} \"n\"",
+      "y = DepthToSpace(image) {blocksize=1, pare.groups=0} \"n\"",
+      "y = DepthToSpace(image) {blocksize=1, pare.groups=-1} \"n\"",
+      "y = DepthToSpace(image) {blocksize=1, pare.groups=3} \"n\"",
   };
   for (const char* misfit : misfits) {
     const std::string text = std::string("graph ir 8 opset 13\ninput x: float32 2x3\ninput v: float32 4x5\ninput image: float32 1x2x4x4\n") +
