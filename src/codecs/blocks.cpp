@@ -23,7 +23,7 @@ class RowSource {
  public:
   RowSource(const Tensor& tensor, int64_t rows, int64_t row) : row_(row) {
     if (tensor.type == Type::f32 && tensor.dims[0] == rows) reader_ = RowReader::of(tensor);
-    if (!reader_) decoded_ = tensor.decode();
+    if (!reader_) decoded_ = tensor.decode().cast(Type::f32);
   }
   void give_back(int64_t first, int64_t count) const {
     if (reader_) reader_->give_back(first, count);

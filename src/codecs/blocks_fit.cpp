@@ -58,21 +58,20 @@ class BlockFit {
     set_factors(search);
     double least[kLines];
     std::fill(least, least + kLines, std::numeric_limits<double>::infinity());
-    for (int round = 0; round < 3; ++round) {
+    bool done[kLines] = {};  // a row's result does not depend on those beside it
+    for (int round = 0; round < 3 && !std::all_of(done, done + kLines, [](bool d) { return d; }); ++round) {
       double error[kLines] = {};
       for (int p = 0; p < format_.parts(); ++p) {
         settle_part(p);
         for (int l = 0; l < kLines; ++l) error[l] += sums_[p].ee[l];
       }
-      bool better = false;
       for (int l = 0; l < kLines; ++l) {
-        if (!(error[l] < least[l])) continue;
+        done[l] = done[l] || !(error[l] < least[l]);
+        if (done[l]) continue;
         least[l] = error[l];
         best_[l] = now_[l];
-        better = true;
+        refine_factors(l);
       }
-      if (!better) break;
-      for (int l = 0; l < kLines; ++l) refine_factors(l);
     }
     return best_;
   }

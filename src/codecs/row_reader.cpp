@@ -1,3 +1,4 @@
+// Rows from the bytes of a file or a tensor, without the others.
 #include "codecs/row_reader.h"
 
 #include <cstring>

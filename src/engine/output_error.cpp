@@ -34,12 +34,18 @@ double log_sum(const float* scores, int64_t count) {
   return most + std::log(sum);
 }
 
-// Σ p·ln(p/q) of a row, p from the exact scores.
+// Σ p·ln(p/q) of a row, p from the exact scores: ln Σ p·e^d of what moved, d, from its mean on, so that little is not lost in rounding.
 double divergence(const float* scores, const float* exact, int64_t count) {
-  const double p_sum = log_sum(exact, count), q_sum = log_sum(scores, count);
-  double moved = 0;
-  for (int64_t k = 0; k < count; ++k) moved += std::exp(exact[k] - float(p_sum)) * (double(exact[k]) - scores[k]);
-  return std::max(moved - p_sum + q_sum, 0.0);
+  const auto sum = float(log_sum(exact, count));
+  double mean = 0, beyond = 0;
+  for (int64_t k = 0; k < count; ++k)
+    if (std::isfinite(exact[k])) mean += double(std::exp(exact[k] - sum)) * (double(scores[k]) - exact[k]);
+  for (int64_t k = 0; k < count; ++k) {
+    if (!std::isfinite(exact[k])) continue;  // a token that is masked
+    const double moved = double(scores[k]) - exact[k] - mean;
+    beyond += double(std::exp(exact[k] - sum)) * (std::abs(moved) < 1e-3 ? moved * moved * (0.5 + moved / 6) : std::exp(moved) - 1 - moved);
+  }
+  return std::log1p(beyond);
 }
 
 // The mean over all rows of the last axis; infinite where a score is not a number.

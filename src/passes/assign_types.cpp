@@ -84,8 +84,8 @@ void measure(std::vector<Candidate>& candidates, const Graph& graph, const std::
       if (f > 0) continue;
       Graph changed = graph;
       replace_constant(changed, layer.value, std::move(rounded));
-      const double db = error.sqnr_db(changed, first_reader(graph, layer.value));
-      candidate.noise = std::isinf(db) ? 0 : std::pow(10, -db / 10);
+      constexpr double kRuined = 1e30;  // finite, so that types still differ
+      candidate.noise = std::min(noise_over_signal(error.sqnr_db(changed, first_reader(graph, layer.value))), kRuined);
     }
   }
 }
@@ -97,7 +97,7 @@ void expect_feedback(std::vector<Candidate>& candidates, const Graph& floats, co
   std::vector<size_t> which;
   for (size_t c = 0; c < candidates.size(); ++c) {
     const StoredWeight& weight = *candidates[c].weight;
-    if (!weight.solvable() || weight.layer.shape.group_rows != weight.layer.shape.rows || !candidates[c].forms[0].type.few_bits()) continue;
+    if (!weight.fed_back(candidates[c].forms[0].type)) continue;
     layers.push_back(&weight.layer);
     which.push_back(c);
   }
@@ -106,7 +106,11 @@ void expect_feedback(std::vector<Candidate>& candidates, const Graph& floats, co
     const PrunableLayer& layer = *layers[l];
     const WeightType& type = candidates[which[l]].forms[0].type;
     RoundProblem problem{layer.shape.rows, layer.shape.cols, weight_matrix(graph, layer), columns.moments(0)};
-    const std::vector<float> h(problem.products.begin(), problem.products.end());
+    // Damped as the solver's: both errors are of one measure.
+    std::vector<float> h(problem.products.begin(), problem.products.end());
+    double trace = 0;
+    for (int64_t c = 0; c < problem.n; ++c) trace += problem.products[size_t(c * problem.n + c)];
+    for (int64_t c = 0; c < problem.n; ++c) h[size_t(c * problem.n + c)] += float(problem.damping * trace / double(problem.n));
     std::vector<float> lost = as_matrix(layer, decoded(graph, *candidates[which[l]].weight, type, importance[which[l]]).array().to_floats());
     for (size_t i = 0; i < lost.size(); ++i) lost[i] -= problem.weights[i];
     const double alone = energy(lost, problem.rows, problem.n, h) / std::max(energy(problem.weights, problem.rows, problem.n, h), 1e-30);

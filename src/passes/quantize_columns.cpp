@@ -103,8 +103,7 @@ void run(Graph& graph, const QuantizeColumns& options, PassRun& pass) {
     const TypeChoice& choice = choices[w];
     notes.add(weight, choice);
     if (choice.stays) continue;
-    const bool fed_back = weight.solvable() && weight.layer.shape.group_rows == weight.layer.shape.rows && choice.type.few_bits();
-    if (fed_back) orders.push_back({&weight, choice.type});
+    if (weight.fed_back(choice.type)) orders.push_back({&weight, choice.type});
     else others.emplace_back(&weight, choice.type);
   }
   for (const auto& [weight, type] : others) {

@@ -86,6 +86,8 @@ Tensor group_tensor(const GroupGrid& grid, const PrunableLayer& layer, const Dim
 
 }  // namespace
 
+bool StoredWeight::fed_back(const WeightType& type) const { return solvable() && layer.shape.group_rows == layer.shape.rows && type.few_bits(); }
+
 const Codec* WeightType::blocks() const {
   const Codec* codec = find_codec(name);
   return codec != nullptr && codec->blocks != nullptr ? codec : nullptr;

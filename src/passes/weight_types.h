@@ -12,11 +12,13 @@
 
 namespace pare {
 
+struct WeightType;
 // A weight that may be stored in few bits, as a matrix of outputs (or rows that are looked up) by inputs.
 struct StoredWeight {
   PrunableLayer layer;
   const char* role = "linear";    // "linear", "output": nothing behind it; "embedding"; "convolution"; "narrow": a convolution with few inputs an output
   int reader = -1;                // the node that looks an embedding up; -1: layers read it, see `layer`
+  bool fed_back(const WeightType& type) const;  // quantize-columns rounds it to this type with feedback
   bool solvable() const { return !layer.nodes.empty() && layer.spared.empty(); }  // layers alone read it, all as one matrix
 };
 // In graph order, a weight once; those that layers read as different matrices are left out.

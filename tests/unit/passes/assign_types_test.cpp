@@ -98,7 +98,6 @@ TEST(AssignTypes, FeedbackThatFollowsIsCountedWhereItHelps) {
     EXPECT_LE(stored_bits(fed), std::stod(bits));
     const int64_t before = alone.constant(alone.find(table))->size_bytes(), now = fed.constant(fed.find(table))->size_bytes();
     EXPECT_GE(now, before) << bits;
-    printf("%s %ld %ld\n", bits, before, now);
     more += now > before;
   }
   EXPECT_GT(more, 0);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "engine/plan.h"
 #include "passes/pass.h"
 #include "support/networks.h"
 
@@ -11,11 +12,12 @@ namespace {
 struct Case {
   int64_t channels, groups, images;
   const char* mode;
+  int ordered;
 };
 
 // Integer layers too: whatever the storage of the weight, its rows move with the channels, and the copy behind is of runs.
 TEST(SubpixelConv, QuantizedLayersComputeTheirChannelsInOrder) {
-  for (const Case& one : {Case{16, 1, 2, "CRD"}, Case{32, 4, 1, "CRD"}, Case{32, 4, 2, "CRD"}, Case{16, 1, 2, "DCR"}, Case{3, 1, 2, "CRD"}}) {
+  for (const Case& one : {Case{16, 1, 2, "CRD", 1}, Case{32, 4, 1, "CRD", 1}, Case{32, 4, 2, "CRD", 0}, Case{16, 1, 2, "DCR", 0}, Case{3, 1, 2, "CRD", 0}}) {
     testing::Network n;
     const int64_t inputs = 16 * one.groups;
     const ValueId x = n.node("Relu", {n.conv(n.input("x", {one.images, 3, 11, 13}), 3, inputs, 3, 1)});
@@ -24,6 +26,9 @@ TEST(SubpixelConv, QuantizedLayersComputeTheirChannelsInOrder) {
     PipelineInputs calibration;
     calibration.calibration = {4, [&](int64_t i) { return std::vector<Array>{testing::random_array({one.images, 3, 11, 13}, uint64_t(i) + 100)}; }};
     run_recipe(graph, "quantize-static", calibration);
+    Graph ordered = graph;
+    infer_shapes(ordered);
+    EXPECT_EQ(order_subpixels(ordered), one.ordered) << one.mode << ' ' << one.groups << ' ' << one.images;
     const Array input = testing::random_array({one.images, 3, 11, 13}, 8);
     SessionOptions options;
     options.use_cache = false;
