@@ -1,3 +1,4 @@
+// Which bytes are text.
 #include "base/utf8.h"
 
 #include <cstdint>

@@ -88,13 +88,21 @@ bool plannable(const Planner& planner, const Node& node) {
   return node.input(3) == kNone || !mask_dims(planner, node.inputs[3], {q[0], q[1], q[2], k[2]}).empty();
 }
 
-// Where layers around it compute in bfloat16, its products may too.
-const FloatAttentionKernel& kernel_for(const Planner& planner) {
-  const bool brain = std::any_of(planner.graph.nodes.begin(), planner.graph.nodes.end(), [&](const Node& node) {
-    return (node.is("MatMul") || node.is("Gemm") || node.is("Conv")) && compute_type(planner, node.inputs[1]) == Type::bf16;
-  });
-  const FloatAttentionKernel* pairs = brain ? best_brain_attention_kernel() : nullptr;
-  return pairs != nullptr ? *pairs : best_float_attention_kernel();
+// Whether the layer that makes this value, but for sums, factors and moves behind it, computes in bfloat16.
+bool made_in_bfloat16(const Planner& planner, ValueId id) {
+  for (int depth = 0; depth < 8 && planner.producer[size_t(id)] >= 0; ++depth) {
+    const Node& node = planner.graph.nodes[size_t(planner.producer[size_t(id)])];
+    if (node.is("MatMul") || node.is("Gemm") || node.is("Conv")) return compute_type(planner, node.inputs[1]) == Type::bf16;
+    if (!node.is("Add") && !node.is("Mul") && !node.is("Transpose") && !node.is("Reshape") && !node.is("Unsqueeze") && !node.is("Squeeze")) return false;
+    id = planner.graph.constant(node.inputs[0]) == nullptr ? node.inputs[0] : node.inputs[1];
+  }
+  return false;
+}
+
+// Where the layers in front compute in bfloat16, its products may, too.
+const FloatAttentionKernel& kernel_for(const Planner& planner, const Node& node) {
+  const FloatAttentionKernel* pairs = best_brain_attention_kernel();
+  return pairs != nullptr && std::all_of(node.inputs.begin(), node.inputs.begin() + 3, [&](ValueId id) { return made_in_bfloat16(planner, id); }) ? *pairs : best_float_attention_kernel();
 }
 
 // A Transpose that leaves the last axis last can be read through.
@@ -163,7 +171,7 @@ bool lower_attention(Planner& planner, int n) {
   const auto strides = strides_of_view(*view_of(storage));
   for (size_t i = 0; i < 4; ++i) step->out.stride[size_t(perm[i])] = strides[i];
   step->out.slot = step->writes = planner.define(result, storage);
-  step->kernel = &kernel_for(planner);
+  step->kernel = &kernel_for(planner, node);
   step->scratch.resize(planner.threads, size_t(float_attention_scratch(std::min(kRows, step->queries), step->keys, step->width, step->value_width, step->kernel->bits)) * sizeof(float));
   step->report = {node.name, node.op_type, planner.graph.at(result).name, step->kernel->name, step->kernel->bits == 16 ? "bf16" : "f32", "",
                   step->batch * step->heads * step->queries * step->keys * (step->width + step->value_width), 0, 0};

@@ -189,7 +189,7 @@ std::string layout_key(const Graph& graph, int threads, bool sparse, const Sessi
   }
   // The number counts the engine's changes that may turn the choice around.
   const std::string forms = !sparse ? "" : options.sparse == SparseLayers::always ? "lanes " : "sparse ";
-  return forms + "image_layout 10 " + std::to_string(hash) + " t" + std::to_string(threads);
+  return forms + "image_layout 11 " + std::to_string(hash) + " t" + std::to_string(threads);
 }
 
 bool has_float_images(const Planner& planner) {

@@ -16,6 +16,14 @@ const Kernel* find_kernel(std::span<const Kernel> kernels, const std::string& is
   return nullptr;
 }
 
+// The best row of so many bits.
+template <class Kernel>
+const Kernel* find_kernel_of(std::span<const Kernel> kernels, int bits) {
+  for (const Kernel& kernel : kernels)
+    if (kernel.bits == bits && kernel.supported()) return &kernel;
+  return nullptr;
+}
+
 template <class Kernel>
 const Kernel& choose_kernel(std::span<const Kernel> kernels, const std::string& isa = {}) {
   if (const Kernel* kernel = find_kernel(kernels, isa)) return *kernel;

@@ -24,6 +24,10 @@ int64_t source_row(int64_t row, int64_t size, bool to_neighbours) {
   return head + (to_neighbours ? r % 2 * half + r / 2 : r < half ? 2 * r : 2 * (r - half) + 1);
 }
 
+Error damaged(const std::string& where, const nlohmann::json::exception& error) {
+  return Error(where, std::string("the model's configuration is damaged: ") + error.what());
+}
+
 }  // namespace
 
 std::map<int64_t, int64_t> layer_numbers(const Graph& graph) {
@@ -52,10 +56,6 @@ TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neig
     part = moved;
   }
   return std::make_shared<const Tensor>(std::move(turned));
-}
-
-static Error damaged(const std::string& where, const nlohmann::json::exception& error) {
-  return Error(where, std::string("the model's configuration is damaged: ") + error.what());
 }
 
 bool is_turned(std::string_view role) {

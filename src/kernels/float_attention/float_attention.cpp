@@ -1,5 +1,7 @@
 #include "kernels/float_attention/float_attention.h"
 
+#include "kernels/choose_kernel.h"
+
 #define PARE_KERNEL_TYPE FloatAttentionKernel
 #define PARE_KERNELS float_attention_kernels
 #define PARE_KERNEL_ROWS "kernels/float_attention/kernels.inc"
@@ -7,18 +9,8 @@
 
 namespace pare {
 
-namespace {
-
-const FloatAttentionKernel* best_kernel(int bits) {
-  for (const FloatAttentionKernel& kernel : float_attention_kernels())
-    if (kernel.bits == bits && kernel.supported()) return &kernel;
-  return nullptr;
-}
-
-}  // namespace
-
-const FloatAttentionKernel& best_float_attention_kernel() { return *best_kernel(32); }
-const FloatAttentionKernel* best_brain_attention_kernel() { return best_kernel(16); }
+const FloatAttentionKernel& best_float_attention_kernel() { return *find_kernel_of(float_attention_kernels(), 32); }
+const FloatAttentionKernel* best_brain_attention_kernel() { return find_kernel_of(float_attention_kernels(), 16); }
 
 int64_t float_attention_scratch(int64_t rows, int64_t keys, int64_t width, int64_t value_width, int bits) {
   const auto whole = [](int64_t n) { return (n + 15) / 16 * 16; };

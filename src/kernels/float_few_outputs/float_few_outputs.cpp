@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/float16.h"
+#include "kernels/choose_kernel.h"
 
 #define PARE_KERNEL_TYPE FewOutputsKernel
 #define PARE_KERNELS few_outputs_kernels
@@ -11,11 +12,7 @@
 
 namespace pare {
 
-const FewOutputsKernel* best_few_outputs_kernel(int bits) {
-  for (const FewOutputsKernel& kernel : few_outputs_kernels())
-    if (kernel.bits == bits && kernel.supported()) return &kernel;
-  return nullptr;
-}
+const FewOutputsKernel* best_few_outputs_kernel(int bits) { return find_kernel_of(few_outputs_kernels(), bits); }
 
 std::vector<std::byte> pack_few_outputs(const FewOutputsKernel& kernel, const float* w, int64_t outputs, int64_t channels, int64_t taps) {
   const int64_t lanes = kernel.lanes, blocks = (channels + lanes - 1) / lanes, bytes = kernel.bits / 8;

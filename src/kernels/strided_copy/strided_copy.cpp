@@ -104,14 +104,14 @@ StridedCopy arranged(const StridedCopy& copy) {
   }
   // Planes of a few elements (of pixels moved into channels, say) cost more in finding them than in copying: the nearest long
   // axis then runs inside, whose elements lie apart but not far.
-  constexpr int64_t kSmallPlane = 32, kLong = 16, kNear = 256;
-  const bool line = axes.size() > 2 && axes.back().from == 1 && axes.back().to == 1;  // copied at once: the long axis runs around it
-  const int64_t plane = line ? (axes.end() - 2)->extent * 4 : axes.back().extent * (axes.end() - 2)->extent;
-  if (axes.size() > 2 && plane < kSmallPlane) {
+  if (axes.size() > 2) {
+    constexpr int64_t kSmallPlane = 32, kLong = 16, kNear = 256;
+    const bool line = axes.back().from == 1 && axes.back().to == 1;  // copied at once: the long axis runs around it
+    const int64_t plane = (line ? 4 : axes.back().extent) * (axes.end() - 2)->extent;
     const auto found = std::find_if(axes.rbegin() + line, axes.rend() - 1, [](const Axis& axis) {
       return axis.extent >= kLong && std::abs(axis.from) <= kNear && std::abs(axis.to) <= kNear;
     });
-    if (found != axes.rend() - 1) std::rotate(found.base() - 1, found.base(), axes.end() - line);
+    if (plane < kSmallPlane && found != axes.rend() - 1) std::rotate(found.base() - 1, found.base(), axes.end() - line);
   }
   while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0});
   return result;
