@@ -145,6 +145,7 @@ void choose(std::vector<Candidate>& candidates, double bytes) {
 }  // namespace
 
 void assign_types(Graph& graph, const AssignTypes& options, PassRun& pass) {
+  need_samples(pass.samples, "assign-bits");
   const std::vector<WeightType> types = types_of(options);
   const std::vector<StoredWeight> weights = stored_weights(graph);
   std::vector<Candidate> candidates;

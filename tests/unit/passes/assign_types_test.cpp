@@ -81,6 +81,7 @@ TEST(AssignTypes, ColumnsAreRoundedToTheTypesChosenFromTheFirstWeights) {
   Graph nothing = graph;
   EXPECT_EQ(run_recipe(nothing, "quantize-columns{type=stored}", texts(24)).passes[0].changed, 0);
   EXPECT_THROW(run_recipe(nothing, "assign-bits{types=q4_0|q9_0}", texts(24)), UsageError);
+  EXPECT_THROW(run_recipe(nothing, "assign-bits{types=q4_0|q8_0}", {}), Error);   // nothing to measure on
 }
 
 // Feedback spares the weights that layers alone read, not the table that is looked up as well: it takes more bits then, at some budget.
