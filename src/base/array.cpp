@@ -107,6 +107,15 @@ Array Array::reshaped(Dims dims) const {
   return result;
 }
 
+Array Array::with_rows(std::span<const int64_t> from) const {
+  PARE_CHECK(!from.empty() && size_ % from.size() == 0);
+  Array moved(type_, dims_);
+  std::byte* to = moved.mutable_bytes();
+  const size_t row = size_ / from.size();
+  for (size_t i = 0; i < from.size(); ++i) std::memcpy(to + i * row, bytes_ + size_t(from[i]) * row, row);
+  return moved;
+}
+
 bool Array::same_as(const Array& other) const {
   return type_ == other.type_ && dims_ == other.dims_ && size_ == other.size_ &&
          (size_ == 0 || std::memcmp(bytes_, other.bytes_, size_) == 0);

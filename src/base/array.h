@@ -68,6 +68,8 @@ class Array {
   // Memory that holds `count` bytes of a file from `from` on is free for others: who reads them again waits for the disk.
   void give_back(size_t from, size_t count) const;
   Array reshaped(Dims dims) const;             // the same bytes under other extents of the same count
+  // Of as many runs of bytes as `from` has entries, which need not be an axis: run i of the result is run from[i].
+  Array with_rows(std::span<const int64_t> from) const;
   Array cast(Type type, CastRule rule = {}) const;  // value by value, ONNX Cast semantics (see cast.cpp)
   std::vector<float> to_floats() const;        // any numeric type
   std::vector<int64_t> to_integers() const;    // integer types and bool

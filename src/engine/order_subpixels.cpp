@@ -21,12 +21,11 @@ bool same_for_all_channels(const Graph& graph, const Node& node) {
 
 // The convolution that alone makes this value, but for functions of single channels; null: another node does.
 Node* layer_behind(Graph& graph, const Uses& uses, ValueId id) {
-  while (uses.only_consumer(id) >= 0) {
-    const Node* node = uses.producer(id);
-    if (node == nullptr) return nullptr;
-    if (node->is("Conv")) return &graph.nodes[size_t(node - graph.nodes.data())];
-    if (!same_for_all_channels(graph, *node)) return nullptr;
-    id = node->inputs[0];
+  while (uses.only_consumer(id) >= 0 && uses.producer(id) != nullptr) {
+    Node& node = graph.nodes[size_t(uses.producer_index(id))];
+    if (node.is("Conv")) return &node;
+    if (!same_for_all_channels(graph, node)) return nullptr;
+    id = node.inputs[0];
   }
   return nullptr;
 }
@@ -39,11 +38,7 @@ std::optional<Tensor> with_rows(const Tensor& tensor, const std::vector<int64_t>
   for (Array& part : moved.parts) {
     if (part.count() == 1) continue;
     if (part.rank() == 0 || part.dim(0) != rows || type_bits(part.type()) % 8 != 0) return std::nullopt;
-    const Array before = part.aligned();
-    const size_t bytes = before.size_bytes() / size_t(rows);
-    Array after(part.type(), part.dims());
-    for (size_t i = 0; i < from.size(); ++i) std::copy_n(before.bytes() + size_t(from[i]) * bytes, bytes, after.mutable_bytes() + i * bytes);
-    part = after;
+    part = part.with_rows(from);
   }
   return moved;
 }

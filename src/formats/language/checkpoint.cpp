@@ -44,16 +44,12 @@ std::map<int64_t, int64_t> layer_numbers(const Graph& graph) {
 TensorPtr with_turned_rows(const Tensor& tensor, int64_t head_size, bool to_neighbours, const std::string& where) {
   Tensor turned = tensor;
   const int64_t rows = tensor.dims.at(0);
+  std::vector<int64_t> from;
+  for (int64_t row = 0; row < rows; ++row) from.push_back(source_row(row, head_size, to_neighbours));
   for (Array& part : turned.parts) {
     if (part.size_bytes() % size_t(rows) != 0 || rows % head_size != 0)
       throw Error(where, "cannot be written with its rows in another order", "write the format it was read from");
-    const size_t size = part.size_bytes() / size_t(rows);
-    Array moved(part.type(), part.dims());
-    std::byte* to = moved.mutable_bytes();
-    for (int64_t row = 0; row < rows; ++row)
-      std::memcpy(to + size_t(row) * size, part.bytes() + size_t(source_row(row, head_size, to_neighbours)) * size,
-                  size);
-    part = moved;
+    part = part.with_rows(from);
   }
   return std::make_shared<const Tensor>(std::move(turned));
 }
