@@ -82,6 +82,18 @@ WinogradStep::WinogradStep(const WinogradKernel& kernel, const FloatLinearKernel
   }
 }
 
+std::unique_ptr<WinogradStep> make_winograd(Planner& planner, const WinogradKernel& kernel, const WinogradLayer& layer, SlotId source, SlotId residual, SlotId target) {
+  auto step = std::make_unique<WinogradStep>(kernel, *winograd_products(), layer);
+  step->source = source;
+  step->residual = residual;
+  step->target = step->writes = target;
+  step->scratch = planner.scratch({Type::u8, {step->scratch_bytes(planner.threads)}, Layout::plain});
+  step->reads = {source};
+  if (residual >= 0) step->reads.push_back(residual);
+  step->reads.push_back(step->scratch);
+  return step;
+}
+
 void WinogradStep::run_squares(const Winograd& job, const std::byte* weights, int64_t first, int64_t count, float* values) const {
   float* products = values + winograd_points(kernel_) * in_stride_;
   kernel_.spread(job, first, count, values, in_stride_);

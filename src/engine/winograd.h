@@ -42,6 +42,9 @@ class WinogradStep : public Step {
   Array weights_, bias_;                        // [group][point] packed; [group][outputs filled up]
 };
 
+// The layer's step with its scratch; residual -1: none.
+std::unique_ptr<WinogradStep> make_winograd(Planner& planner, const WinogradKernel& kernel, const WinogradLayer& layer, SlotId source, SlotId residual, SlotId target);
+
 // The kernel that multiplies, and those that transform; empty where the layer is none for them.
 const FloatLinearKernel* winograd_products();
 std::vector<const WinogradKernel*> winograd_kernels_for(const WinogradLayer& layer);

@@ -57,14 +57,6 @@ Form make_pixelwise(const FloatLinearKernel& kernel, const OwnConv& conv) {
   return only(std::move(step));
 }
 
-Form make_winograd(const WinogradKernel& kernel, const OwnConv& conv, const WinogradLayer& layer) {
-  auto step = std::make_unique<WinogradStep>(kernel, *winograd_products(), layer);
-  bind(*step, conv.slots);
-  step->scratch = conv.planner.scratch({Type::u8, {step->scratch_bytes(conv.planner.threads)}, Layout::plain});
-  step->reads.push_back(step->scratch);
-  return only(std::move(step));
-}
-
 }  // namespace
 
 std::vector<FormPlan> pixelwise_forms(const OwnConv& conv) {
@@ -83,7 +75,7 @@ std::vector<FormPlan> winograd_forms(const OwnConv& conv) {
                       conv.source, conv.target, conv.functions.first, conv.functions.last};
   std::vector<FormPlan> forms;
   for (const WinogradKernel* kernel : winograd_kernels_for(layer))
-    if (fits_layout(conv, kernel->lanes)) forms.push_back({kernel->name, [=] { return make_winograd(*kernel, conv, layer); }});
+    if (fits_layout(conv, kernel->lanes)) forms.push_back({kernel->name, [=] { return only(make_winograd(conv.planner, *kernel, layer, conv.slots.source, conv.slots.residual, conv.slots.target)); }});
   return forms;
 }
 

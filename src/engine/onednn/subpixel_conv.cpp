@@ -30,11 +30,8 @@ bool lower_subpixel_conv(Planner& planner, int n) {
   const auto forms = winograd_kernels_for(layer);
   if (forms.empty() || (planner.image_layout == Layout::blocked && forms[0]->lanes != channel_block())) return false;
 
-  auto step = std::make_unique<WinogradStep>(*forms[0], *winograd_products(), layer);
-  step->source = planner.slot(node.inputs[0], planner.image_layout, Type::f32);
-  step->target = step->writes = planner.define(last.outputs[0], layer.target);
-  step->scratch = planner.scratch({Type::u8, {step->scratch_bytes(planner.threads)}, Layout::plain});
-  step->reads = {step->source, step->scratch};
+  const SlotId source = planner.slot(node.inputs[0], planner.image_layout, Type::f32);
+  auto step = make_winograd(planner, *forms[0], layer, source, -1, planner.define(last.outputs[0], layer.target));
   step->report = {node.name, "Conv" + fused.text + "+DepthToSpace", planner.graph.at(last.outputs[0]).name, forms[0]->name, "f32", "", values.count() * x[0] * window.out[0] * window.out[1],
                   weight->size_bytes(), 0};
   for (int k : fused.nodes) planner.done[size_t(k)] = 1;
