@@ -73,11 +73,9 @@ void attend_in_pairs(const FloatAttention& job) {
   for (int64_t r = 0; r < job.rows && !straight; ++r) std::memcpy(job.output + r * job.output_stride, result + r * width, size_t(job.value_width) * sizeof(float));
 }
 
-bool supported() { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }
-
 }  // namespace
 
 extern const FloatAttentionKernel float_attention_bf16_avx512;
-const FloatAttentionKernel float_attention_bf16_avx512{"float_attention_bf16_avx512", "avx512bf16", supported, 16, attend_in_pairs};
+const FloatAttentionKernel float_attention_bf16_avx512{"float_attention_bf16_avx512", "avx512bf16", runs_avx512_bf16, 16, attend_in_pairs};
 
 }  // namespace pare

@@ -4,8 +4,6 @@
 namespace pare {
 namespace {
 
-bool supported() { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }
-
 // A register holds sixteen channels of two neighbours.
 struct BrainPairs {
   using Element = uint16_t;
@@ -28,6 +26,6 @@ struct BrainPairs {
 }  // namespace
 
 extern const FewOutputsKernel float_few_outputs_bf16_avx512;
-const FewOutputsKernel float_few_outputs_bf16_avx512{"float_few_outputs_bf16_avx512", "avx512bf16", supported, kVector, 16, 2, run_few_outputs<BrainPairs>};
+const FewOutputsKernel float_few_outputs_bf16_avx512{"float_few_outputs_bf16_avx512", "avx512bf16", runs_avx512_bf16, kVector, 16, 2, run_few_outputs<BrainPairs>};
 
 }  // namespace pare

@@ -1,10 +1,8 @@
+#include "kernels/cpu.h"
 #include "kernels/float_linear/loops.h"
 
 namespace pare {
 namespace {
-
-bool supported() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"); }
-bool supported_bf16() { return supported() && __builtin_cpu_supports("avx512bf16"); }
 
 // Pairs of bfloat16: a step multiplies two elements of a row with two rows of weights.
 struct Brain {
@@ -30,9 +28,9 @@ struct Brain {
 
 extern const FloatLinearKernel float_linear_avx512, float_linear_f16_weights_avx512, float_linear_bf16_weights_avx512,
     float_linear_bf16_avx512;
-const FloatLinearKernel float_linear_avx512 = linear_row<Single>("float_linear_avx512", "avx512", supported);
-const FloatLinearKernel float_linear_f16_weights_avx512 = linear_row<HalfWeights>("float_linear_f16_weights_avx512", "avx512", supported);
-const FloatLinearKernel float_linear_bf16_weights_avx512 = linear_row<BrainWeights>("float_linear_bf16_weights_avx512", "avx512", supported);
-const FloatLinearKernel float_linear_bf16_avx512 = linear_row<Brain>("float_linear_bf16_avx512", "avx512bf16", supported_bf16);
+const FloatLinearKernel float_linear_avx512 = linear_row<Single>("float_linear_avx512", "avx512", runs_avx512);
+const FloatLinearKernel float_linear_f16_weights_avx512 = linear_row<HalfWeights>("float_linear_f16_weights_avx512", "avx512", runs_avx512);
+const FloatLinearKernel float_linear_bf16_weights_avx512 = linear_row<BrainWeights>("float_linear_bf16_weights_avx512", "avx512", runs_avx512);
+const FloatLinearKernel float_linear_bf16_avx512 = linear_row<Brain>("float_linear_bf16_avx512", "avx512bf16", runs_avx512_bf16);
 
 }  // namespace pare
