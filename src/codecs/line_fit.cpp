@@ -3,6 +3,7 @@
 #include "codecs/line_fit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -30,13 +31,14 @@ FittedLines plain_scales(const LineSet& lines) {
 // range apart.
 FittedLines search_scales(const LineSet& lines) {
   const int steps = lines.range.most > 64 && lines.range.table == nullptr ? 1 : 3;
-  std::vector<float> factors;
+  std::array<float, 14> factors;   // of two edges, seven each
+  size_t count = 0;
   for (const int edge : {lines.range.least, lines.range.most})
     for (int k = -steps; k <= steps; ++k) {
       const double reach = edge + (edge < 0 ? -1 : 1) * 0.3 * k * (lines.range.table ? 8 : 1);
-      if (reach != 0) factors.push_back(float(1 / reach));
+      if (reach != 0) factors[count++] = float(1 / reach);
     }
-  return best_scale_search_kernel().fit_scales(lines, extremes_of(lines).loudest, factors);
+  return best_scale_search_kernel().fit_scales(lines, extremes_of(lines).loudest, std::span(factors).first(count));
 }
 
 // Types with shifts. Where all values are one, nothing is to be searched: the shift says it all.
@@ -72,8 +74,8 @@ FittedLines plain_lines(const LineSet& lines, Shift shift) {
 
 FittedLines search_lines(const LineSet& lines, Shift shift) {
   const Spans spans(lines, shift);
-  std::vector<float> factors;
-  for (int k = -12; k <= 12; k += 4) factors.push_back(float(1 / (lines.range.most - lines.range.least + 0.1 * k)));
+  std::array<float, 7> factors;
+  for (int k = 0; k < 7; ++k) factors[size_t(k)] = float(1 / (lines.range.most - lines.range.least + 0.1 * (4 * k - 12)));
   FittedLines fitted = best_scale_search_kernel().fit_shifted(lines, spans.least, spans.span, factors, shift == Shift::downward);
   spans.settle_flat(fitted);
   return fitted;

@@ -26,26 +26,21 @@ double noise_ratio(const std::vector<std::vector<Array>>& results, size_t result
   return signal > 0 ? noise / signal : 0;
 }
 
-// log Σ exp of a row of scores.
-double log_sum(const float* scores, int64_t count) {
-  const float most = *std::max_element(scores, scores + count);
-  double sum = 0;
-  for (int64_t k = 0; k < count; ++k) sum += std::exp(scores[k] - most);
-  return most + std::log(sum);
-}
-
-// Σ p·ln(p/q) of a row, p from the exact scores: ln Σ p·e^d of what moved, d, from its mean on, so that little is not lost in rounding.
-double divergence(const float* scores, const float* exact, int64_t count) {
-  const auto sum = float(log_sum(exact, count));
-  double mean = 0, beyond = 0;
+// Σ p·ln(p/q) of a row, p from the exact scores: ln Σ p·e^d of what moved, d, from its mean on, so that little is not lost in rounding. `p`: memory
+// for a row.
+double divergence(const float* scores, const float* exact, int64_t count, float* p) {
+  const float most = *std::max_element(exact, exact + count);
+  double sum = 0, mean = 0, beyond = 0;
+  for (int64_t k = 0; k < count; ++k) sum += p[k] = std::exp(exact[k] - most);
   for (int64_t k = 0; k < count; ++k)
-    if (std::isfinite(exact[k])) mean += double(std::exp(exact[k] - sum)) * (double(scores[k]) - exact[k]);
+    if (std::isfinite(exact[k])) mean += p[k] * (double(scores[k]) - exact[k]);
+  mean /= sum;
   for (int64_t k = 0; k < count; ++k) {
     if (!std::isfinite(exact[k])) continue;  // a token that is masked
     const double moved = double(scores[k]) - exact[k] - mean;
-    beyond += double(std::exp(exact[k] - sum)) * (std::abs(moved) < 1e-3 ? moved * moved * (0.5 + moved / 6) : std::exp(moved) - 1 - moved);
+    beyond += p[k] * (std::abs(moved) < 1e-3 ? moved * moved * (0.5 + moved / 6) : std::exp(moved) - 1 - moved);
   }
-  return std::log1p(beyond);
+  return std::log1p(beyond / sum);
 }
 
 // The mean over all rows of the last axis; infinite where a score is not a number.
@@ -58,7 +53,8 @@ double mean_divergence(const std::vector<std::vector<Array>>& results, size_t re
     const int64_t length = theirs.dims().back(), count = theirs.count() / length;
     std::vector<double> each(static_cast<size_t>(count));
     parallel_for(count, [&](int64_t first, int64_t last) {
-      for (int64_t r = first; r < last; ++r) each[size_t(r)] = divergence(ours.values<float>().data() + r * length, theirs.values<float>().data() + r * length, length);
+      std::vector<float> p(static_cast<size_t>(length));
+      for (int64_t r = first; r < last; ++r) each[size_t(r)] = divergence(ours.values<float>().data() + r * length, theirs.values<float>().data() + r * length, length, p.data());
     });
     sum = std::accumulate(each.begin(), each.end(), sum);
     rows += count;

@@ -1,7 +1,6 @@
 // quantize-weights and quantize-columns: what weights become, which type each takes, and the solver against a naive one.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -10,6 +9,7 @@
 #include "passes/solvers/round_columns.h"
 #include "passes/weight_types.h"
 #include "support/decoders.h"
+#include "support/lines.h"
 
 namespace pare {
 namespace {
@@ -111,11 +111,7 @@ TEST(QuantizeWeights, SearchAndZeroPointsAndBitsLoseLess) {
 
 // Of the line that fits.
 double p_norm(const std::vector<float>& exact, const LevelRange& range, Shift kind, ScaleSearch search) {
-  std::vector<std::array<float, kLines>> lines(exact.size());
-  auto* side_by_side = reinterpret_cast<PerLine*>(lines.data());
-  best_scale_search_kernel().lay_side_by_side(exact.data(), 0, 1, int64_t(exact.size()), side_by_side);
-  const FittedLines fitted = fit_lines({range, side_by_side, nullptr, int64_t(exact.size())}, kind, search);
-  const float step = fitted.step[0], shift = fitted.shift[0];
+  const auto [step, shift] = testing::fit_one_line(range, exact, kind, search);
   double sum = 0;
   for (const float x : exact) sum += std::pow(std::abs(x - (step * float(nearest_level(range, (x + shift) / step)) - shift)), 0.7);
   return sum;
